@@ -1,0 +1,88 @@
+"""Image quality metrics: one definition for training, evaluation, tests and the page.
+
+Images are float tensors (B, C, H, W) in [0, 1]; every metric gives one value per image of the batch, (B,).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # ITU-R BT.601, studio range, as MATLAB's rgb2ycbcr
+
+
+def psnr(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
+    """Peak signal-to-noise ratio in dB over all channels together, (B,); infinite for equal images.
+
+    Args:
+        border: pixels left out on every side.
+
+    Raises:
+        ValueError: the shapes differ, or the border leaves nothing.
+    """
+    image, reference = _inside(image, reference, border)
+    error = (image.double() - reference.double()).square().flatten(1).mean(1)
+    return -10 * error.log10()
+
+
+def luma(image: Tensor) -> Tensor:
+    """Studio-range luma Y of an RGB image, (B, 1, H, W) in [16/255, 235/255]; a grey image is taken as R = G = B."""
+    weights = torch.tensor(_LUMA, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return (image.expand(-1, 3, -1, -1) * weights).sum(1, keepdim=True) + 16 / 255
+
+
+def psnr_y(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
+    """PSNR in dB of the luma channel, (B,), with `border` pixels cut: super-resolution cuts `scale` of them."""
+    return psnr(luma(image), luma(reference), border)
+
+
+def ssim(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
+    """Structural similarity, (B,), the mean over channels and over every position where the window fits.
+
+    Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment", IEEE TIP 2004: Gaussian window of 11x11 pixels with
+    standard deviation 1.5, K1 = 0.01, K2 = 0.03, data range 1.
+
+    Raises:
+        ValueError: the shapes differ, or a side is shorter than the window's 11 pixels.
+    """
+    image, reference = _inside(image, reference, border)
+    if min(image.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs sides of at least 11 pixels, got {tuple(image.shape[-2:])}")
+    x, y = image.double(), reference.double()
+    mean_x, mean_y = _window(x), _window(y)
+    variance_x = _window(x * x) - mean_x**2
+    variance_y = _window(y * y) - mean_y**2
+    covariance = _window(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * structure).flatten(1).mean(1)
+
+
+def text(value: float, unit: str = "dB") -> str:
+    """A score as people read it: "31.24 dB", "identical" for the infinite PSNR of equal images."""
+    if value == math.inf:
+        return "identical"
+    return f"{value:.2f} {unit}".rstrip()
+
+
+def _inside(image: Tensor, reference: Tensor, border: int) -> tuple[Tensor, Tensor]:
+    if image.shape != reference.shape:
+        raise ValueError(f"images differ in shape: {tuple(image.shape)} and {tuple(reference.shape)}")
+    height, width = image.shape[-2:]
+    if border < 0 or min(height, width) <= 2 * border:
+        raise ValueError(f"a border of {border} leaves nothing of {height}x{width} pixels")
+    inside = (..., slice(border, height - border), slice(border, width - border))
+    return image[inside], reference[inside]
+
+
+def _window(image: Tensor) -> Tensor:
+    """Gaussian-weighted local mean at the positions where the window fits, (B, C, H - 10, W - 10)."""
+    offsets = torch.arange(11, dtype=image.dtype, device=image.device) - 5
+    weights = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    weights = (weights / weights.sum()).view(1, 1, 11)
+    batch, channels, height, width = image.shape
+    planes = image.reshape(batch * channels, 1, height, width)
+    planes = F.conv2d(F.conv2d(planes, weights[..., None]), weights[:, :, None])
+    return planes.view(batch, channels, height - 10, width - 10)

@@ -1,0 +1,158 @@
+"""What every restoration model promises, written once: sizes, ranges, strict weights, the round trip to the Hub.
+
+A model file defines `__init__` with JSON arguments, `forward`, and the facts `channels`, `multiple_of` and
+`receptive_field`.  Padding, cropping, clamping and loading live here.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One trained set of weights of an architecture: where it is found and what a user should know.
+
+    Args:
+        name: the bundled folder `checkpoints/<name>` and the Hub repository `<namespace>/<name>`.
+        title: the name that people see.
+        summary: one line, what it is good at.
+        revision: commit hash on the Hub, None for its newest.
+        flagship: whether it is its task's default.
+    """
+
+    name: str
+    title: str
+    summary: str
+    revision: str | None = None
+    flagship: bool = False
+
+
+class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags=["image-restoration"]):
+    """Base of the contracts: runs `forward` on images of any size and loads weights strictly.
+
+    Attributes:
+        task: the contract's name, "denoise" for a `Denoiser`.
+        scale: output size / input size.
+        channels: image channels, 1 (grey) or 3 (RGB).
+        multiple_of: `forward` needs sides that this divides; `restore` pads.
+        receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.
+        checkpoints: the trained weights that exist.
+    """
+
+    task: str
+    scale: int = 1
+    channels: int
+    multiple_of: int = 1
+    receptive_field: int
+    checkpoints: tuple[Checkpoint, ...] = ()
+
+    @torch.inference_mode()
+    def _infer(self, image: Tensor, *planes: Tensor) -> Tensor:
+        """Run `forward` on inputs of any size: check, pad, call, crop, clamp."""
+        if self.training:
+            raise RuntimeError(f"{type(self).__name__} is in training mode; call .eval() before restore()")
+        if image.ndim != 4 or image.shape[1] != self.channels or not image.is_floating_point():
+            raise ValueError(
+                f"expected a float image (B, {self.channels}, H, W), got {tuple(image.shape)} of {image.dtype}"
+            )
+        height, width = image.shape[-2:]
+        if height < 1 or width < 1:
+            raise ValueError(f"an image needs at least one pixel, got {height}x{width}")
+        padding = (0, -width % self.multiple_of, 0, -height % self.multiple_of)
+        padded = [F.pad(plane, padding, mode="replicate") for plane in (image, *planes)]
+        restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
+        return restored[..., : height * self.scale, : width * self.scale].clamp(0, 1).contiguous()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        config = {"architecture": type(self).__name__, **self._hub_mixin_config}
+        (save_directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        safetensors.torch.save_file(
+            {name: value.contiguous() for name, value in self.state_dict().items()},
+            save_directory / "model.safetensors",
+            metadata={"format": "pt"},
+        )
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        config: dict | None = None,
+        map_location: str = "cpu",
+        **arguments,
+    ):
+        # The mixin's own version leaves missing weights random and falls back to pickles; this one refuses both.
+        if config is None:
+            raise ValueError(f"{model_id} has no config.json")
+        if config.get("architecture", cls.__name__) != cls.__name__:
+            raise ValueError(f"{model_id} holds a {config['architecture']}, not a {cls.__name__}")
+        path = Path(model_id) / "model.safetensors"
+        if not Path(model_id).is_dir():
+            path = hf_hub_download(
+                model_id,
+                "model.safetensors",
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+        weights = safetensors.torch.load_file(path)
+        for name, value in weights.items():
+            if not value.isfinite().all():
+                raise ValueError(f"{model_id} holds weights that are not finite: {name}")
+        model = cls(**arguments)
+        model.load_state_dict(weights, strict=True)
+        return model.to(map_location, memory_format=torch.channels_last).eval()
+
+
+class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
+    """Removes noise.  A subclass sets `takes_sigma` when its `forward` wants a noise-level plane.
+
+    Attributes:
+        takes_sigma: True if `forward(noisy, sigma)` takes a (B, 1, H, W) plane, negative where the level is unknown;
+            False if `forward(noisy)` is always blind.
+    """
+
+    task = "denoise"
+    takes_sigma: bool = False
+    UNKNOWN_SIGMA = -0.2
+
+    def restore(self, noisy: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+        """The denoised image, (B, C, H, W) in [0, 1], of the same size.
+
+        Args:
+            noisy: float image (B, C, H, W); values outside [0, 1] are welcome.
+            sigma: standard deviation of the noise on [0, 1], one number or one for each image (B,); None is blind.
+                Models that only work blind ignore it.
+
+        Raises:
+            ValueError: wrong shape or type, or a sigma outside [0, 1].
+            RuntimeError: the model is in training mode.
+        """
+        if sigma is not None:
+            sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
+            if sigma.numel() and not 0 <= float(sigma.min()) <= float(sigma.max()) <= 1:
+                raise ValueError(f"sigma is on the [0, 1] scale (the papers' 25 is 25 / 255), got {sigma.tolist()}")
+        if not self.takes_sigma:
+            return self._infer(noisy)
+        return self._infer(noisy, self.sigma_plane(noisy, sigma))
+
+    def sigma_plane(self, noisy: Tensor, sigma: Tensor | None) -> Tensor:
+        """The noise level as an image plane (B, 1, H, W); `UNKNOWN_SIGMA` everywhere for None."""
+        plane = noisy.new_full((noisy.shape[0], 1, *noisy.shape[-2:]), self.UNKNOWN_SIGMA)
+        if sigma is not None:
+            plane[:] = sigma.reshape(-1, 1, 1, 1)
+        return plane

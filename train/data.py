@@ -1,0 +1,113 @@
+"""Training images: decoded once to uint8 on the device, cropped and augmented there in batches."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from tqdm import tqdm
+
+from restoration.image import ENDINGS, read
+
+HELD_OUT_SHARE = 20  # one file in twenty is never trained on
+
+
+def held_out(name: str) -> bool:
+    """Whether the image called `name` belongs to validation: decided by its name alone, so always the same."""
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0
+
+
+def named_images(sources: Iterable[str], channels: int, progress: bool = False) -> Iterable[tuple[str, Tensor]]:
+    """Every image of the sources with its name, uint8 (C, H, W), in a fixed order.
+
+    Args:
+        sources: image files, folders (searched in depth), CIFAR-10 batches (`.npz` with `images`, `.bin`), or data sets
+            on the Hub written `hub:user/name`.
+        channels: 1 makes colour images grey, 3 repeats grey ones.
+    """
+    for source in sources:
+        if source.startswith("hub:"):
+            from huggingface_hub import snapshot_download
+
+            source = snapshot_download(source.removeprefix("hub:"), repo_type="dataset")
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"no such file or folder: {source}")
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in tqdm(files, desc=f"reading {path.name}", disable=not progress, leave=False):
+            if file.suffix in (".npz", ".bin"):
+                for index, image in enumerate(_cifar_batch(file)):
+                    yield f"{file.name}/{index}", _with_channels(image, channels)
+            elif file.suffix.lower() in ENDINGS:
+                yield file.name, read(file).bytes(channels)
+
+
+def _cifar_batch(file: Path) -> Tensor:
+    """CIFAR images as uint8 (N, 3, 32, 32): our `.npz` with (N, 32, 32, 3), or CIFAR-10's own binary batches."""
+    if file.suffix == ".npz":
+        with np.load(file, allow_pickle=False) as arrays:
+            return torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
+    records = np.fromfile(file, dtype=np.uint8).reshape(-1, 1 + 3 * 32 * 32)  # one label byte, then the planes
+    return torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32))
+
+
+def _with_channels(image: Tensor, channels: int) -> Tensor:
+    if channels == image.shape[0]:
+        return image
+    weights = torch.tensor([0.2989, 0.5870, 0.1140]).view(3, 1, 1)
+    return (image * weights).sum(0, keepdim=True).round().to(torch.uint8)
+
+
+class Crops:
+    """Random square crops of images that live on one device as one flat array of bytes.
+
+    Args:
+        images: uint8 (C, H, W) each; those with a side under `size` are left out.
+        size: side of the crops in pixels.
+
+    Raises:
+        ValueError: no image is large enough.
+    """
+
+    def __init__(self, images: Iterable[Tensor], size: int, device: torch.device | str):
+        kept = [image for image in images if min(image.shape[1:]) >= size]
+        if not kept:
+            raise ValueError(f"found no training image with sides of at least {size} pixels")
+        self.size = size
+        self.channels = kept[0].shape[0]
+        self.pixels = torch.cat([image.flatten() for image in kept]).to(device)
+        self.heights = torch.tensor([image.shape[1] for image in kept], device=device)
+        self.widths = torch.tensor([image.shape[2] for image in kept], device=device)
+        lengths = torch.tensor([image.numel() for image in kept])
+        self.starts = (lengths.cumsum(0) - lengths).to(device)
+
+    def __len__(self) -> int:
+        return len(self.heights)
+
+    def __call__(self, count: int, generator: Generator) -> Tensor:
+        """`count` crops in one of the eight orientations, float32 (count, C, size, size) in [0, 1]."""
+        device = self.pixels.device
+        chosen = torch.randint(len(self), (count,), generator=generator, device=device)
+        height, width = self.heights[chosen], self.widths[chosen]
+        draw = torch.rand(5, count, generator=generator, device=device)
+        top = (draw[0] * (height - self.size + 1)).long()
+        left = (draw[1] * (width - self.size + 1)).long()
+        flip_y, flip_x, transpose = ((row < 0.5).view(-1, 1, 1) for row in draw[2:])
+
+        line = torch.arange(self.size, device=device)
+        rows, columns = line.view(1, -1, 1), line.view(1, 1, -1)
+        y, x = torch.where(transpose, columns, rows), torch.where(transpose, rows, columns)
+        y = torch.where(flip_y, self.size - 1 - y, y) + top.view(-1, 1, 1)
+        x = torch.where(flip_x, self.size - 1 - x, x) + left.view(-1, 1, 1)
+        index = (self.starts.view(-1, 1, 1)[chosen] + y * width.view(-1, 1, 1) + x).unsqueeze(1)  # (B, 1, size, size)
+        plane = (height * width).view(-1, 1, 1, 1) * torch.arange(self.channels, device=device).view(1, -1, 1, 1)
+        return self.pixels[index + plane].float() / 255
+
+
+def centre_crop(image: Tensor, size: int) -> Tensor:
+    """The middle of an image, at most `size` pixels a side, with sides that 8 divides."""
+    height, width = (min(side, size) // 8 * 8 for side in image.shape[1:])
+    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    return image[:, top : top + height, left : left + width]

@@ -1,0 +1,100 @@
+"""How each bundled checkpoint is trained: architecture, degradation, loss and optimiser, all in one frozen record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from restoration.degradations import GaussianNoise, UniformNoise
+from restoration.models.cifar_autoencoder import CifarAutoencoder
+from restoration.models.ct_autoencoder import CtAutoencoder
+from restoration.models.drunet import DRUNet
+from restoration.models.mwcnn import MWCNN
+from restoration.models.xray_unet import XrayUNet
+from restoration.restorer import Denoiser
+
+
+@dataclass(frozen=True)
+class RandomNoise:
+    """A noise level drawn for each image, and the noise of that level.
+
+    Args:
+        low, high: range of the standard deviation on [0, 1], uniform.
+        uniform_share: probability that an image gets uniform instead of Gaussian noise of that standard deviation.
+    """
+
+    low: float
+    high: float
+    uniform_share: float = 0.0
+
+    def __call__(self, clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The noisy images and their levels (B, 1, 1, 1)."""
+        draw = torch.rand(2, clean.shape[0], 1, 1, 1, generator=generator, device=clean.device)
+        sigma = self.low + (self.high - self.low) * draw[0]
+        noisy = GaussianNoise(sigma)(clean, generator)
+        if self.uniform_share:
+            uniform = UniformNoise(sigma * 3**0.5)(clean, generator)
+            noisy = torch.where(draw[1] < self.uniform_share, uniform, noisy)
+        return noisy, sigma
+
+
+@dataclass(frozen=True)
+class DenoiseRecipe:
+    """One denoiser's training.
+
+    Args:
+        build: makes the untrained model.
+        noise: what is added to clean crops.
+        scored_sigmas: noise levels of the validation score, on [0, 1].
+        blind_share: probability that a model which takes a noise level is not told it.
+        crop: side of the training crops in pixels; the last third of the training uses `late_crop`.
+        batch: crops of side `crop` for each step and process.
+        optimizer: "muon" orthogonalises the updates of the hidden convolutions (Jordan et al. 2024) and trains the
+            first and last layers with AdamW.
+        decay: weight decay of Adam and AdamW.
+        clip: largest norm of the gradient.
+        ema: decay of the running average of the weights, which is what gets validated and kept.
+    """
+
+    build: Callable[[], Denoiser]
+    noise: RandomNoise
+    scored_sigmas: tuple[float, ...]
+    loss: Literal["l1", "mse", "bce"] = "l1"
+    crop: int = 64
+    late_crop: int = 128
+    batch: int = 16
+    optimizer: Literal["adam", "adamw", "muon"] = "muon"
+    learning_rate: float = 2e-3
+    decay: float = 0.0
+    blind_share: float = 0.3
+    clip: float = 1.0
+    ema: float = 0.999
+
+
+_ANY_LEVEL = RandomNoise(0, 55 / 255)
+_STANDARD = (15 / 255, 25 / 255, 50 / 255)
+
+DENOISE: dict[str, DenoiseRecipe] = {
+    "drunet-fast": DenoiseRecipe(
+        lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2), _ANY_LEVEL, _STANDARD
+    ),
+    "mwcnn-color": DenoiseRecipe(lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
+    "mwcnn-gray": DenoiseRecipe(lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
+    "xray-unet": DenoiseRecipe(
+        lambda: XrayUNet(), RandomNoise(0.02, 0.2, uniform_share=0.5), (0.1,), loss="bce", optimizer="adam"
+    ),
+    "ct-autoencoder": DenoiseRecipe(lambda: CtAutoencoder(), RandomNoise(0.07, 0.07), (0.07,), loss="mse", optimizer="adam"),
+    "cifar-autoencoder": DenoiseRecipe(
+        lambda: CifarAutoencoder(),
+        RandomNoise(0.2, 0.2),
+        (0.2,),
+        loss="mse",
+        crop=32,
+        late_crop=32,
+        batch=64,
+        optimizer="adam",
+        decay=1e-5,
+    ),
+}
