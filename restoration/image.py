@@ -1,35 +1,476 @@
-"""temporary"""
+"""Image files to tensors and back, with nothing lost: the only module that knows files, integers and colour spaces.
+
+Reading goes by content, not by name.  The picture is turned upright, colour profiles become sRGB, grey stays grey,
+16 bits stay 16 bits, and transparency is carried beside the colours.  Every failure is an `ImageError` with one
+sentence that can be shown to a visitor.
+"""
+
+import io
+import math
+import os
+import re
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
+import tifffile
 import torch
-from PIL import Image as PilImage
+from PIL import ExifTags, ImageCms
+from PIL import Image as Pillow
+from torch import Tensor
+
+MAX_MEGAPIXELS = 40
+ENDINGS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
+
+Format = Literal["png", "jpeg", "webp", "tiff"]
+Metadata = Literal["private", "all", "none"]
+FORMATS: dict[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tiff"}
+
+_READABLE = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_KINDS = "a JPEG, PNG, WebP, BMP, TIFF or GIF image"
+_GREY = np.array([0.2989, 0.5870, 0.1140])  # BT.601, full range, as MATLAB's rgb2gray
 
 
-def read_training(path, channels):
-    image = PilImage.open(path)
-    if channels == 3:
-        return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
-    a = np.asarray(image)
-    if a.ndim == 3:
-        a = np.rint(a[..., :3].astype(np.float64) @ np.array([0.2989, 0.5870, 0.1140])).astype(np.uint8)
-    return torch.from_numpy(np.array(a))[None]
+class ImageError(ValueError):
+    """One sentence, fit for a visitor, on why an image cannot be read or written."""
 
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+@dataclass(frozen=True)
+class Image:
+    """A decoded image file.
+
+    Args:
+        samples: uint8 or uint16, (H, W, C) with 1 (grey) or 3 (sRGB) channels.
+        alpha: opacity (H, W) of the same type, or None for an opaque image.
+        name: file name without folder and ending.
+        icc: colour profile of the samples.
+        exif: EXIF block as it was read, its orientation already applied.
+        dpi: pixels per inch, across and down.
+        notes: what reading changed, one sentence each.
+    """
+
+    samples: np.ndarray
+    alpha: np.ndarray | None = None
+    name: str = "image"
+    icc: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def height(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.samples.shape[1]
+
+    @property
+    def channels(self) -> int:
+        return self.samples.shape[2]
+
+    @property
+    def bits(self) -> int:
+        return self.samples.itemsize * 8
+
+    def tensor(self, window: tuple[slice, slice] = (slice(None), slice(None))) -> Tensor:
+        """The colours as float32 (1, C, H, W) in [0, 1], of the whole image or of a (rows, columns) window."""
+        part = self.samples[window].astype(np.float32) / np.float32(np.iinfo(self.samples.dtype).max)
+        return torch.from_numpy(part).permute(2, 0, 1)[None].contiguous()
+
+    def bytes(self, channels: int) -> Tensor:
+        """The colours as uint8 (channels, H, W): colour made grey for 1 channel, grey repeated for 3."""
+        samples = to_8_bit(self).samples
+        if channels == 1 and self.channels == 3:
+            samples = np.rint(samples @ _GREY).astype(np.uint8)[..., None]
+        return torch.from_numpy(np.repeat(samples, channels // samples.shape[2], axis=2)).permute(2, 0, 1).contiguous()
 
 
-class _Read:
-    def __init__(self, path):
-        self.path = path
-
-    def bytes(self, channels):
-        return read_training(self.path, channels)
-
-
-def read(path):
-    return _Read(path)
+def from_tensor(tensor: Tensor, name: str = "image", bits: Literal[8, 16] = 8) -> Image:
+    """An image of a float tensor (1, C, H, W) or (C, H, W): clamped to [0, 1] and rounded."""
+    highest = 2**bits - 1
+    planes = tensor.detach().reshape(-1, *tensor.shape[-2:]).clamp(0, 1).double().cpu()
+    samples = (planes * highest).round().permute(1, 2, 0).numpy().astype(np.uint8 if bits == 8 else np.uint16)
+    return Image(np.ascontiguousarray(samples), name=name)
 
 
-def write_grid(path, rows):
-    grid = torch.cat([torch.cat(row, dim=3) for row in rows], dim=2)[0]
-    a = (grid.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    PilImage.fromarray(a if a.shape[2] == 3 else a[..., 0]).save(path)
+def to_8_bit(image: Image) -> Image:
+    """The image with 8 bits a sample, rounded."""
+    if image.bits == 8:
+        return image
+
+    def rounded(samples: np.ndarray) -> np.ndarray:
+        return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+    alpha = None if image.alpha is None else rounded(image.alpha)
+    return replace(image, samples=rounded(image.samples), alpha=alpha)
+
+
+class Canvas:
+    """A restored version of an image, filled window by window and blended with the original afterwards.
+
+    The restored values are kept as 16-bit codes, so that blending again never needs the model again.  For an 8-bit
+    image the codes are 8.8 fixed point with a half added: the upper byte is the correctly rounded sample.
+    """
+
+    def __init__(self, original: Image):
+        self.original = original
+        self.codes = np.zeros(original.samples.shape, np.uint16)
+
+    def put(self, tile: Tensor, top: int, left: int) -> None:
+        """Write a restored tile (1, C, h, w) in [0, 1] at a position."""
+        values = tile[0].permute(1, 2, 0).double().cpu().numpy()
+        codes = np.floor(values * 65280 + 128) if self.original.bits == 8 else np.rint(values * 65535)
+        height, width = codes.shape[:2]
+        self.codes[top : top + height, left : left + width] = codes
+
+    def image(self, strength: float = 1.0) -> Image:
+        """The original moved by `strength` of the way to the restored image; 0 is the original, bit for bit."""
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength is a share from 0 to 1, got {strength}")
+        original = self.original
+        if strength == 0:
+            return original
+        samples = np.empty_like(original.samples)
+        for rows in (slice(top, top + 256) for top in range(0, original.height, 256)):  # bounds the memory
+            codes = self.codes[rows]
+            if strength == 1:
+                samples[rows] = codes >> 8 if original.bits == 8 else codes
+                continue
+            restored = (codes - 128.0) / 256 if original.bits == 8 else codes.astype(np.float64)
+            samples[rows] = np.rint(original.samples[rows] + strength * (restored - original.samples[rows]))
+        return replace(original, samples=samples)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def read(source: str | Path | bytes, name: str | None = None) -> Image:
+    """The image in a file or in the bytes of one.
+
+    Args:
+        name: what to call it in messages and for the result's file name; the file's own name by default.
+
+    Raises:
+        ImageError: no such file, not an image of an accepted kind, damaged, or over 40 megapixels.
+    """
+    title = Path(name or (source if not isinstance(source, bytes) else "image")).name
+    try:
+        with Pillow.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_READABLE) as file:
+            _check_size(*file.size)
+            return replace(_decode(file), name=Path(title).stem or "image")
+    except ImageError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"There is no file called {title}.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{title} is a folder, not an image.") from None
+    except PermissionError:
+        raise ImageError(f"{title} may not be read.") from None
+    except Pillow.UnidentifiedImageError:
+        raise ImageError(f"{title} is not {_KINDS}.") from None
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
+        raise ImageError(f"This image is far larger than the limit of {MAX_MEGAPIXELS} megapixels.") from None
+    except MemoryError:
+        raise ImageError("This image needs more memory than there is.") from None
+    except Exception:  # decoders raise nearly anything on damaged files
+        raise ImageError(f"{title} is damaged or cut short.") from None
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_MEGAPIXELS * 1_000_000:
+        megapixels = math.ceil(width * height / 100_000) / 10
+        raise ImageError(f"This image has {megapixels:g} megapixels; the limit is {MAX_MEGAPIXELS}.")
+
+
+def _decode(file: Pillow.Image) -> Image:
+    notes = []
+    if getattr(file, "n_frames", 1) > 1:
+        notes.append("Only the first frame is used.")
+    icc, dpi = file.info.get("icc_profile"), _dpi(file.info.get("dpi"))
+    samples = _decode_16_bit(file)
+    exif = file.getexif()  # not before: for a PNG this decodes the file, the 8-bit way
+    if samples is None:
+        file, note = _to_grey_or_rgb(file, icc)
+        notes += note
+        samples = np.asarray(file)
+        if file.mode.startswith("RGB") and icc is not None and not _profile_fits(icc, "GRAY"):
+            icc = icc if _is_srgb(icc) else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    if orientation in _UPRIGHT:
+        samples = _UPRIGHT[orientation](samples)
+        notes.append("Turned upright.")
+    if orientation in (5, 6, 7, 8) and dpi:
+        dpi = dpi[::-1]
+    colours = 1 if samples.shape[2] < 3 else 3
+    alpha = samples[..., -1] if samples.shape[2] in (2, 4) else None
+    return Image(
+        np.ascontiguousarray(samples[..., :colours]),
+        None if alpha is None else np.ascontiguousarray(alpha),
+        icc=icc,
+        exif=exif.tobytes() if len(exif) else None,
+        dpi=dpi,
+        notes=tuple(notes),
+    )
+
+
+_UPRIGHT = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}
+
+
+def _decode_16_bit(file: Pillow.Image) -> np.ndarray | None:
+    """uint16 (H, W) or (H, W, 2..4) of a file with more than 8 bits a sample, None for any other file.
+
+    Pillow has 16-bit modes for grey alone and drops the low bytes of colours.  Asking its decoder for the other byte
+    order brings exactly those low bytes, so two passes give both halves.
+    """
+    if file.mode.startswith("I;16"):
+        samples = np.asarray(file).astype(np.uint16)
+    elif file.mode == "I":
+        samples = np.asarray(file)
+        if samples.min() < 0 or samples.max() > 65535:
+            raise ImageError("Images with 32 bits a sample cannot be used; save it with 16 bits.")
+        samples = samples.astype(np.uint16)
+    elif file.mode == "F":
+        samples = np.asarray(file)
+        if not (np.isfinite(samples).all() and samples.min() >= 0 and samples.max() <= 1):
+            raise ImageError("Floating-point images must lie between 0 and 1; save it as a 16-bit TIFF.")
+        samples = np.rint(samples.astype(np.float64) * 65535).astype(np.uint16)
+    else:
+        raw_modes = {tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0] for tile in file.tile}
+        raw_mode = raw_modes.pop() if len(raw_modes) == 1 else None
+        if raw_mode == "LA;16B":  # four bytes a pixel, which the 8-bit RGBA mode hands over as they are
+            halves = _with_raw_mode(file, "RGBA").astype(np.uint16)
+            return halves[..., ::2] << 8 | halves[..., 1::2]
+        if not isinstance(raw_mode, str) or not re.fullmatch("RGBA?;16[BLN]", raw_mode):
+            return None
+        native = "L" if np.little_endian else "B"
+        order = raw_mode[-1].replace("N", native)
+        low = _with_raw_mode(file, raw_mode[:-1] + ("L" if order == "B" else "B"))
+        high = np.asarray(file)
+        samples = high.astype(np.uint16) << 8 | low
+    transparent = file.info.get("transparency")
+    if isinstance(transparent, int | tuple):
+        planes = samples if samples.ndim == 3 else samples[..., None]
+        opaque = (planes != np.array(transparent, dtype=np.uint16)).any(axis=2, keepdims=True)
+        samples = np.concatenate([planes, opaque * np.uint16(65535)], axis=2)
+    return samples
+
+
+def _with_raw_mode(file: Pillow.Image, raw_mode: str) -> np.ndarray:
+    """The samples of an opened, not yet decoded file as its decoder gives them in another raw mode."""
+    file.fp.seek(0)
+    again = Pillow.open(io.BytesIO(file.fp.read()), formats=(file.format,))
+    again.tile = [
+        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:])) for tile in again.tile
+    ]
+    return np.asarray(again)
+
+
+def _to_grey_or_rgb(file: Pillow.Image, icc: bytes | None) -> tuple[Pillow.Image, list[str]]:
+    """An 8-bit file as L, LA, RGB or RGBA in sRGB, and notes on what that changed."""
+    if file.mode == "P":
+        grey = file.palette is not None and all(len(set(c[:3])) == 1 for c in file.palette.colors)
+        transparent = "transparency" in file.info
+        file = file.convert(("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB"))
+    elif file.mode in ("L", "RGB") and "transparency" in file.info:
+        file = file.convert({"L": "LA", "RGB": "RGBA"}[file.mode])
+    elif file.mode in ("1", "L"):
+        file = file.convert("L")
+    elif file.mode in ("LA", "La", "PA"):
+        file = file.convert("RGBA").convert("LA") if file.mode == "La" else file.convert("LA")
+    elif file.mode in ("RGBA", "RGBa"):
+        file = file.convert("RGBA")
+    elif file.mode == "LAB" or (file.mode == "CMYK" and _profile_fits(icc, "CMYK")):
+        profile = ImageCms.createProfile("LAB") if file.mode == "LAB" else io.BytesIO(icc)
+        file = ImageCms.profileToProfile(file, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return file, ["Converted to sRGB."]
+    elif file.mode != "RGB":
+        file, icc = file.convert("RGB"), None
+        return file, ["Converted to sRGB."]
+    if file.mode.startswith("RGB") and icc is not None and not _is_srgb(icc):
+        if not _profile_fits(icc, "RGB "):
+            return file, ["The damaged colour profile was ignored."]
+        colours = file.convert("RGB")
+        ImageCms.profileToProfile(colours, io.BytesIO(icc), ImageCms.createProfile("sRGB"), inPlace=True)
+        if file.mode == "RGBA":
+            colours.putalpha(file.getchannel("A"))
+        return colours, ["Converted to sRGB."]
+    return file, []
+
+
+def _profile_fits(icc: bytes | None, space: str) -> bool:
+    try:
+        return icc is not None and ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space == space
+    except (OSError, ImageCms.PyCMSError):
+        return False
+
+
+def _is_srgb(icc: bytes) -> bool:
+    """Whether a profile leaves sRGB samples alone, up to two levels of rounding in the profile's own tables."""
+    if not _profile_fits(icc, "RGB "):
+        return False
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+    profile, srgb = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+    converted = np.asarray(ImageCms.profileToProfile(Pillow.fromarray(colours), profile, srgb))
+    return int(np.abs(converted.astype(int) - colours).max()) <= 2
+
+
+def _dpi(value: object) -> tuple[float, float] | None:
+    try:
+        across, down = (float(side) for side in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if all(math.isfinite(side) and 1 <= side <= 100_000 for side in (across, down)) else None
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+def output_name(image: Image, suffix: str, format: Format = "png") -> str:
+    """The result's file name, `<stem>_<suffix>.<ending>`."""
+    return f"{image.name}_{suffix}{FORMATS[format]}"
+
+
+def write(image: Image, path: str | Path, quality: int = 95, metadata: Metadata = "private") -> None:
+    """Write an image in the format that the path's ending names; a failure leaves no half-written file.
+
+    Args:
+        quality: of a JPEG, 1 to 100.  PNG, WebP and TIFF are lossless.
+        metadata: EXIF without place, thumbnail and maker notes ("private"), "all" of it, or "none".
+
+    Raises:
+        ImageError: an unknown ending, transparency in a JPEG, a size that the format cannot hold, or no room.
+    """
+    path = Path(path)
+    format = ENDINGS.get(path.suffix.lower())
+    if format not in FORMATS:
+        raise ImageError(f"{path.name} should end in {', '.join(FORMATS.values())}.")
+    content = encode(image, format, quality, metadata)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise ImageError(f"{path.name} could not be written: is there such a folder, and room in it?") from None
+
+
+def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> bytes:
+    """The bytes of the image's file; see `write`.  JPEG and WebP hold 8 bits, so 16-bit samples are rounded."""
+    if not 1 <= quality <= 100:
+        raise ImageError(f"JPEG quality goes from 1 to 100, not {quality}.")
+    exif = _exif(image.exif, metadata)
+    if image.bits == 16 and format in ("png", "tiff"):
+        return _encode_16_bit_png(image, exif) if format == "png" else _encode_16_bit_tiff(image)
+    image = to_8_bit(image)
+    if format == "jpeg" and image.alpha is not None:
+        raise ImageError("JPEG cannot hold transparency; choose PNG, WebP or TIFF.")
+    planes = image.samples if image.alpha is None else np.dstack([image.samples, image.alpha])
+    picture = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    options: dict = {
+        "png": {"compress_level": 1},
+        "jpeg": {"quality": quality, "subsampling": 0},
+        "webp": {"lossless": True, "exact": True, "method": 2},
+        "tiff": {"compression": "tiff_lzw"},
+    }[format]
+    if image.dpi and format != "webp":
+        options["dpi"] = image.dpi
+    if exif:
+        options["exif"] = exif
+    if image.icc and (format != "webp" or not _profile_fits(image.icc, "GRAY")):  # WebP has no grey samples
+        options["icc_profile"] = image.icc
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, format, **options)
+    except (OSError, ValueError, SystemError):
+        raise ImageError(f"{format.upper()} cannot hold {image.width}x{image.height} pixels; choose PNG.") from None
+    return buffer.getvalue()
+
+
+_DESCRIPTIVE = (
+    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright"),
+    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
+)
+
+
+def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
+    """The EXIF to write: upright, without a thumbnail, and private unless all of it is wanted."""
+    if block is None or metadata == "none":
+        return None
+    old, new = Pillow.Exif(), Pillow.Exif()
+    old.load(block)
+    for name in _DESCRIPTIVE:
+        if (value := old.get(ExifTags.Base[name])) is not None:
+            new[ExifTags.Base[name]] = value
+    camera = dict(old.get_ifd(ExifTags.IFD.Exif))
+    if metadata == "private":
+        camera.pop(ExifTags.Base.MakerNote, None)
+        for owner in ("BodySerialNumber", "LensSerialNumber", "CameraOwnerName"):
+            camera.pop(ExifTags.Base[owner], None)
+    elif place := old.get_ifd(ExifTags.IFD.GPSInfo):
+        new.get_ifd(ExifTags.IFD.GPSInfo).update(place)
+        new[ExifTags.IFD.GPSInfo] = dict(place)
+    if camera:
+        new[ExifTags.IFD.Exif] = camera
+    return new.tobytes() if len(new) else None
+
+
+def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
+    """PNG with 16 bits a sample, which Pillow writes for grey alone (W3C, "PNG Specification", third edition)."""
+    planes = image.samples if image.alpha is None else np.dstack([image.samples, image.alpha])
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[planes.shape[2]]
+    rows = planes.astype(">u2").reshape(image.height, -1).view(np.uint8)
+    # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.hstack([np.full((image.height, 1), 2, np.uint8), rows - above])
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", image.width, image.height, 16, colour_type, 0, 0, 0))]
+    if image.icc:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(image.icc)))
+    if image.dpi:
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in image.dpi), 1)))
+    if exif:
+        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+def _encode_16_bit_tiff(image: Image) -> bytes:
+    planes = image.samples
+    if image.alpha is not None:  # as RGBA also for grey: few programs, Pillow among them, open grey with alpha
+        planes = np.dstack([np.broadcast_to(planes, (*planes.shape[:2], 3)), image.alpha])
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        planes[..., 0] if planes.shape[2] == 1 else planes,
+        photometric="rgb" if planes.shape[2] >= 3 else "minisblack",
+        planarconfig="contig" if planes.shape[2] > 1 else None,
+        extrasamples=None if image.alpha is None else ["unassalpha"],
+        compression="zlib",
+        iccprofile=image.icc,
+        resolution=image.dpi,
+        resolutionunit="inch" if image.dpi else None,
+        metadata=None,
+    )
+    return buffer.getvalue()
+
+
+def write_grid(path: str | Path, rows: Sequence[Sequence[Tensor]]) -> None:
+    """Write rows of equally large tensors (1, C, H, W) as one picture."""
+    write(from_tensor(torch.cat([torch.cat(tuple(row), dim=3) for row in rows], dim=2)), path)

@@ -5,14 +5,18 @@ A model file defines `__init__` with JSON arguments, `forward`, and the facts `c
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from restoration.card import model_card
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         multiple_of: `forward` needs sides that this divides; `restore` pads.
         receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.
         checkpoints: the trained weights that exist.
+        run: how these weights were trained and scored, the content of the checkpoint's `run.json`; empty if unknown.
     """
 
     task: str
@@ -52,6 +57,10 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     multiple_of: int = 1
     receptive_field: int
     checkpoints: tuple[Checkpoint, ...] = ()
+
+    def __init__(self):
+        super().__init__()
+        self.run: dict = {}
 
     @torch.inference_mode()
     def _infer(self, image: Tensor, *planes: Tensor) -> Tensor:
@@ -78,6 +87,12 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             save_directory / "model.safetensors",
             metadata={"format": "pt"},
         )
+        if self.run:
+            (save_directory / "run.json").write_text(json.dumps(self.run, indent=1) + "\n")
+
+    def generate_model_card(self, **_) -> ModelCard:
+        """The model card, written from the model's facts and its training record."""
+        return model_card(self)
 
     @classmethod
     def _from_pretrained(
@@ -98,23 +113,30 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             raise ValueError(f"{model_id} has no config.json")
         if config.get("architecture", cls.__name__) != cls.__name__:
             raise ValueError(f"{model_id} holds a {config['architecture']}, not a {cls.__name__}")
-        path = Path(model_id) / "model.safetensors"
-        if not Path(model_id).is_dir():
-            path = hf_hub_download(
-                model_id,
-                "model.safetensors",
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
+
+        def file(name: str) -> Path:
+            if Path(model_id).is_dir():
+                return Path(model_id) / name
+            return Path(
+                hf_hub_download(
+                    model_id,
+                    name,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                )
             )
-        weights = safetensors.torch.load_file(path)
+
+        weights = safetensors.torch.load_file(file("model.safetensors"))
         for name, value in weights.items():
             if not value.isfinite().all():
                 raise ValueError(f"{model_id} holds weights that are not finite: {name}")
         model = cls(**arguments)
         model.load_state_dict(weights, strict=True)
+        with suppress(FileNotFoundError, EntryNotFoundError):  # weights without a training record are welcome
+            model.run = json.loads(file("run.json").read_text())
         return model.to(map_location, memory_format=torch.channels_last).eval()
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from torch import Generator, Tensor
 from tqdm import tqdm
 
@@ -14,34 +16,57 @@ from restoration.image import ENDINGS, read
 HELD_OUT_SHARE = 20  # one file in twenty is never trained on
 
 
-def held_out(name: str) -> bool:
-    """Whether the image called `name` belongs to validation: decided by its name alone, so always the same."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set.
+
+    Args:
+        name: of its file, with the position in it for a batch of images.
+        source: what the data set calls itself: the letters before "_" in the file's name, else its folder's name.
+        image: uint8 (C, H, W).
+    """
+
+    name: str
+    source: str
+    image: Tensor
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this image is for validation: decided by its name alone, so always the same."""
+        return int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0
 
 
-def named_images(sources: Iterable[str], channels: int, progress: bool = False) -> Iterable[tuple[str, Tensor]]:
-    """Every image of the sources with its name, uint8 (C, H, W), in a fixed order.
+def samples(sources: Iterable[str | Path], channels: int, progress: bool = False) -> Iterable[Sample]:
+    """Every image of the sources in a fixed order.
 
     Args:
         sources: image files, folders (searched in depth), CIFAR-10 batches (`.npz` with `images`, `.bin`), or data sets
             on the Hub written `hub:user/name`.
         channels: 1 makes colour images grey, 3 repeats grey ones.
-    """
-    for source in sources:
-        if source.startswith("hub:"):
-            from huggingface_hub import snapshot_download
 
+    Raises:
+        FileNotFoundError: a source does not exist.
+    """
+    for source in map(str, sources):
+        if source.startswith("hub:"):
             source = snapshot_download(source.removeprefix("hub:"), repo_type="dataset")
-        path = Path(source)
+        path = Path(source).resolve()
         if not path.exists():
-            raise FileNotFoundError(f"no such file or folder: {source}")
+            raise FileNotFoundError(f"there is no file or folder called {source}")
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in tqdm(files, desc=f"reading {path.name}", disable=not progress, leave=False):
             if file.suffix in (".npz", ".bin"):
                 for index, image in enumerate(_cifar_batch(file)):
-                    yield f"{file.name}/{index}", _with_channels(image, channels)
+                    yield Sample(f"{file.name}/{index}", _source(file), _with_channels(image, channels))
             elif file.suffix.lower() in ENDINGS:
-                yield file.name, read(file).bytes(channels)
+                yield Sample(file.name, _source(file), read(file).bytes(channels))
+
+
+def _source(file: Path) -> str:
+    prefix, separator, _ = file.stem.partition("_")
+    if separator:
+        return prefix
+    return file.parent.parent.name if file.parent.name in ("train", "test") else file.parent.name
 
 
 def _cifar_batch(file: Path) -> Tensor:
@@ -64,18 +89,17 @@ class Crops:
     """Random square crops of images that live on one device as one flat array of bytes.
 
     Args:
-        images: uint8 (C, H, W) each; those with a side under `size` are left out.
-        size: side of the crops in pixels.
+        images: uint8 (C, H, W) each; those with a side under `largest` are left out.
+        largest: side of the largest crops that will be asked for, in pixels.
 
     Raises:
         ValueError: no image is large enough.
     """
 
-    def __init__(self, images: Iterable[Tensor], size: int, device: torch.device | str):
-        kept = [image for image in images if min(image.shape[1:]) >= size]
+    def __init__(self, images: Iterable[Tensor], largest: int, device: torch.device | str):
+        kept = [image for image in images if min(image.shape[1:]) >= largest]
         if not kept:
-            raise ValueError(f"found no training image with sides of at least {size} pixels")
-        self.size = size
+            raise ValueError(f"found no training image with sides of at least {largest} pixels")
         self.channels = kept[0].shape[0]
         self.pixels = torch.cat([image.flatten() for image in kept]).to(device)
         self.heights = torch.tensor([image.shape[1] for image in kept], device=device)
@@ -86,21 +110,21 @@ class Crops:
     def __len__(self) -> int:
         return len(self.heights)
 
-    def __call__(self, count: int, generator: Generator) -> Tensor:
+    def __call__(self, count: int, size: int, generator: Generator) -> Tensor:
         """`count` crops in one of the eight orientations, float32 (count, C, size, size) in [0, 1]."""
         device = self.pixels.device
         chosen = torch.randint(len(self), (count,), generator=generator, device=device)
         height, width = self.heights[chosen], self.widths[chosen]
         draw = torch.rand(5, count, generator=generator, device=device)
-        top = (draw[0] * (height - self.size + 1)).long()
-        left = (draw[1] * (width - self.size + 1)).long()
+        top = (draw[0] * (height - size + 1)).long()
+        left = (draw[1] * (width - size + 1)).long()
         flip_y, flip_x, transpose = ((row < 0.5).view(-1, 1, 1) for row in draw[2:])
 
-        line = torch.arange(self.size, device=device)
+        line = torch.arange(size, device=device)
         rows, columns = line.view(1, -1, 1), line.view(1, 1, -1)
         y, x = torch.where(transpose, columns, rows), torch.where(transpose, rows, columns)
-        y = torch.where(flip_y, self.size - 1 - y, y) + top.view(-1, 1, 1)
-        x = torch.where(flip_x, self.size - 1 - x, x) + left.view(-1, 1, 1)
+        y = torch.where(flip_y, size - 1 - y, y) + top.view(-1, 1, 1)
+        x = torch.where(flip_x, size - 1 - x, x) + left.view(-1, 1, 1)
         index = (self.starts.view(-1, 1, 1)[chosen] + y * width.view(-1, 1, 1) + x).unsqueeze(1)  # (B, 1, size, size)
         plane = (height * width).view(-1, 1, 1, 1) * torch.arange(self.channels, device=device).view(1, -1, 1, 1)
         return self.pixels[index + plane].float() / 255

@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from restoration.degradations import GaussianNoise
 from restoration.image import write_grid
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
-from train.data import Crops, centre_crop, held_out, named_images
+from train.data import Crops, centre_crop, samples
 from train.loop import (
     Ema,
     Optimizers,
@@ -87,14 +88,13 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
     optimizers = Optimizers(model, recipe.optimizer, recipe.learning_rate, recipe.decay)
     ema = Ema(model, recipe.ema)
 
-    images = list(named_images(arguments.data, model.channels, progress=accelerator.is_main_process))
-    kept = [image for name, image in images if not held_out(name)]
-    crops = Crops(kept, recipe.crop, device)
-    late_crops = Crops(kept, recipe.late_crop, device) if recipe.late_crop != recipe.crop else crops
-    validation = [centre_crop(image, VALIDATION_SIDE) for name, image in images if held_out(name)]
+    read = list(samples(arguments.data, model.channels, progress=accelerator.is_main_process))
+    kept = [sample.image for sample in read if not sample.held_out]
+    crops = Crops(kept, max(recipe.crop, recipe.late_crop), device)
+    validation = [centre_crop(sample.image, VALIDATION_SIDE) for sample in read if sample.held_out]
     validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
-    sources = sorted({name.split("_")[0].split("/")[0] for name, _ in images})
-    del images, kept
+    sources = dict(Counter(sample.source for sample in read))
+    del read, kept
 
     state_path = out / "state.safetensors"
     step, spent, best, curve = 0, 0.0, -math.inf, []
@@ -144,10 +144,8 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
             break
 
         generator = step_generator(device, arguments.seed, step, accelerator.process_index)
-        draw, batch = crops, recipe.batch
-        if progress > LATE:
-            draw, batch = late_crops, max(1, recipe.batch * recipe.crop**2 // recipe.late_crop**2)
-        clean = draw(batch, generator)
+        size = recipe.crop if progress < LATE else recipe.late_crop
+        clean = crops(max(1, recipe.batch * recipe.crop**2 // size**2), size, generator)
         noisy, sigma = recipe.noise(clean, generator)
         inputs = [noisy]
         if model.takes_sigma:

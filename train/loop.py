@@ -13,6 +13,10 @@ from safetensors import safe_open
 from torch import Generator, Tensor, nn
 
 
+# Without decay the weights outgrow Muon's steps of fixed size, and long runs at a high rate drift off.
+MUON_DECAY = 0.02
+
+
 def learning_rate_factor(progress: float, step: int, warmup: int = 100) -> float:
     """Share of the full learning rate: linear warm-up over `warmup` steps, cosine to 0 at progress 1."""
     return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
@@ -41,7 +45,7 @@ class Optimizers:
         self.optimizers: list[torch.optim.Optimizer] = []
         if name == "muon":
             self.optimizers.append(
-                torch.optim.Muon(self.matrices, learning_rate, weight_decay=0, adjust_lr_fn="match_rms_adamw")
+                torch.optim.Muon(self.matrices, learning_rate, weight_decay=MUON_DECAY, adjust_lr_fn="match_rms_adamw")
             )
             # Muon likes higher rates than AdamW, whose 1e-3 is near its limit for these networks.
             learning_rate = min(learning_rate, 1e-3)

@@ -66,7 +66,7 @@ class DenoiseRecipe:
     late_crop: int = 128
     batch: int = 16
     optimizer: Literal["adam", "adamw", "muon"] = "muon"
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     decay: float = 0.0
     blind_share: float = 0.3
     clip: float = 1.0
@@ -78,14 +78,22 @@ _STANDARD = (15 / 255, 25 / 255, 50 / 255)
 
 DENOISE: dict[str, DenoiseRecipe] = {
     "drunet-fast": DenoiseRecipe(
-        lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2), _ANY_LEVEL, _STANDARD
+        lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
+        _ANY_LEVEL,
+        _STANDARD,
+        learning_rate=2e-3,
     ),
     "mwcnn-color": DenoiseRecipe(lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
     "mwcnn-gray": DenoiseRecipe(lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
     "xray-unet": DenoiseRecipe(
-        lambda: XrayUNet(), RandomNoise(0.02, 0.2, uniform_share=0.5), (0.1,), loss="bce", optimizer="adam"
+        lambda: XrayUNet(),
+        RandomNoise(0.02, 0.2, uniform_share=0.5),
+        (0.1,),
+        loss="bce",
+        optimizer="adam",
+        learning_rate=1e-3,
     ),
-    "ct-autoencoder": DenoiseRecipe(lambda: CtAutoencoder(), RandomNoise(0.07, 0.07), (0.07,), loss="mse", optimizer="adam"),
+    "ct-autoencoder": DenoiseRecipe(lambda: CtAutoencoder(), RandomNoise(0.07, 0.07), (0.07,), loss="mse"),
     "cifar-autoencoder": DenoiseRecipe(
         lambda: CifarAutoencoder(),
         RandomNoise(0.2, 0.2),
@@ -95,6 +103,7 @@ DENOISE: dict[str, DenoiseRecipe] = {
         late_crop=32,
         batch=64,
         optimizer="adam",
+        learning_rate=1e-3,
         decay=1e-5,
     ),
 }

@@ -1,0 +1,143 @@
+"""The model card of a checkpoint, written from its training record and its scores; no number is typed by hand."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+if TYPE_CHECKING:
+    from restoration.restorer import Restorer
+
+REPOSITORY = "image-restoration"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Training images, as their provider states it.
+
+    Args:
+        title: what and where from.
+        licence: as stated by the source.
+        commercial: whether weights trained on them may be used commercially.
+    """
+
+    title: str
+    licence: str
+    commercial: bool = False
+
+
+SOURCES = {
+    "bsds": Source("BSDS500, train and test images (Arbelaez et al. 2011)", "research, non-commercial"),
+    "cid22": Source("CID22 reference images (Cloudinary)", "CC BY-SA 4.0", True),
+    "elementary": Source("elementary OS wallpapers", "CC0, Unsplash, Pexels, CC BY(-SA), per file", True),
+    "deepin": Source("deepin wallpapers", "CC0, Unsplash, Pexels, CC BY(-SA), per file", True),
+    "popos": Source("Pop!_OS wallpapers", "CC0, Unsplash, Pexels, CC BY(-SA), per file", True),
+    "aosc": Source("AOSC OS wallpapers", "CC BY-NC(-SA) 4.0"),
+    "clic2025": Source("CLIC 2025 photos", "Unsplash", True),
+    "coworking": Source("stock photos of co-working spaces", "not stated"),
+    "imagenet": Source("ImageNet samples, one an object class, reduced to 300 px", "research, non-commercial"),
+    "ct_covid": Source("COVID-CT slices (Zhao et al. 2020)", "research"),
+    "dental_panoramic": Source("panoramic dental X-rays, DC1000 (Wang et al. 2023)", "none stated"),
+    "chest_xray": Source("chest X-rays", "CC BY-NC-SA and CC BY, per file"),
+    "cifar10": Source("CIFAR-10 (Krizhevsky 2009)", "research"),
+}
+
+
+def licence(run: dict) -> str:
+    """Apache-2.0 if every training image allows commercial use, else CC BY-NC 4.0."""
+    sources = run.get("data", {}).get("sources", {})
+    free = sources and all(name in SOURCES and SOURCES[name].commercial for name in sources)
+    return "apache-2.0" if free else "cc-by-nc-4.0"
+
+
+def model_card(model: "Restorer") -> ModelCard:
+    """The card of a model with its training record `model.run`."""
+    run = model.run
+    architecture = type(model)
+    name = run.get("model", architecture.__name__.lower())
+    known = {checkpoint.name: checkpoint for checkpoint in architecture.checkpoints}
+    title = known[name].title if name in known else architecture.__name__
+    module = architecture.__module__
+    parts = [f"# {title}"]
+    if name in known:
+        parts.append(known[name].summary)
+    if architecture.__doc__:
+        parts.append(architecture.__doc__.split("\n")[0])
+    parts.append(
+        "```python\n"
+        f"from {module} import {architecture.__name__}\n\n"
+        f'model = {architecture.__name__}.from_pretrained("user/{name}")\n'
+        "restored = model.restore(image)  # (B, C, H, W) float32 in [0, 1]\n"
+        "```"
+    )
+    parts.append(
+        f"Input: {'grey' if model.channels == 1 else 'RGB'} images of any size, "
+        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
+        f"an output pixel depends on input pixels up to {model.receptive_field} away."
+    )
+    parts += _scores(run) + _training(run)
+    if architecture._hub_mixin_info.paper_url:
+        parts.append(f"## Paper\n\n{architecture._hub_mixin_info.paper_url}")
+    parts.append(f"## Licence\n\n{_licence_text(run)}")
+    data = ModelCardData(
+        license=licence(run),
+        library_name="restoration",
+        pipeline_tag="image-to-image",
+        tags=["image-restoration", model.task],
+        model_name=name,
+        eval_results=_eval_results(run),
+    )
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
+
+
+def verdict(score: dict) -> str:
+    """How a score compares with the best classical filter on the same images, in words."""
+    gain = score["psnr"] - score["best_classical_psnr"]
+    if gain > 0:
+        return f"{gain:+.2f} dB over {score['best_classical']}"
+    return f"**loses to {score['best_classical']} by {-gain:.2f} dB**"
+
+
+def _scores(run: dict) -> list[str]:
+    if not run.get("scores"):
+        return ["## Scores\n\nThese weights have not been scored."]
+    rows = [
+        f"| {score['set']} | {score['psnr']:.2f} | {score['ssim']:.4f} | {score['median_psnr']:.2f} | {verdict(score)} |"
+        for score in run["scores"]
+    ]
+    return [
+        "## Scores\n\nMean PSNR in dB and SSIM over the set, and the median PSNR, measured by `python -m train.evaluate`. "
+        "Noise is neither clipped nor rounded; results are rounded to 8 bits; no border is cut.\n\n"
+        "| test set | PSNR | SSIM | median PSNR | against the best classical filter |\n|---|---|---|---|---|\n"
+        + "\n".join(rows)
+    ]
+
+
+def _training(run: dict) -> list[str]:
+    if not run:
+        return []
+    lines = [
+        f"- {count} images: {SOURCES[source].title} ({SOURCES[source].licence})" if source in SOURCES else f"- {count}: {source}"
+        for source, count in run["data"]["sources"].items()
+    ]
+    started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
+    return [
+        "## Training\n\n"
+        f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{started}; seed {run['seed']}; "
+        f"one image in twenty was held out, on which the mean PSNR is {run['validation_psnr']:.2f} dB. "
+        "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines)
+    ]
+
+
+def _licence_text(run: dict) -> str:
+    if licence(run) == "apache-2.0":
+        return "Apache-2.0: every training image allows commercial use."
+    return "CC BY-NC 4.0, for non-commercial use, since not all training images allow more. The code is Apache-2.0."
+
+
+def _eval_results(run: dict) -> list[EvalResult]:
+    return [
+        EvalResult("image-to-image", score["set"].lower().replace(" ", "-"), score["set"], metric, round(score[metric], 4))
+        for score in run.get("scores", [])
+        for metric in ("psnr", "ssim")
+    ]

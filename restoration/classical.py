@@ -1,0 +1,101 @@
+"""Classical denoisers from scikit-image, as plain functions with the signature of `Denoiser.restore`.
+
+Each takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image) and
+gives an image of the same size in [0, 1].  They are the yardstick for every learned model.  Their
+settings are the best of a small grid on training photos with sigma 15 to 50 / 255.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage import filters, restoration
+from torch import Tensor
+
+
+def estimate_sigma(image: Tensor) -> float:
+    """Standard deviation of the noise on [0, 1], from the median of the finest wavelet details, mean over channels.
+
+    Donoho, Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994.  Texture counts as noise: a
+    clean photo reads about 0.01.  An image with a side under 2 pixels has no details and reads 0.
+    """
+    if min(image.shape[-2:]) < 2:
+        return 0.0
+    planes = image.flatten(0, 1).permute(1, 2, 0).double().cpu().numpy()  # (H, W, B*C)
+    return float(np.nan_to_num(restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
+
+
+def gaussian(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Gaussian blur; stronger noise gets a wider one, 0.5 to 1.6 pixels."""
+    width = min(1.6, 0.5 + 7 * _level(noisy, sigma))
+    return _each(noisy, lambda image: filters.gaussian(image, width, channel_axis=-1, truncate=4))
+
+
+def mean(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Mean of 3x3 pixels."""
+    return _each(noisy, lambda image: ndimage.uniform_filter(image, (3, 3, 1), mode="nearest"))
+
+
+def median(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Median of 3x3 pixels, of 5x5 where the noise is strong (above 0.12)."""
+    side = 5 if _level(noisy, sigma) > 0.12 else 3
+    return _each(noisy, lambda image: ndimage.median_filter(image, (side, side, 1), mode="nearest"))
+
+
+def bilateral(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Edge-preserving mean of 11x11 pixels.  Tomasi, Manduchi, "Bilateral filtering", ICCV 1998."""
+    level = max(0.01, _level(noisy, sigma))
+
+    def smooth(image: np.ndarray) -> np.ndarray:
+        grey = image.shape[-1] == 1  # skimage wants one channel without an axis of its own
+        return restoration.denoise_bilateral(
+            np.clip(image[..., 0] if grey else image, 0, None),
+            win_size=11,
+            sigma_color=2 * level,
+            sigma_spatial=2.2,
+            channel_axis=None if grey else -1,
+        )
+
+    return _each(noisy, smooth)
+
+
+def non_local_means(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Mean of similar 5x5 patches within 6 pixels.  Buades, Coll, Morel, CVPR 2005; h = 0.6 sigma."""
+    level = max(1e-3, _level(noisy, sigma))
+    return _each(
+        noisy,
+        lambda image: restoration.denoise_nl_means(
+            image, patch_size=5, patch_distance=6, h=0.6 * level, sigma=level, fast_mode=True, channel_axis=-1
+        ),
+    )
+
+
+def total_variation(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Total-variation minimisation.  Chambolle, J. Math. Imaging Vision 2004."""
+    weight = max(1e-3, 0.9 * _level(noisy, sigma))
+    return _each(noisy, lambda image: restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=-1))
+
+
+def wavelet(noisy: Tensor, sigma: float | None = None) -> Tensor:
+    """Wavelet thresholds by BayesShrink.  Chang, Yu, Vetterli, IEEE TIP 2000; colour in YCbCr."""
+    level = max(1e-3, _level(noisy, sigma))
+    if min(noisy.shape[-2:]) < 2:
+        return noisy.clamp(0, 1)
+    return _each(
+        noisy,
+        lambda image: restoration.denoise_wavelet(
+            image, sigma=level, channel_axis=-1, convert2ycbcr=image.shape[-1] == 3, rescale_sigma=True
+        ),
+    )
+
+
+def _level(noisy: Tensor, sigma: float | None) -> float:
+    return estimate_sigma(noisy) if sigma is None else float(sigma)
+
+
+def _each(noisy: Tensor, smooth: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+    """Apply a function of one (H, W, C) float64 array to every image of a batch."""
+    images = noisy.permute(0, 2, 3, 1).double().cpu().numpy()
+    restored = np.stack([smooth(image).reshape(image.shape) for image in images])
+    return torch.from_numpy(restored).permute(0, 3, 1, 2).to(noisy).clamp(0, 1).contiguous()
