@@ -1,9 +1,9 @@
 """Image restoration: denoising with trained models and classical filters.
 
-    import restoration
+import restoration
 
-    model = restoration.load("drunet-fast")           # bundled name | "user/repo[@revision]" | folder
-    clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) float32 in [0, 1]; sigma=None is blind
+model = restoration.load("drunet-fast")           # bundled name | "user/repo[@revision]" | folder
+clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) float32 in [0, 1]; sigma=None is blind
 """
 
 from restoration.catalog import Method, load, methods

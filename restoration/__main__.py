@@ -1,7 +1,7 @@
 """The command line.
 
-    python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
-    python -m restoration models
+python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
+python -m restoration models
 """
 
 import argparse

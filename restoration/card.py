@@ -8,8 +8,6 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 if TYPE_CHECKING:
     from restoration.restorer import Restorer
 
-REPOSITORY = "image-restoration"
-
 
 @dataclass(frozen=True)
 class Source:
@@ -102,14 +100,17 @@ def _scores(run: dict) -> list[str]:
     if not run.get("scores"):
         return ["## Scores\n\nThese weights have not been scored."]
     rows = [
-        f"| {score['set']} | {score['psnr']:.2f} | {score['ssim']:.4f} | {score['median_psnr']:.2f} | {verdict(score)} |"
+        f"| {score['set']} | {score['psnr']:.2f} | {score['ssim']:.4f} | "
+        f"{score['noisy_median_psnr']:.2f} / {score['noisy_median_ssim']:.4f} | "
+        f"{score['median_psnr']:.2f} / {score['median_ssim']:.4f} | {verdict(score)} |"
         for score in run["scores"]
     ]
     return [
-        "## Scores\n\nMean PSNR in dB and SSIM over the set, and the median PSNR, measured by `python -m train.evaluate`. "
+        "## Scores\n\n"
+        "Mean PSNR in dB and SSIM over the set, and medians of both before and after, measured by `python -m train.evaluate`. "
         "Noise is neither clipped nor rounded; results are rounded to 8 bits; no border is cut.\n\n"
-        "| test set | PSNR | SSIM | median PSNR | against the best classical filter |\n|---|---|---|---|---|\n"
-        + "\n".join(rows)
+        "| test set | PSNR | SSIM | median, noisy | median, restored | against the best classical filter |\n"
+        "|---|---|---|---|---|---|\n" + "\n".join(rows)
     ]
 
 
@@ -117,7 +118,8 @@ def _training(run: dict) -> list[str]:
     if not run:
         return []
     lines = [
-        f"- {count} images: {SOURCES[source].title} ({SOURCES[source].licence})" if source in SOURCES else f"- {count}: {source}"
+        f"- {count} images: "
+        + (f"{SOURCES[source].title} ({SOURCES[source].licence})" if source in SOURCES else source)
         for source, count in run["data"]["sources"].items()
     ]
     started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
@@ -137,7 +139,11 @@ def _licence_text(run: dict) -> str:
 
 def _eval_results(run: dict) -> list[EvalResult]:
     return [
-        EvalResult("image-to-image", score["set"].lower().replace(" ", "-"), score["set"], metric, round(score[metric], 4))
+        EvalResult("image-to-image", _slug(score["set"]), score["set"], metric, round(score[metric], 4))
         for score in run.get("scores", [])
         for metric in ("psnr", "ssim")
     ]
+
+
+def _slug(title: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in title.lower())

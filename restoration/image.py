@@ -24,7 +24,10 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 MAX_MEGAPIXELS = 40
-ENDINGS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"}
+ENDINGS = {
+    **{".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"},
+    **{".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"},
+}
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
 Metadata = Literal["private", "all", "none"]
@@ -274,9 +277,8 @@ def _with_raw_mode(file: Pillow.Image, raw_mode: str) -> np.ndarray:
     """The samples of an opened, not yet decoded file as its decoder gives them in another raw mode."""
     file.fp.seek(0)
     again = Pillow.open(io.BytesIO(file.fp.read()), formats=(file.format,))
-    again.tile = [
-        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:])) for tile in again.tile
-    ]
+    for index, tile in enumerate(again.tile):
+        again.tile[index] = tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
     return np.asarray(again)
 
 
@@ -423,7 +425,6 @@ def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
         for owner in ("BodySerialNumber", "LensSerialNumber", "CameraOwnerName"):
             camera.pop(ExifTags.Base[owner], None)
     elif place := old.get_ifd(ExifTags.IFD.GPSInfo):
-        new.get_ifd(ExifTags.IFD.GPSInfo).update(place)
         new[ExifTags.IFD.GPSInfo] = dict(place)
     if camera:
         new[ExifTags.IFD.Exif] = camera

@@ -1,7 +1,7 @@
 """One job, from image to restored image: the function behind the page, the API and the command line."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +11,16 @@ from torch import Tensor
 from restoration import catalog
 from restoration.catalog import Filter, Method
 from restoration.classical import estimate_sigma
-from restoration.image import Canvas, Image
+from restoration.degradations import (
+    Degradation,
+    GaussianNoise,
+    PoissonNoise,
+    SaltAndPepperNoise,
+    SpeckleNoise,
+    UniformNoise,
+)
+from restoration.image import Canvas, Image, from_tensor
+from restoration.metrics import psnr, ssim
 from restoration.restorer import Restorer
 from restoration.tiling import Progress, run_tiled
 
@@ -107,3 +116,65 @@ def with_channels(restorer: Restorer | Filter, noisy: Tensor, sigma: float | Non
     if restorer.channels == 1:
         return restorer.restore(noisy.transpose(0, 1), sigma).transpose(0, 1)
     return restorer.restore(noisy.expand(-1, restorer.channels, -1, -1), sigma).mean(1, keepdim=True)
+
+
+# Trials: noise added to a clean picture --------------------------------------------------------------------------
+
+
+# Kinds of noise by the name that people see, made from a level of 1 to 100.  The level is the standard deviation in
+# 8-bit units (for Poisson noise, at white), for salt and pepper the percentage of pixels hit.
+NOISES: dict[str, Callable[[float], Degradation]] = {
+    "Gaussian": lambda level: GaussianNoise(level / 255),
+    "Uniform": lambda level: UniformNoise(level / 255 * 3**0.5),
+    "Poisson": lambda level: PoissonNoise((255 / level) ** 2),
+    "Salt and pepper": lambda level: SaltAndPepperNoise(level / 100),
+    "Speckle": lambda level: SpeckleNoise(level / 255),
+}
+TRIAL_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR in dB and SSIM against the original; the SSIM is None for images smaller than its window."""
+
+    psnr: float
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A clean picture with noise, restored and scored."""
+
+    noisy: Image
+    restored: Image
+    before: Score
+    after: Score
+
+
+def noise_trial(
+    image: Image, kind: str, level: float, seed: int, model: str, blind: bool
+) -> Generator[Progress, None, Trial]:
+    """Add noise to the middle of a clean image, denoise it and score both; yields progress, returns a `Trial`.
+
+    Args:
+        kind: a key of `NOISES`.
+        level: strength of the noise, 1 to 100.
+        blind: let the model find the level; otherwise it is told the standard deviation that was added.
+
+    Raises:
+        ValueError: no such kind or model, or a level out of range.
+    """
+    if kind not in NOISES or not 0 < level <= 100:
+        raise ValueError(f"Choose one of {', '.join(NOISES)} with a level from 1 to 100.")
+    top, left = (max(0, side - TRIAL_SIDE) // 2 for side in (image.height, image.width))
+    clean = image.tensor((slice(top, top + TRIAL_SIDE), slice(left, left + TRIAL_SIDE)))
+    noisy = from_tensor(NOISES[kind](level)(clean, torch.Generator().manual_seed(seed)), image.name)
+    sigma = None if blind else float((noisy.tensor() - clean).std())
+    restored = yield from denoise(noisy, model, sigma)
+    result = restored.image()
+    return Trial(noisy, result, _score(noisy, clean), _score(result, clean))
+
+
+def _score(image: Image, clean: Tensor) -> Score:
+    similarity = float(ssim(image.tensor(), clean)) if min(clean.shape[-2:]) >= 11 else None
+    return Score(float(psnr(image.tensor(), clean)), similarity)

@@ -111,11 +111,11 @@ MARGIN_TARGETS = (
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--task", choices=("denoise",), default="denoise")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with test/, medical/, cifar10/")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, medical/, cifar10/")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="score only these")
     parser.add_argument("--sets", nargs="+", metavar="PREFIX", help="score only sets whose name starts so")
     parser.add_argument("--json", type=Path, default=SCORES, help="where the scores are kept")
-    parser.add_argument("--promote", type=Path, metavar="FOLDER", help="bundle this checkpoint if it beats the bundled one")
+    parser.add_argument("--promote", type=Path, metavar="FOLDER", help="bundle this checkpoint if it wins")
     parser.add_argument("--train-data", nargs="+", metavar="FOLDER", help="with --promote: its training data")
     arguments = parser.parse_args(argv)
     if arguments.promote:
@@ -149,14 +149,15 @@ def score_all(arguments: argparse.Namespace, scores: dict) -> None:
         noisy = [test_set.noise(image, torch.Generator().manual_seed(0)) for image in clean]
         results = scores["sets"].setdefault(test_set.name, {})
         results["noisy"] = summary(noisy, clean)
-        for name, (restorer, method) in loaded.items():
+        for restorer, method in loaded.values():
             for row, sigma in _rows(method, test_set.sigma):
                 restored = [
                     with_channels(restorer, image, sigma)
                     for image in tqdm(noisy, desc=f"{test_set.name}, {row}", leave=False)
                 ]
                 results[row] = summary(restored, clean)
-                print(f"{test_set.name:<24}{row:<24}{results[row]['psnr']:6.2f} dB  {results[row]['ssim']:.4f}", flush=True)
+                found = f"{results[row]['psnr']:6.2f} dB  {results[row]['ssim']:.4f}"
+                print(f"{test_set.name:<24}{row:<24}{found}", flush=True)
 
 
 def _rows(method: Method, sigma: float) -> list[tuple[str, float | None]]:
@@ -236,7 +237,8 @@ def targets(scores: dict) -> str:
     for method, name, floor, aim in TARGETS:
         if measured := scores["sets"].get(name, {}).get(method):
             value = measured["psnr"]
-            lines.append(f"| {method} | {name} | {value:.2f} | {floor:.2f} | {aim:.2f} | {_reached(value, floor, aim)} |")
+            mark = _reached(value, floor, aim)
+            lines.append(f"| {method} | {name} | {value:.2f} | {floor:.2f} | {aim:.2f} | {mark} |")
     for method, name, floor, aim in MARGIN_TARGETS:
         if measured := scores["sets"].get(name, {}).get(method):
             best, best_psnr = best_classical(scores, name)
@@ -271,7 +273,7 @@ def write_cards(scores: dict) -> None:
             if set_name.startswith(prefixes) and name in results:
                 best, best_psnr = best_classical(scores, set_name)
                 row = {key: results[name][key] for key in ("psnr", "ssim", "median_psnr", "median_ssim")}
-                noisy = {"noisy_median_psnr": results["noisy"]["median_psnr"], "noisy_psnr": results["noisy"]["psnr"]}
+                noisy = {f"noisy_{key}": results["noisy"][key] for key in ("median_psnr", "median_ssim")}
                 rows.append({"set": set_name, **row, **noisy, "best_classical": best, "best_classical_psnr": best_psnr})
         run = json.loads((folder / "run.json").read_text())
         run["scores"] = rows
@@ -281,7 +283,7 @@ def write_cards(scores: dict) -> None:
 
 def write_readme(scores: dict) -> None:
     """Put the tables between the README's marks."""
-    photos = [name for name in ("CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25")]
+    photos = ["CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"]
     medical = [test_set.name for test_set in SETS if not test_set.name.startswith(("CBSD68", "BSD68", "Set12"))]
     content = "\n\n".join((table(scores, photos), table(scores, medical), targets(scores).strip()))
     start, end = "<!-- scores: written by train.evaluate -->", "<!-- end of scores -->"
@@ -306,7 +308,8 @@ def promote(candidate: Path, train_data: list[str]) -> bool:
     old_score = None
     if (bundled() / name / "model.safetensors").exists():
         old_score = held_out_psnr(name, restoration.load(name), images)
-    print(f"{name} on {len(images)} held-out images: new {score:.3f} dB, bundled {old_score and round(old_score, 3)} dB")
+    beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} dB"
+    print(f"{name} on {len(images)} held-out images: new {score:.3f} dB, {beside}")
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
         return False

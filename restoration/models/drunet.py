@@ -7,6 +7,8 @@ one, so that no layer runs at full resolution; the network predicts the noise; a
 and is trained for, so that one set of weights works with a given level and blind.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -51,7 +53,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
         self.head = nn.Conv2d(channels * unshuffle**2 + 1, widths[0], 3, padding=1, bias=False)
         self.down = nn.ModuleList()
         self.up = nn.ModuleList()
-        for fine, coarse in zip(widths[:-1], widths[1:], strict=True):
+        for fine, coarse in pairwise(widths):
             self.down.append(
                 nn.Sequential(
                     *(ResidualBlock(fine) for _ in range(blocks)),

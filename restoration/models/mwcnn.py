@@ -5,6 +5,8 @@ Differs from the paper: no batch normalisation, narrower and shallower by defaul
 noise levels instead of one for each.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,6 +75,6 @@ class MWCNN(Denoiser, paper_url="https://arxiv.org/abs/1805.07071"):
 
 def _convolutions(*widths: int, last_relu: bool = True) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for wide, narrow in zip(widths[:-1], widths[1:], strict=True):
+    for wide, narrow in pairwise(widths):
         layers += [nn.Conv2d(wide, narrow, 3, padding=1), nn.ReLU(inplace=True)]
     return nn.Sequential(*(layers if last_relu else layers[:-1]))

@@ -23,9 +23,7 @@ class XrayUNet(Denoiser, paper_url="https://arxiv.org/abs/1505.04597"):
 
     channels = 1
     multiple_of = 4
-    checkpoints = (
-        Checkpoint("xray-unet", "X-ray U-Net", "Chest and dental X-rays with Gaussian or uniform noise."),
-    )
+    checkpoints = (Checkpoint("xray-unet", "X-ray U-Net", "Chest and dental X-rays with Gaussian or uniform noise."),)
 
     def __init__(self, width: int = 32, kernel: int = 5):
         super().__init__()
