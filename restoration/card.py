@@ -107,7 +107,7 @@ def _scores(run: dict) -> list[str]:
     ]
     return [
         "## Scores\n\n"
-        "Mean PSNR in dB and SSIM over the set, and medians of both before and after, measured by `python -m train.evaluate`. "
+        "Mean PSNR in dB and SSIM over the set, and medians before and after, by `python -m train.evaluate`. "
         "Noise is neither clipped nor rounded; results are rounded to 8 bits; no border is cut.\n\n"
         "| test set | PSNR | SSIM | median, noisy | median, restored | against the best classical filter |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)

@@ -18,9 +18,9 @@ def estimate_sigma(image: Tensor) -> float:
     """Standard deviation of the noise on [0, 1], from the median of the finest wavelet details, mean over channels.
 
     Donoho, Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 1994.  Texture counts as noise: a
-    clean photo reads about 0.01.  An image with a side under 2 pixels has no details and reads 0.
+    clean photo reads about 0.01.  An image with a side under 3 pixels has too few details and reads 0.
     """
-    if min(image.shape[-2:]) < 2:
+    if min(image.shape[-2:]) < 3:
         return 0.0
     planes = image.flatten(0, 1).permute(1, 2, 0).double().cpu().numpy()  # (H, W, B*C)
     return float(np.nan_to_num(restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
@@ -54,6 +54,7 @@ def bilateral(noisy: Tensor, sigma: float | None = None) -> Tensor:
             win_size=11,
             sigma_color=2 * level,
             sigma_spatial=2.2,
+            mode="edge",
             channel_axis=None if grey else -1,
         )
 

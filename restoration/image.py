@@ -25,8 +25,13 @@ from torch import Tensor
 
 MAX_MEGAPIXELS = 40
 ENDINGS = {
-    **{".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"},
-    **{".bmp": "bmp", ".tif": "tiff", ".tiff": "tiff"},
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".png": "png",
+    ".webp": "webp",
+    ".bmp": "bmp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
 }
 
 Format = Literal["png", "jpeg", "webp", "tiff"]

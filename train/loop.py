@@ -12,7 +12,6 @@ import torch
 from safetensors import safe_open
 from torch import Generator, Tensor, nn
 
-
 # Without decay the weights outgrow Muon's steps of fixed size, and long runs at a high rate drift off.
 MUON_DECAY = 0.02
 

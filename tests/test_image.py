@@ -1,0 +1,307 @@
+"""Image files: what goes in comes out."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import ExifTags, ImageCms
+from PIL import Image as Pillow
+
+from restoration.image import (
+    Canvas,
+    Image,
+    ImageError,
+    encode,
+    from_tensor,
+    output_name,
+    read,
+    to_8_bit,
+    write,
+)
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def random_image(rng, bits=8, channels=3, alpha=False) -> Image:
+    kind = np.uint8 if bits == 8 else np.uint16
+    samples = rng.integers(0, 2**bits, (13, 17, channels)).astype(kind)
+    opacity = rng.integers(0, 2**bits, (13, 17)).astype(kind) if alpha else None
+    return Image(samples, opacity, dpi=(300.0, 150.0), icc=SRGB if channels == 3 else None)
+
+
+def saved(picture: Pillow.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_a_written_file_reads_back_bit_for_bit(rng, bits, channels, alpha, format):
+    image = random_image(rng, bits, channels, alpha)
+    again = read(encode(image, format))
+    if bits == 16 and channels == 1 and alpha and format == "tiff":
+        assert (again.samples == image.samples).all()  # stored as RGBA, three equal planes
+    else:
+        np.testing.assert_array_equal(again.samples, image.samples)
+    assert again.bits == bits
+    assert (again.alpha is None) == (not alpha)
+    if alpha:
+        np.testing.assert_array_equal(again.alpha, image.alpha)
+    assert again.dpi == pytest.approx((300, 150), abs=0.02)
+    assert again.icc == image.icc
+
+
+def test_webp_is_lossless_also_under_full_transparency(rng):
+    image = random_image(rng, alpha=True)
+    image.alpha[:5] = 0
+    again = read(encode(image, "webp"))
+    np.testing.assert_array_equal(again.samples, image.samples)
+    np.testing.assert_array_equal(again.alpha, image.alpha)
+
+
+def test_our_16_bit_png_is_what_an_independent_decoder_reads(rng):
+    image = random_image(rng, bits=16)
+    data = encode(image, "png")
+    chunks, at = {}, 8
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        chunks[kind] = data[at + 8 : at + 8 + length]
+        assert (
+            zlib.crc32(data[at + 4 : at + 8 + length])
+            == struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0]
+        )
+        at += 12 + length
+    width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    assert (width, height, depth, colour) == (17, 13, 16, 2)
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(13, -1)
+    assert (rows[:, 0] == 2).all()
+    plain = np.cumsum(rows[:, 1:], axis=0, dtype=np.uint8)  # filter 2 adds the row above
+    np.testing.assert_array_equal(plain.view(">u2").reshape(13, 17, 3), image.samples)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3), (6, 5, 4)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_tiffs_of_another_program_keep_every_bit(rng, shape, order):
+    samples = rng.integers(0, 65536, shape).astype(np.uint16)
+    buffer = io.BytesIO()
+    extra = ["unassalpha"] if shape[-1] == 4 else None
+    tifffile.imwrite(
+        buffer, samples, byteorder=order, photometric="rgb" if len(shape) == 3 else None, extrasamples=extra
+    )
+    image = read(buffer.getvalue())
+    np.testing.assert_array_equal(image.samples, samples.reshape(6, 5, -1)[..., :3])
+    assert image.bits == 16
+
+
+def test_a_16_bit_ramp_keeps_more_than_256_levels():
+    ramp = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    image = read(saved(Pillow.fromarray(ramp), "png"))
+    assert len(np.unique(image.samples)) == 4096
+    canvas = Canvas(image)
+    canvas.put(image.tensor(), 0, 0)
+    np.testing.assert_array_equal(canvas.image().samples, image.samples)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp", "tiff"])
+def test_every_exif_orientation_comes_out_upright_with_tag_1(rng, orientation, format):
+    upright = np.zeros((24, 40, 3), np.uint8)
+    upright[:8, :8] = (255, 0, 0)  # top left
+    upright[:8, -8:] = (0, 255, 0)  # top right
+    upright[-8:, :8] = (0, 0, 255)  # bottom left
+    # How a camera stores an upright scene under each tag (TIFF 6.0, tag 274): the inverse of the turn to apply.
+    turn_back = {
+        1: None,
+        2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+        3: Pillow.Transpose.ROTATE_180,
+        4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+        5: Pillow.Transpose.TRANSPOSE,
+        6: Pillow.Transpose.ROTATE_90,
+        7: Pillow.Transpose.TRANSVERSE,
+        8: Pillow.Transpose.ROTATE_270,
+    }[orientation]
+    stored = Pillow.fromarray(upright)
+    if turn_back is not None:
+        stored = stored.transpose(turn_back)
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    lossless = {"webp": {"lossless": True}, "jpeg": {"quality": 100, "subsampling": 0}}.get(format, {})
+    image = read(saved(stored, format, exif=exif.tobytes(), **lossless))
+    assert np.abs(image.samples.astype(int) - upright).max() <= (40 if format == "jpeg" else 0)
+    for written in ("png", "jpeg", "webp", "tiff"):
+        again = Pillow.open(io.BytesIO(encode(image, written, metadata="all")))
+        assert again.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        assert again.size == (40, 24)
+
+
+def photo_with_a_place() -> bytes:
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Make] = "Camera maker"
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.FNumber: 2.8, ExifTags.Base.MakerNote: b"serial 42"}
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (48.0, 51.0, 30.0)}
+    return saved(Pillow.new("RGB", (20, 10), "teal"), "jpeg", exif=exif.tobytes(), quality=95)
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_exif_is_kept_without_place_and_maker_note_by_default(format):
+    image = read(photo_with_a_place())
+    kept = Pillow.open(io.BytesIO(encode(image, format))).getexif()
+    assert kept[ExifTags.Base.Make] == "Camera maker"
+    assert float(kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber]) == pytest.approx(2.8)
+    assert ExifTags.Base.MakerNote not in kept.get_ifd(ExifTags.IFD.Exif)
+    assert not kept.get_ifd(ExifTags.IFD.GPSInfo)
+    everything = Pillow.open(io.BytesIO(encode(image, format, metadata="all"))).getexif()
+    assert everything.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+    assert not Pillow.open(io.BytesIO(encode(image, format, metadata="none"))).getexif()
+
+
+def test_a_wide_gamut_profile_becomes_srgb():
+    # XYZ as a stand-in profile whose numbers differ a lot from sRGB's; littleCMS itself is the reference.
+    linear = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    picture = Pillow.new("RGB", (4, 4), (200, 120, 40))
+    swapped = _rotated_primaries_profile()
+    image = read(saved(picture, "png", icc_profile=swapped))
+    expected = ImageCms.profileToProfile(picture, ImageCms.ImageCmsProfile(io.BytesIO(swapped)), linear)
+    np.testing.assert_array_equal(image.samples, np.asarray(expected))
+    assert not np.array_equal(image.samples, np.asarray(picture))
+    assert image.notes == ("Converted to sRGB.",)
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(image.icc))).startswith("sRGB")
+
+
+def _rotated_primaries_profile() -> bytes:
+    """The sRGB profile with its red and green primaries exchanged, by swapping the tags' names."""
+    return SRGB.replace(b"rXYZ", b"tmpX", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"tmpX", b"gXYZ", 1)
+
+
+def test_an_srgb_profile_leaves_the_pixels_and_is_kept(rng):
+    image = random_image(rng)
+    again = read(encode(image, "png"))
+    np.testing.assert_array_equal(again.samples, image.samples)
+    assert again.icc == SRGB
+
+
+@pytest.mark.parametrize("mode, channels, alpha", [
+    ("1", 1, False), ("L", 1, False), ("LA", 1, True), ("P", 3, False), ("RGB", 3, False), ("RGBA", 3, True),
+])  # fmt: skip
+def test_grey_stays_grey_and_transparency_stays(mode, channels, alpha):
+    picture = Pillow.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).convert(mode)
+    image = read(saved(picture, "png"))
+    assert (image.channels, image.alpha is not None) == (channels, alpha)
+
+
+def test_cmyk_becomes_rgb():
+    image = read(saved(Pillow.new("CMYK", (5, 5), (0, 255, 255, 0)), "jpeg", quality=100))
+    assert image.channels == 3
+    assert np.abs(image.samples.reshape(-1, 3).astype(int) - (254, 0, 0)).max() < 6
+
+
+def test_content_decides_not_the_name(tmp_path):
+    path = tmp_path / "photo.txt"
+    path.write_bytes(saved(Pillow.new("RGB", (3, 2)), "bmp"))
+    assert read(path).samples.shape == (2, 3, 3)
+
+
+def test_only_the_first_frame_of_an_animation_is_used():
+    frames = [Pillow.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    image = read(saved(frames[0], "gif", save_all=True, append_images=frames[1:]))
+    assert tuple(image.samples[0, 0]) == (255, 0, 0)
+    assert image.notes == ("Only the first frame is used.",)
+
+
+def header_of_a_huge_png(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\0\0IDAT"
+
+
+@pytest.mark.parametrize("size, words", [
+    ((8000, 5001), "40.1 megapixels; the limit is 40"), ((10_000, 9_000), "limit"), ((200_000, 200_000), "limit"),
+])  # fmt: skip
+def test_the_size_is_refused_from_the_header_alone(size, words):
+    with pytest.raises(ImageError, match=words):
+        read(header_of_a_huge_png(*size))
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"hello", b"<svg></svg>", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    saved(Pillow.new("RGB", (64, 64)), "png")[:60],
+    saved(Pillow.effect_noise((64, 64), 90), "jpeg")[:900],
+    saved(Pillow.new("RGB", (64, 64)), "tiff")[:40],
+])  # fmt: skip
+def test_a_broken_file_gets_one_plain_sentence(content):
+    with pytest.raises(ImageError) as caught:
+        read(content, name="/secret/folder/holiday.png")
+    sentence = str(caught.value)
+    assert 10 < len(sentence) < 200
+    assert "\n" not in sentence
+    assert "/secret" not in sentence
+    assert "Error" not in sentence
+
+
+def test_missing_files_and_folders_get_a_sentence(tmp_path):
+    with pytest.raises(ImageError, match=r"There is no file called nothing\.png"):
+        read(tmp_path / "nothing.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        read(tmp_path)
+    with pytest.raises(ImageError, match="could not be written"):
+        write(Image(np.zeros((2, 2, 3), np.uint8)), tmp_path / "no" / "such" / "folder.png")
+    with pytest.raises(ImageError, match="should end in"):
+        write(Image(np.zeros((2, 2, 3), np.uint8)), tmp_path / "picture.xyz")
+
+
+def test_jpeg_refuses_transparency_instead_of_painting_it(rng):
+    with pytest.raises(ImageError, match="transparency"):
+        encode(random_image(rng, alpha=True), "jpeg")
+
+
+def test_the_result_is_named_after_the_input(tmp_path):
+    path = tmp_path / "Holiday 1.JPG"
+    path.write_bytes(saved(Pillow.new("RGB", (4, 4)), "jpeg"))
+    assert output_name(read(path), "denoised") == "Holiday 1_denoised.png"
+    assert output_name(read(path), "denoised", "tiff") == "Holiday 1_denoised.tiff"
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_identity_through_tensor_and_canvas_is_bit_exact(bits):
+    highest = 2**bits - 1
+    samples = np.linspace(0, highest, 3 * 256 * 256).round().astype(np.uint8 if bits == 8 else np.uint16)
+    image = Image(samples.reshape(256, 256, 3))
+    canvas = Canvas(image)
+    canvas.put(image.tensor(), 0, 0)
+    for strength in (0, 0.3, 1):
+        np.testing.assert_array_equal(canvas.image(strength).samples, image.samples)
+
+
+def test_values_are_rounded_not_truncated():
+    image = Image(np.zeros((1, 4, 1), np.uint8))
+    canvas = Canvas(image)
+    canvas.put(torch.tensor([0.0, 0.4, 0.6, 254.6]).view(1, 1, 1, 4) / 255, 0, 0)
+    assert canvas.image().samples.ravel().tolist() == [0, 0, 1, 255]
+    assert from_tensor(torch.tensor([[[0.4, 0.6]]]) / 255).samples.ravel().tolist() == [0, 1]
+
+
+def test_strength_moves_linearly_from_the_original_to_the_restored():
+    image = Image(np.full((2, 2, 3), 100, np.uint8))
+    canvas = Canvas(image)
+    canvas.put(torch.full((1, 3, 2, 2), 200 / 255), 0, 0)
+    assert [int(canvas.image(strength).samples[0, 0, 0]) for strength in (0, 0.25, 0.5, 1)] == [100, 125, 150, 200]
+    assert canvas.image(0) is image
+    with pytest.raises(ValueError, match="share from 0 to 1"):
+        canvas.image(1.5)
+
+
+def test_8_bits_of_16_are_the_nearest():
+    image = Image(np.array([[[0], [128], [129], [257], [65535]]], np.uint16))
+    assert to_8_bit(image).samples.ravel().tolist() == [0, 0, 1, 1, 255]
+
+
+def test_grey_for_grey_models_is_full_range_bt601():
+    image = Image(np.array([[[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
+    assert image.bytes(1).flatten().tolist() == [255, 76, 150, 29]  # MATLAB rgb2gray

@@ -1,0 +1,120 @@
+"""The contract: what every model refuses, and what its card says."""
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from torch import nn
+
+import restoration
+from restoration.models.mwcnn import MWCNN
+from restoration.models.xray_unet import XrayUNet
+from restoration.restorer import Denoiser
+
+RUN = {
+    "model": "mwcnn-color",
+    "steps": 1000,
+    "minutes": 3.5,
+    "device": "cpu",
+    "seed": 0,
+    "validation_psnr": 30.5,
+    "data": {"sources": {"bsds": 398, "cid22": 160}},
+    "scores": [
+        {
+            "set": "CBSD68 σ25",
+            "psnr": 30.0,
+            "ssim": 0.85,
+            "median_psnr": 29.5,
+            "median_ssim": 0.86,
+            "noisy_median_psnr": 20.2,
+            "noisy_median_ssim": 0.4,
+            "best_classical": "non-local-means",
+            "best_classical_psnr": 30.25,
+        }
+    ],
+}
+
+
+class Identity(Denoiser):
+    channels = 3
+    multiple_of = 8
+    receptive_field = 0
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, noisy):
+        assert noisy.shape[-2] % 8 == noisy.shape[-1] % 8 == 0
+        return noisy
+
+
+def test_restore_pads_crops_and_clamps():
+    image = torch.rand(1, 3, 5, 13) * 3 - 1
+    assert torch.equal(Identity().eval().restore(image), image.clamp(0, 1))
+
+
+def test_a_model_in_training_mode_refuses_to_restore():
+    with pytest.raises(RuntimeError, match="training mode"):
+        Identity().restore(torch.rand(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("image", [
+    torch.rand(3, 8, 8), torch.rand(1, 1, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.rand(1, 3, 0, 8),
+])  # fmt: skip
+def test_wrong_images_are_refused_in_words(image):
+    with pytest.raises(ValueError, match=r"expected a float image|at least one pixel"):
+        Identity().eval().restore(image)
+
+
+@pytest.mark.parametrize("sigma", [25, -0.1, torch.tensor([0.1, 2.0])])
+def test_a_sigma_in_8_bit_units_is_noticed(sigma):
+    with pytest.raises(ValueError, match="25 / 255"):
+        Identity().eval().restore(torch.rand(2, 3, 8, 8), sigma)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    MWCNN(1, (4, 4), 2).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="holds a MWCNN, not a XrayUNet"):
+        XrayUNet.from_pretrained(tmp_path)
+
+
+def test_a_folder_without_config_or_weights_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"holds no config\.json"):
+        restoration.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"architecture": "MWCNN"}')
+    (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle that must not be opened")
+    with pytest.raises(FileNotFoundError):
+        restoration.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"architecture": "os.system"}')
+    with pytest.raises(ValueError, match="unknown architecture"):
+        restoration.load(tmp_path)
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="no checkpoint called nothing"):
+        restoration.load("nothing")
+    with pytest.raises(ValueError, match="no task called 'colourise'"):
+        restoration.methods("colourise")
+
+
+def test_the_card_says_what_was_measured_also_when_it_is_a_loss(tmp_path):
+    model = MWCNN(3, (4, 4), 2)
+    model.run = RUN
+    model.save_pretrained(tmp_path)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.data.license == "cc-by-nc-4.0"  # BSDS500 is for research
+    assert {result.metric_type: result.metric_value for result in card.data.eval_results} == {
+        "psnr": 30.0,
+        "ssim": 0.85,
+    }
+    assert "loses to non-local-means by 0.25 dB" in card.text
+    assert "BSDS500" in card.text
+    assert "arxiv.org/abs/1805.07071" in card.text
+    assert restoration.load(tmp_path).run == RUN
+
+
+def test_weights_from_free_images_alone_are_apache_licensed(tmp_path):
+    model = MWCNN(3, (4, 4), 2)
+    model.run = {**RUN, "data": {"sources": {"cid22": 160, "clic2025": 26}}}
+    model.save_pretrained(tmp_path)
+    assert ModelCard.load(tmp_path / "README.md").data.license == "apache-2.0"
