@@ -1,6 +1,12 @@
 """What several test files need: threads, and pictures made on the spot."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -25,3 +31,41 @@ def photo(rng) -> Image:
     y, x = np.mgrid[:70, :90]
     planes = [0.5 + 0.4 * np.sin(x / 9), (x > 40) * 0.6 + 0.2, ((x // 6 + y // 6) % 2) * 0.5 + 0.25]
     return Image(np.rint(np.stack(planes, axis=-1) * 255).astype(np.uint8), name="photo")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The page, served on loopback in a process of its own; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("uploads")),
+        "HF_HUB_OFFLINE": "1",
+    }
+    root = Path(__file__).parent.parent
+    log = tmp_path_factory.mktemp("log") / "server.txt"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            address = f"http://127.0.0.1:{port}"
+            for _ in range(240):
+                try:
+                    urllib.request.urlopen(address, timeout=5).close()
+                    break
+                except OSError:
+                    assert process.poll() is None, log.read_text()
+                    time.sleep(0.5)
+            else:
+                raise TimeoutError(log.read_text())
+            yield address
+        finally:
+            process.terminate()
+    assert "Traceback" not in log.read_text(), log.read_text()

@@ -43,7 +43,6 @@ from train.loop import (
 from train.recipe import DENOISE, DenoiseRecipe
 
 LATE = 0.67  # share of the run after which the larger crops come
-SAVE_SECONDS = 120
 VALIDATION_IMAGES = 24
 VALIDATION_SIDE = 192
 
@@ -68,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--crop", type=int, help="side of the first crops instead of the recipe's")
     result.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     result.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
+    result.add_argument("--save-every", type=float, default=120, metavar="SECONDS", help="for going on after a kill")
     result.add_argument("--push-to-hub", metavar="USER/REPO", help="publish the best weights at the end")
     return result
 
@@ -131,7 +131,7 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
             if score > best:
                 best = score
                 keep(recipe, ema, out)
-        if accelerator.is_main_process and not finished and time.monotonic() - saved > SAVE_SECONDS:
+        if accelerator.is_main_process and not finished and time.monotonic() - saved >= arguments.save_every:
             saved = time.monotonic()
             save_tensors(
                 state_path,

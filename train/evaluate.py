@@ -317,10 +317,10 @@ def promote(candidate: Path, train_data: list[str]) -> bool:
     if abs(held_out_psnr(name, halved, images) - score) < MARGIN:
         new = restoration.load(candidate).half()
     new.run = {**run, "ratchet": {"psnr": score, "beaten": old_score, "images": len(images)}}
-    target = bundled() / name
-    if target.exists():
-        shutil.rmtree(target)
-    new.save_pretrained(target)
+    fresh, target = bundled() / f".{name}", bundled() / name
+    new.save_pretrained(fresh)  # whole before the old one goes
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
     print(f"bundled {name}")
     return True
 

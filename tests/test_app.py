@@ -1,0 +1,178 @@
+"""The page's handlers and the API: the same bytes as the command line, one sentence for every failure."""
+
+import shutil
+import time
+from pathlib import Path
+
+import gradio as gr
+import gradio_client
+import numpy as np
+import pytest
+from gradio_client import handle_file
+
+import app
+from restoration import job
+from restoration.__main__ import main as command_line
+from restoration.image import read, write
+
+
+@pytest.fixture
+def client(server, tmp_path):
+    return gradio_client.Client(server, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
+
+
+@pytest.mark.parametrize("model, sigma, strength", [("drunet-fast", "auto", 0.8), ("non-local-means", "25", 1.0)])
+def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path, model, sigma, strength):
+    path = tmp_path / "photo.png"
+    write(photo, path)
+    answer = client.predict(handle_file(path), model, sigma, strength, "png", 95, api_name="/denoise")
+    assert Path(answer).name == "photo_denoised.png"
+    argv = ["denoise", str(path), "-o", str(tmp_path / "out"), "--model", model, "--sigma", sigma]
+    command_line([*argv, "--strength", str(strength)])
+    expected = (tmp_path / "out" / "photo_denoised.png").read_bytes()
+    assert Path(answer).read_bytes() == expected
+    steps = app.run(str(path), model, sigma == "auto", 25, 100 * strength, "png", 95, progress=lambda *_, **__: None)
+    for shown in steps:
+        if isinstance(shown[0], tuple):
+            assert Path(shown[0][1]).read_bytes() == expected
+            assert Path(shown[1].value["path"]).read_bytes() == expected
+            break
+    else:
+        raise AssertionError("the page showed nothing")
+
+
+def test_models_are_listed(client):
+    listed = client.predict(api_name="/models")
+    assert [entry["name"] for entry in listed if entry["default"]] == ["drunet-fast"]
+    assert {"name", "task", "title", "summary", "learned", "default"} == set(listed[0])
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("nothing", "auto", 1.0, "png"), "There is no denoise model called"),
+    (("median", "loud", 1.0, "png"), "sigma is"),
+    (("median", "400", 1.0, "png"), "noise level goes from 0 to 100"),
+    (("median", "auto", 7.0, "png"), "strength is a share"),
+    (("median", "auto", 1.0, "exe"), "format is one of"),
+])  # fmt: skip
+def test_the_api_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
+    write(photo, tmp_path / "photo.png")
+    with pytest.raises(gradio_client.exceptions.AppError, match=words):
+        client.predict(handle_file(tmp_path / "photo.png"), *arguments, 95, api_name="/denoise")
+
+
+def test_the_api_answers_a_broken_file_with_a_sentence(client, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
+    with pytest.raises(gradio_client.exceptions.AppError) as caught:
+        client.predict(handle_file(tmp_path / "broken.png"), "median", "auto", 1.0, "png", 95, api_name="/denoise")
+    assert "broken.png is" in str(caught.value)
+    assert "/" not in str(caught.value)
+
+
+def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng):
+    big = app.opened(_noise_file(tmp_path, rng, 2400))
+    long = client.submit(handle_file(tmp_path / "noise.png"), "bilateral", "25", 1.0, "png", 95, api_name="/denoise")
+    while long.status().code.name not in ("PROCESSING", "ITERATING"):
+        time.sleep(0.05)
+    time.sleep(1)
+    assert not long.done(), "the picture is too small to be cancelled in the middle"
+    long.cancel()
+    started = time.monotonic()
+    small = tmp_path / "small.png"
+    write(app.read(_noise_file(tmp_path, rng, 32)), small)
+    client.predict(handle_file(small), "mean", "auto", 1.0, "png", 95, api_name="/denoise")
+    assert time.monotonic() - started < 6
+    assert big.width == 2400
+
+
+def _noise_file(folder, rng, side: int) -> str:
+    path = folder / "noise.png"
+    write(app.Image(rng.integers(0, 256, (side, side, 3)).astype(np.uint8)), path)
+    return str(path)
+
+
+def run_page(path, **changes):
+    settings = {
+        "model": "median",
+        "auto": True,
+        "sigma_255": 25,
+        "strength": 100,
+        "format": "png",
+        "quality": 95,
+        **changes,
+    }
+    results = []
+    for step in app.run(path, *settings.values(), progress=lambda *_, **__: None):
+        if isinstance(step[0], tuple):
+            results.append([read(shown) for shown in step[0]] + list(step[1:]))
+    return results[-1]
+
+
+def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    before, after, _, status, _ = run_page(str(tmp_path / "photo.png"))
+    np.testing.assert_array_equal(before.samples, photo.samples)
+    np.testing.assert_array_equal(after.samples, job.finish(job.denoise(photo, "median")).image().samples)
+    assert "**Median**" in status
+    assert "90 × 70 px" in status
+
+
+def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch):
+    write(photo, tmp_path / "photo.png")
+    *_, state = run_page(str(tmp_path / "photo.png"))
+    monkeypatch.setattr(app, "denoise", None)
+    for step in app.shown(state, 0, "jpeg", 90):
+        shown, download, _, _ = step
+        np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
+        assert download.value["path"].endswith("photo_denoised.jpg")
+    assert len(list(app.shown(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda folder: None, "Choose an image first"),
+    (lambda folder: str(folder / "gone.png"), "There is no file called gone.png"),
+])  # fmt: skip
+def test_failures_on_the_page_are_one_sentence(tmp_path, make, words):
+    with pytest.raises(gr.Error, match=words):
+        list(app.run(make(tmp_path), "median", True, 25, 100, "png", 95, progress=lambda *_, **__: None))
+
+
+def test_an_unexpected_failure_shows_nothing_of_the_inside(photo, tmp_path, monkeypatch, caplog):
+    write(photo, tmp_path / "photo.png")
+    monkeypatch.setattr(app, "denoise", lambda *_: 1 / 0)
+    with pytest.raises(gr.Error) as caught:
+        list(app.run(str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95, progress=lambda *_, **__: None))
+    assert "zero" not in str(caught.value)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_file_name_cannot_bring_markup_into_a_message(tmp_path):
+    (tmp_path / "<img src=x>.png").write_bytes(b"no image")
+    assert "<img" not in app.facts(str(tmp_path / "<img src=x>.png"))
+
+
+def test_facts_name_size_depth_and_noise_and_warn_of_clean_pictures(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    text = app.facts(str(tmp_path / "photo.png"))
+    assert "90 × 70 px, 8-bit colour" in text
+    assert "nearly free of noise" in text
+    assert app.facts(None) == ""
+
+
+def test_a_trial_shows_true_scores(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    steps = app.try_noise(
+        str(tmp_path / "photo.png"), "median", True, "Gaussian", 25, 0, progress=lambda *_, **__: None
+    )
+    rows = [step[1] for step in steps if isinstance(step[1], list)][-1]
+    assert [row[0] for row in rows] == ["With noise", "Denoised"]
+    assert float(rows[0][1].removesuffix(" dB")) == pytest.approx(20.4, abs=0.5)
+    assert float(rows[1][2]) > float(rows[0][2])
+
+
+def test_nothing_is_left_behind(photo, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    write(photo, tmp_path / "photo.png")
+    run_page(str(tmp_path / "photo.png"))
+    assert not list((tmp_path / "temporary").rglob("*.png")), "files of the visitor stayed"
+    shutil.rmtree(tmp_path / "temporary")

@@ -1,0 +1,70 @@
+"""`python -m restoration`: files in, files out, one line for every failure."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import restoration
+from restoration.__main__ import main
+from restoration.image import read, write
+
+
+def test_models_lists_every_method_with_its_guide(capsys):
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out
+    for method in restoration.methods():
+        assert method.name in printed
+        assert method.summary in printed
+
+
+def test_one_file_to_one_file(tmp_path, photo, capsys):
+    write(photo, tmp_path / "photo.png")
+    target = tmp_path / "clean.tiff"
+    assert main(["denoise", str(tmp_path / "photo.png"), "-o", str(target), "--model", "median", "--sigma", "25"]) == 0
+    assert read(target).samples.shape == photo.samples.shape
+    assert "median, noise level 25.0" in capsys.readouterr().out
+
+
+def test_strength_0_gives_the_input_back_bit_for_bit(tmp_path, photo):
+    write(photo, tmp_path / "photo.png")
+    main(
+        ["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "same.png"), "--model", "mean", "--strength", "0"]
+    )
+    np.testing.assert_array_equal(read(tmp_path / "same.png").samples, photo.samples)
+
+
+def test_many_files_to_a_folder_and_a_bad_one_does_not_stop_the_rest(tmp_path, photo, capsys):
+    for name in ("a.png", "b.png"):
+        write(photo, tmp_path / name)
+    (tmp_path / "bad.jpg").write_bytes(b"not an image")
+    inputs = [str(tmp_path / name) for name in ("a.png", "bad.jpg", "b.png", "missing.png")]
+    assert main(["denoise", *inputs, "-o", str(tmp_path / "out"), "--model", "mean", "--format", "webp"]) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_denoised.webp", "b_denoised.webp"]
+    errors = capsys.readouterr().err
+    assert "error: bad.jpg is not a JPEG" in errors
+    assert "error: There is no file called missing.png." in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("wrong", [["--sigma", "300"], ["--sigma", "much"], ["--strength", "80"]])
+def test_wrong_values_are_refused_before_anything_runs(tmp_path, wrong, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["denoise", "photo.png", "-o", str(tmp_path / "x.png"), *wrong])
+    assert caught.value.code == 2
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path, photo, capsys):
+    write(photo, tmp_path / "photo.png")
+    assert main(["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "x.png"), "--model", "nothing"]) == 1
+    assert "drunet-fast" in capsys.readouterr().err
+
+
+def test_importing_the_package_needs_neither_gradio_nor_the_training_code():
+    code = (
+        "import sys, restoration, restoration.__main__\n"
+        "loaded = {'gradio', 'train', 'app', 'accelerate', 'matplotlib'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,235 @@
+"""Training: the data, equal seeds, going on after a kill, two processes, and the ratchet."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import restoration
+from restoration import catalog
+from restoration.image import Image, write
+from train import denoise, evaluate
+from train.data import Crops, Sample, samples
+from train.loop import Ema, Optimizers, learning_rate_factor, load_tensors, save_tensors, step_generator
+from train.recipe import DENOISE, RandomNoise
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Forty smooth grey pictures, of which some are held out."""
+    path = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:144, :136]
+    for index in range(40):
+        wave = np.sin(x / rng.uniform(4, 30) + rng.uniform(0, 6)) * np.cos(y / rng.uniform(4, 30))
+        samples = np.rint(127 + 100 * wave).astype(np.uint8)[..., None]
+        write(Image(samples), path / f"cid22_{index:02}.png")
+    return path
+
+
+def command(folder: Path, out: Path, *more: str) -> list[str]:
+    given = ["mwcnn-gray", "--data", str(folder), "--out", str(out), "--batch", "1", "--validate-every", "6"]
+    return [*given, *more]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return restoration.load(out).state_dict()
+
+
+def test_held_out_images_depend_on_their_name_alone():
+    image = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    chosen = [index for index in range(2000) if Sample(f"{index}.png", "x", image).held_out]
+    assert len(chosen) == pytest.approx(100, abs=30)
+    assert [index for index in chosen if Sample(f"{index}.png", "y", image + 1).held_out] == chosen
+
+
+def test_samples_read_folders_and_both_kinds_of_cifar_batches(folder, tmp_path):
+    first = next(iter(samples([folder], channels=3)))
+    assert (first.name, first.source, tuple(first.image.shape)) == ("cid22_00.png", "cid22", (3, 144, 136))
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    np.savez(tmp_path / "train.npz", images=pictures)
+    records = np.concatenate([np.zeros((4, 1), np.uint8), pictures.transpose(0, 3, 1, 2).reshape(4, -1)], axis=1)
+    records.tofile(tmp_path / "data_batch_1.bin")  # CIFAR-10's own layout: a label, then the three planes
+    read = [sample.image for sample in samples([tmp_path], channels=3)]
+    assert len(read) == 8
+    for index in range(4):
+        np.testing.assert_array_equal(read[index].permute(1, 2, 0), pictures[index])
+        assert torch.equal(read[index], read[4 + index])
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        next(iter(samples([tmp_path / "nothing"], channels=3)))
+
+
+def test_crops_are_windows_of_the_images_in_all_eight_orientations():
+    image = torch.arange(3 * 5 * 7, dtype=torch.uint8).view(3, 5, 7)
+    crops = Crops([torch.zeros(3, 4, 9, dtype=torch.uint8), image], 5, "cpu")
+    assert len(crops) == 1  # the first is too low
+    drawn = (crops(400, 5, torch.Generator().manual_seed(0)) * 255).round().to(torch.uint8)
+    windows = [image[:, :, left : left + 5] for left in range(3)]
+    turned = [torch.rot90(w, turns, (1, 2)) for w in windows for turns in range(4)]
+    possible = {tuple(view.flatten().tolist()) for w in turned for view in (w, w.flip(2))}
+    assert len(possible) == 24
+    assert {tuple(crop.flatten().tolist()) for crop in drawn} == possible
+    with pytest.raises(ValueError, match="at least 6 pixels"):
+        Crops([image], 6, "cpu")
+
+
+def test_random_noise_tells_the_level_it_drew():
+    clean = torch.zeros(64, 1, 64, 64)
+    noisy, sigma = RandomNoise(0.05, 0.2, uniform_share=0.5)(clean, torch.Generator().manual_seed(0))
+    assert 0.05 <= sigma.min() < 0.08
+    assert 0.17 < sigma.max() <= 0.2
+    assert torch.allclose(noisy.std((1, 2, 3)), sigma.flatten(), rtol=0.06)
+    bounded = noisy.abs().amax((1, 2, 3)) <= sigma.flatten() * 3**0.5 + 1e-6
+    assert 20 < bounded.sum() < 44  # about half is uniform
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    assert learning_rate_factor(0, 0) == pytest.approx(0.01)
+    assert learning_rate_factor(0, 99) == 1
+    assert learning_rate_factor(0.5, 1000) == pytest.approx(0.5)
+    assert learning_rate_factor(1, 5000) == pytest.approx(0)
+
+
+def test_step_generators_repeat_and_differ():
+    draws = [torch.rand(3, generator=step_generator("cpu", 0, step, 0)) for step in (5, 5, 6)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[1], draws[2])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "muon"])
+def test_optimizers_step_every_weight_and_their_state_survives_a_file(name, tmp_path):
+    def step(model, optimizers):
+        model(torch.ones(1, 1, 8, 8)).square().mean().backward()
+        optimizers.step(1.0)
+
+    def build():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(*(torch.nn.Conv2d(1 if i == 0 else 2, 2, 3) for i in range(3)))
+        return model, Optimizers(model, name, 1e-2, 0)
+
+    model, optimizers = build()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    step(model, optimizers)
+    assert all(not torch.equal(before[key], value) for key, value in model.state_dict().items())
+    save_tensors(tmp_path / "state", {**model.state_dict()}, {})
+    save_tensors(tmp_path / "optimizers", optimizers.state(), {"step": 1})
+    other, others = build()
+    other.load_state_dict(load_tensors(tmp_path / "state")[0])
+    loaded, facts = load_tensors(tmp_path / "optimizers")
+    others.load_state(loaded)
+    assert facts == {"step": 1}
+    step(model, optimizers), step(other, others)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, other.state_dict()[key])
+
+
+def test_the_average_forgets_the_start():
+    model = torch.nn.Linear(1, 1)
+    ema = Ema(model, 0.9)
+    with torch.no_grad():
+        model.weight.fill_(7)
+    for step in range(200):
+        ema.update(model, step)
+    assert ema.weights["weight"].item() == pytest.approx(7, abs=1e-3)
+
+
+def test_equal_seeds_give_equal_weights_and_everything_is_written(folder, tmp_path):
+    for out, seed in (("one", "3"), ("two", "3"), ("three", "4")):
+        denoise.main(command(folder, tmp_path / out, "--steps", "8", "--seed", seed))
+    one, two, three = (weights(tmp_path / out) for out in ("one", "two", "three"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert any(not torch.equal(one[name], three[name]) for name in one)
+    written = {path.name for path in (tmp_path / "one").iterdir()}
+    assert written == {"model.safetensors", "config.json", "README.md", "run.json", "curve.png", "grid.png"}
+    run = json.loads((tmp_path / "one" / "run.json").read_text())
+    assert run["steps"] == 8
+    assert run["data"]["sources"] == {"cid22": 40}
+    assert run["data"]["trained_on"] + run["data"]["validated_on"] == 40
+    assert [point["step"] for point in run["curve"]] == [6, 8]
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
+    denoise.main(command(folder, tmp_path / "whole", "--steps", "20"))
+    argv = [sys.executable, "-m", "train.denoise"]
+    argv += command(folder, tmp_path / "killed", "--steps", "20", "--save-every", "0")
+    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    state = tmp_path / "killed" / "state.safetensors"
+    for _ in range(3000):
+        if state.exists() and load_tensors(state)[1]["step"] >= 2:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 2 <= load_tensors(state)[1]["step"] < 20
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "going on from step" in done.stdout
+    assert not state.exists()
+    whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    for name, value in whole.items():
+        torch.testing.assert_close(value, killed[name], rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_train_one_model(folder, tmp_path):
+    # accelerate starts several local processes under this flag alone; the variable makes them use the CPU.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    done = subprocess.run(
+        [*launch, "-m", "train.denoise", *command(folder, tmp_path / "two", "--steps", "4")],
+        cwd=ROOT,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert run["processes"] == 2
+    assert run["steps"] == 4
+    # Two processes with one crop each see the same crops as neither does alone.
+    denoise.main(command(folder, tmp_path / "one", "--steps", "4"))
+    two, one = weights(tmp_path / "two"), weights(tmp_path / "one")
+    assert any(not torch.equal(two[name], one[name]) for name in one)
+
+
+def test_starting_from_a_checkpoint_keeps_its_weights(folder, tmp_path):
+    denoise.main(command(folder, tmp_path / "first", "--steps", "2"))
+    denoise.main(command(folder, tmp_path / "second", "--steps", "1", "--init", str(tmp_path / "first"), "--seed", "9"))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all((first[name] - second[name]).abs().max() < 0.01 for name in first)  # one warm-up step away
+    assert json.loads((tmp_path / "second" / "run.json").read_text())["init"] == "first"
+
+
+def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monkeypatch, capsys):
+    bundled = tmp_path / "checkpoints"
+    for module in (catalog, evaluate):
+        monkeypatch.setattr(module, "bundled", lambda: bundled)
+    model = DENOISE["mwcnn-gray"].build()
+    with torch.no_grad():  # a network that gives its input back: noise predicted as zero
+        for parameter in model.up[0].parameters():
+            parameter.zero_()
+    facts = {"model": "mwcnn-gray", "steps": 1, "minutes": 0, "device": "cpu", "seed": 0, "validation_psnr": 0.0}
+    model.run = {**facts, "data": {"sources": {"cid22": 40}}}
+    model.save_pretrained(tmp_path / "identity")
+    with torch.no_grad():
+        model.up[0][-1].bias.fill_(0.3)
+    model.save_pretrained(tmp_path / "worse")
+    arguments = ["--train-data", str(folder)]
+    assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 0  # nothing was bundled
+    assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 0
+    assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 1
+    assert "does not beat the bundled mwcnn-gray" in capsys.readouterr().err
+    kept = restoration.load("mwcnn-gray")
+    assert kept.up[0][-1].bias.abs().max() == 0
+    assert kept.run["ratchet"]["psnr"] > kept.run["ratchet"]["beaten"]
+    assert {path.name for path in (bundled / "mwcnn-gray").iterdir()} == {
+        "model.safetensors", "config.json", "README.md", "run.json",
+    }  # fmt: skip
