@@ -158,7 +158,7 @@ def shown(result: Result | None, strength: float, format: str, quality: float) -
             f"**{restored.method.title}** · {restored.seconds:.1f} s · {image.width} × {image.height} px · {level} · "
             f"strength {strength:g} %"
         )
-        yield (str(before), str(after)), gr.DownloadButton(value=str(file), interactive=True), status, result
+        yield (str(before), str(after)), gr.update(value=str(file), interactive=True), status, result
 
 
 def try_noise(
@@ -326,7 +326,7 @@ def denoise_tab() -> None:
         **private,
     )
     look = [state, strength, format, quality]
-    for event in (strength.release, format.change, quality.release):
+    for event in (strength.change, format.change, quality.change):
         event(shown, look, outputs, show_progress="hidden", trigger_mode="always_last", **private)
     cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **private)
     trial = test.click(

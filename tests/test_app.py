@@ -35,7 +35,7 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
     for shown in steps:
         if isinstance(shown[0], tuple):
             assert Path(shown[0][1]).read_bytes() == expected
-            assert Path(shown[1].value["path"]).read_bytes() == expected
+            assert Path(shown[1]["value"]).read_bytes() == expected
             break
     else:
         raise AssertionError("the page showed nothing")
@@ -123,7 +123,7 @@ def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch
     for step in app.shown(state, 0, "jpeg", 90):
         shown, download, _, _ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
-        assert download.value["path"].endswith("photo_denoised.jpg")
+        assert download["value"].endswith("photo_denoised.jpg")
     assert len(list(app.shown(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
 
 
