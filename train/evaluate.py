@@ -26,7 +26,9 @@ from tqdm import tqdm
 import restoration
 from restoration.catalog import Filter, Method, bundled, methods
 from restoration.degradations import Degradation, GaussianNoise, UniformNoise
-from restoration.job import with_channels
+from restoration.gallery import examples
+from restoration.image import read, write_grid
+from restoration.job import denoise, finish, with_channels
 from restoration.metrics import psnr, ssim
 from restoration.restorer import Denoiser, Restorer
 from train.data import centre_crop, samples
@@ -130,6 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.json == SCORES:
         write_cards(scores)
         write_readme(scores)
+        write_picture(SCORES.parent / "example.png")
     return 0
 
 
@@ -291,6 +294,17 @@ def write_readme(scores: dict) -> None:
     before, rest = text.split(start)
     after = rest.split(end)[1]
     README.write_text(f"{before}{start}\n\n{content}\n\n{end}{after}")
+
+
+def write_picture(path: Path) -> None:
+    """The README's picture: left halves of examples with noise, right halves as the flagship restores them."""
+    columns = []
+    for name in ("astronaut", "chelsea", "coffee"):
+        noisy = read(next(example for example in examples()[1] if Path(example).stem == f"{name}_noisy"))
+        restored = finish(denoise(noisy)).image().tensor()[..., :300, :400]
+        halves = noisy.tensor()[..., :300, :200], restored[..., 200:]
+        columns.append(torch.cat(halves, dim=3))
+    write_grid(path, [columns])
 
 
 # The ratchet --------------------------------------------------------------------------------------------------------
