@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import gradio as gr
 
 import restoration
 from restoration import catalog, gallery, metrics
-from restoration.image import FORMATS, Image, ImageError, encode, output_name, read, to_8_bit
+from restoration.image import FORMATS, Image, ImageError, encode, output_name, read, to_8_bit, write
 from restoration.job import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, measured_sigma, noise_trial
 
 UPLOAD_LIMIT = "64mb"
@@ -27,10 +27,11 @@ CSS = """
 footer { margin-top: 1rem; }
 #guide p, #facts p, #status p { margin: 0.2rem 0; }
 .gradio-container { max-width: 1280px !important; }
+#noisy-examples .gallery-item, #clean-examples .gallery-item { width: 60px; height: 60px; }
 """
 INTRO = """# Image restoration
-Removes noise from photos, scans, X-rays and CT slices with models that we trained, and shows exactly what changed.
-Nothing is resized; 16 bits, transparency, colour profile and camera data stay. Files are deleted within 30 minutes.
+Removes noise from photos, scans, X-rays and CT slices. Nothing is resized; bit depth, transparency and colours stay.
+Your files are deleted within 30 minutes.
 """
 HINT = "Drag the handle to compare: before on the left, after on the right."
 
@@ -80,6 +81,21 @@ def guide(name: str) -> str:
     method = catalog.method("denoise", name)
     blind = "" if method.takes_sigma else " It always finds the noise level itself."
     return f"{method.summary}{blind}"
+
+
+def displayable(path: str | None) -> Generator:
+    """Replace an uploaded TIFF, which no browser draws, by a PNG with the same pixels and metadata."""
+    image = None
+    if path and Path(path).suffix.lower() in (".tif", ".tiff"):
+        with suppress(ImageError):  # `facts` says what is wrong with it
+            image = read(path)
+    if image is None:
+        yield gr.skip()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{image.name}.png"
+        write(image, file, metadata="all")
+        yield str(file)
 
 
 def facts(path: str | None) -> str:
@@ -250,7 +266,7 @@ def denoise_tab() -> None:
                 sources=["upload", "clipboard"],
                 type="filepath",
                 image_mode=None,
-                height=320,
+                height=280,
                 elem_id="input",
             )
             gr.Examples(noisy, source, label="Or try one of these", examples_per_page=20, elem_id="noisy-examples")
@@ -312,6 +328,7 @@ def denoise_tab() -> None:
         api_button = gr.Button()
 
     private = {"api_visibility": "private"}
+    source.upload(displayable, source, source, show_progress="hidden", **private)
     source.change(facts, source, known, show_progress="hidden", **private)
     model.change(guide, model, advice, show_progress="hidden", **private)
     auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, show_progress="hidden", **private)

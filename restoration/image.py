@@ -339,7 +339,8 @@ def _is_srgb(icc: bytes) -> bool:
 
 def _dpi(value: object) -> tuple[float, float] | None:
     try:
-        across, down = (float(side) for side in value)
+        # PNG counts whole pixels a metre; a tenth of a pixel an inch gives 300 back where 299.9994 was read.
+        across, down = (round(float(side), 1) for side in value)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if all(math.isfinite(side) and 1 <= side <= 100_000 for side in (across, down)) else None

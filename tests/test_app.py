@@ -176,3 +176,15 @@ def test_nothing_is_left_behind(photo, tmp_path, monkeypatch):
     run_page(str(tmp_path / "photo.png"))
     assert not list((tmp_path / "temporary").rglob("*.png")), "files of the visitor stayed"
     shutil.rmtree(tmp_path / "temporary")
+
+
+def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp_path):
+    samples = rng.integers(0, 65536, (20, 30, 3)).astype(np.uint16)
+    write(app.Image(samples, dpi=(300.0, 300.0)), tmp_path / "scan.tiff")
+    for shown in app.displayable(str(tmp_path / "scan.tiff")):
+        assert Path(shown).name == "scan.png"
+        np.testing.assert_array_equal(read(shown).samples, samples)
+        outputs = [app.encode(read(source), "tiff") for source in (shown, tmp_path / "scan.tiff")]
+        assert outputs[0] == outputs[1]
+    for untouched in ("photo.jpg", "missing.tif", None):
+        assert [type(update) for update in app.displayable(untouched)] == [dict]

@@ -179,12 +179,14 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
             "curve": curve,
         }
         (out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+        trained = type(model).from_pretrained(out)
+        trained.generate_model_card().save(out / "README.md")
         write_curve(out / "curve.png", curve)
-        write_samples(recipe, out, validation)
+        write_samples(recipe, trained, out, validation)
         state_path.unlink(missing_ok=True)
         print(f"best validation PSNR {best:.3f} dB after {step} steps; weights in {out}")
         if arguments.push_to_hub:
-            type(model).from_pretrained(out).push_to_hub(arguments.push_to_hub)
+            trained.push_to_hub(arguments.push_to_hub)
     accelerator.end_training()
 
 
@@ -215,9 +217,8 @@ def keep(recipe: DenoiseRecipe, ema: Ema, out: Path) -> None:
     averaged(recipe, ema, "cpu").save_pretrained(out)
 
 
-def write_samples(recipe: DenoiseRecipe, out: Path, images: list[Tensor]) -> None:
+def write_samples(recipe: DenoiseRecipe, model: Denoiser, out: Path, images: list[Tensor]) -> None:
     """A picture with rows of clean, noisy and restored validation crops."""
-    model = type(recipe.build()).from_pretrained(out)
     generator = torch.Generator().manual_seed(0)
     sigma = recipe.scored_sigmas[len(recipe.scored_sigmas) // 2]
     rows = []

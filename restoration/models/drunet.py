@@ -32,7 +32,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
         Checkpoint(
             "drunet-fast",
             "DRUNet fast",
-            "Best all-round choice for colour photos; adapts to any noise level, on its own or with the slider.",
+            "Best all-round choice for photos, at any noise level, measured or set by you.",
             flagship=True,
         ),
     )
