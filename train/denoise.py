@@ -123,14 +123,15 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
         finished = progress >= 1
 
         if accelerator.is_main_process and (finished or (step % arguments.validate_every == 0 and losses)):
-            score = validate(recipe, ema, validation, device)
+            averaged = build(recipe, ema.weights)
+            score = validate(recipe, averaged.to(device), validation)
             loss = float(torch.stack(losses).mean()) if losses else math.nan
             curve.append({"step": step, "minutes": round(elapsed / 60, 3), "loss": loss, "psnr": score})
             losses.clear()
             bar.set_postfix_str(f"step {step}, loss {loss:.4f}, validation {score:.2f} dB, best {max(best, score):.2f}")
             if score > best:
                 best = score
-                keep(recipe, ema, out)
+                averaged.cpu().save_pretrained(out)
         if accelerator.is_main_process and not finished and time.monotonic() - saved >= arguments.save_every:
             saved = time.monotonic()
             save_tensors(
@@ -193,28 +194,23 @@ def train(arguments: argparse.Namespace, recipe: DenoiseRecipe) -> None:
 LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy}
 
 
-def averaged(recipe: DenoiseRecipe, ema: Ema, device: torch.device | str) -> Denoiser:
-    """The model with the averaged weights, ready to restore."""
+def build(recipe: DenoiseRecipe, weights: dict[str, Tensor]) -> Denoiser:
+    """The recipe's model with these weights, ready to restore."""
     model = recipe.build()
-    model.load_state_dict(ema.weights)
-    return model.to(device).eval()
+    model.load_state_dict(weights)
+    return model.eval()
 
 
-def validate(recipe: DenoiseRecipe, ema: Ema, images: list[Tensor], device: torch.device | str) -> float:
-    """Mean PSNR over the images and the recipe's noise levels, with the same noise every time."""
-    model = averaged(recipe, ema, device)
+def validate(recipe: DenoiseRecipe, model: Denoiser, images: list[Tensor]) -> float:
+    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's noise levels, with the same noise every time."""
+    device = next(model.parameters()).device
     scores = []
     for sigma in recipe.scored_sigmas:
-        generator = torch.Generator().manual_seed(0)
         for image in images:
             clean = image[None].float() / 255
-            noisy = GaussianNoise(sigma)(clean, generator)
+            noisy = GaussianNoise(sigma)(clean, torch.Generator().manual_seed(0))
             scores.append(float(psnr(model.restore(noisy.to(device), sigma).cpu(), clean)))
     return sum(scores) / len(scores)
-
-
-def keep(recipe: DenoiseRecipe, ema: Ema, out: Path) -> None:
-    averaged(recipe, ema, "cpu").save_pretrained(out)
 
 
 def write_samples(recipe: DenoiseRecipe, model: Denoiser, out: Path, images: list[Tensor]) -> None:

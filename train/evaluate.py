@@ -30,8 +30,9 @@ from restoration.gallery import examples
 from restoration.image import read, write_grid
 from restoration.job import denoise, finish, with_channels
 from restoration.metrics import psnr, ssim
-from restoration.restorer import Denoiser, Restorer
+from restoration.restorer import Restorer
 from train.data import centre_crop, samples
+from train.denoise import validate
 from train.recipe import DENOISE
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
@@ -314,21 +315,22 @@ def promote(candidate: Path, train_data: list[str]) -> bool:
     """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images."""
     run = json.loads((candidate / "run.json").read_text())
     name = run["model"]
+    recipe = DENOISE[name]
     new = restoration.load(candidate)
     images = [centre_crop(sample.image, 256) for sample in samples(train_data, new.channels) if sample.held_out]
     if not images:
         raise SystemExit("error: the training data holds no held-out image")
-    score = held_out_psnr(name, new, images)
+    score = validate(recipe, new, images)
     old_score = None
     if (bundled() / name / "model.safetensors").exists():
-        old_score = held_out_psnr(name, restoration.load(name), images)
+        old_score = validate(recipe, restoration.load(name), images)
     beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} dB"
     print(f"{name} on {len(images)} held-out images: new {score:.3f} dB, {beside}")
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
         return False
     halved = restoration.load(candidate).half().float()
-    if abs(held_out_psnr(name, halved, images) - score) < MARGIN:
+    if abs(validate(recipe, halved, images) - score) < MARGIN:
         new = restoration.load(candidate).half()
     new.run = {**run, "ratchet": {"psnr": score, "beaten": old_score, "images": len(images)}}
     fresh, target = bundled() / f".{name}", bundled() / name
@@ -337,17 +339,6 @@ def promote(candidate: Path, train_data: list[str]) -> bool:
     fresh.rename(target)
     print(f"bundled {name}")
     return True
-
-
-def held_out_psnr(name: str, model: Denoiser, images: list[Tensor]) -> float:
-    """Mean PSNR over held-out images and the recipe's noise levels, with noise that is always the same."""
-    scores = []
-    for sigma in DENOISE[name].scored_sigmas:
-        for image in images:
-            clean = image[None].float() / 255
-            noisy = GaussianNoise(sigma)(clean, torch.Generator().manual_seed(0))
-            scores.append(float(psnr(model.restore(noisy, sigma), clean)))
-    return statistics.fmean(scores)
 
 
 if __name__ == "__main__":
