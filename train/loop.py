@@ -1,16 +1,29 @@
 """Small helpers that every training script calls; the loops themselves are in the scripts."""
 
+import argparse
+import dataclasses
 import json
 import math
 import os
 import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import safetensors.torch
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
 from safetensors import safe_open
 from torch import Generator, Tensor, nn
+from tqdm import tqdm
+
+from restoration.catalog import load
+from restoration.restorer import Restorer
+
+Recipe = TypeVar("Recipe")
 
 # Without decay the weights outgrow Muon's steps of fixed size, and long runs at a high rate drift off.
 MUON_DECAY = 0.02
@@ -114,6 +127,179 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The entries whose name starts with `prefix.`, without it."""
     return {name.removeprefix(prefix + "."): value for name, value in tensors.items() if name.startswith(prefix + ".")}
+
+
+class Run:
+    """The clock and the memory of one training run: iterate over it to train.
+
+    Every turn of `for progress in run` is one step, `progress` the share of the run that is over.  In between the
+    averaged weights are validated, the best of them are kept in the run's folder, and everything is saved so that the
+    same command goes on after a kill.  The loop itself belongs to the script: it draws a batch, makes the loss, steps
+    the optimiser and appends to `losses`.
+
+    Args:
+        arguments: what `run_arguments` parsed.
+        build: makes the untrained model.
+        score: validation PSNR in dB of a model that is ready to restore.
+    """
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        accelerator: Accelerator,
+        build: Callable[[], Restorer],
+        score: Callable[[Restorer], float],
+        *,
+        optimizer: str,
+        learning_rate: float,
+        decay: float,
+        ema: float,
+    ):
+        self.arguments, self.accelerator, self.build, self.score = arguments, accelerator, build, score
+        self.device = accelerator.device
+        self.out = arguments.out or Path("runs") / arguments.model
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(arguments.seed)
+        self.model = build()
+        if arguments.init:
+            self.model.load_state_dict(load(arguments.init).state_dict())
+        self.model.to(self.device)
+        self.optimizers = Optimizers(self.model, optimizer, learning_rate, decay)
+        self.ema = Ema(self.model, ema)
+        self.step, self.best, self.curve = 0, -math.inf, []
+        self.losses: list[Tensor] = []
+        self._spent = 0.0
+        self._state = self.out / "state.safetensors"
+        if self._state.exists():
+            self._load()
+        compiled = torch.compile(self.model) if self.device.type == "cuda" else self.model
+        self.network = accelerator.prepare(compiled)
+
+    def __iter__(self) -> Iterator[float]:
+        self._started = self._saved = time.monotonic()
+        total = self.arguments.steps or round(self.arguments.minutes * 60)
+        main = self.accelerator.is_main_process
+        self.model.train()
+        with tqdm(total=total, unit=" steps" if self.arguments.steps else " s", disable=not main) as bar:
+            while True:
+                progress = self._progress()
+                if main and (progress >= 1 or (self.step % self.arguments.validate_every == 0 and self.losses)):
+                    bar.set_postfix_str(self._validate())
+                if progress >= 1:
+                    return
+                if main and time.monotonic() - self._saved >= self.arguments.save_every:
+                    self._save()
+                yield progress
+                self.step += 1
+                bar.n = self.step if self.arguments.steps else min(round(self.elapsed), total)
+                bar.update(0)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, those before a kill included."""
+        return self._spent + time.monotonic() - self._started
+
+    def generator(self) -> Generator:
+        """The randomness of the step and process at hand, the same when the step is repeated after a kill."""
+        return step_generator(self.device, self.arguments.seed, self.step, self.accelerator.process_index)
+
+    def learn(self, loss: Tensor, progress: float, clip: float) -> None:
+        """One step of the optimiser down the gradient of `loss`, and of the running average."""
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), clip)
+        self.optimizers.step(learning_rate_factor(progress, self.step))
+        self.ema.update(self.model, self.step)
+        self.losses.append(loss.detach())
+
+    def finish(self, recipe: dict, data: dict) -> Restorer:
+        """Write the training record, the card and the curve beside the best weights; gives the model with those."""
+        facts = {
+            "model": self.arguments.model,
+            "recipe": recipe,
+            "data": data,
+            "seed": self.arguments.seed,
+            "init": Path(self.arguments.init).name if self.arguments.init else None,
+            "commit": commit(),
+            "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
+            "processes": self.accelerator.num_processes,
+            "minutes": round(self.elapsed / 60, 1),
+            "steps": self.step,
+            "validation_psnr": self.best,
+            "curve": self.curve,
+        }
+        (self.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+        write_curve(self.out / "curve.png", self.curve)
+        trained = load(self.out)
+        trained.generate_model_card().save(self.out / "README.md")
+        self._state.unlink(missing_ok=True)
+        print(f"best validation PSNR {self.best:.3f} dB after {self.step} steps; weights in {self.out}")
+        if self.arguments.push_to_hub:
+            trained.push_to_hub(self.arguments.push_to_hub)
+        return trained
+
+    def _progress(self) -> float:
+        if self.arguments.steps:
+            return self.step / self.arguments.steps
+        progress = self.elapsed / 60 / self.arguments.minutes
+        if self.accelerator.num_processes > 1:  # the clocks differ; the first process decides
+            progress = float(broadcast(torch.tensor(progress, device=self.device)))
+        return progress
+
+    def _validate(self) -> str:
+        averaged = self.build()
+        averaged.load_state_dict(self.ema.weights)
+        score = self.score(averaged.to(self.device).eval())
+        loss = float(torch.stack(self.losses).mean()) if self.losses else math.nan
+        self.losses.clear()
+        self.curve.append({"step": self.step, "minutes": round(self.elapsed / 60, 3), "loss": loss, "psnr": score})
+        if score > self.best:
+            self.best = score
+            averaged.cpu().save_pretrained(self.out)
+        return f"step {self.step}, loss {loss:.4f}, validation {score:.2f} dB, best {self.best:.2f}"
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        save_tensors(
+            self._state,
+            {f"model.{name}": value for name, value in self.model.state_dict().items()}
+            | {f"ema.{name}": value for name, value in self.ema.weights.items()}
+            | {f"optimizer.{name}": value for name, value in self.optimizers.state().items()},
+            {"step": self.step, "spent": self.elapsed, "best": self.best, "curve": self.curve},
+        )
+
+    def _load(self) -> None:
+        tensors, facts = load_tensors(self._state)
+        self.model.load_state_dict(under("model", tensors))
+        self.optimizers.load_state(under("optimizer", tensors))
+        self.ema.weights = {name: value.to(self.device) for name, value in under("ema", tensors).items()}
+        self.step, self.best, self.curve = facts["step"], facts["best"], facts["curve"]
+        self._spent = facts["spent"]
+        self.accelerator.print(f"going on from step {self.step}")
+
+
+def run_arguments(description: str, prog: str, models: Iterable[str]) -> argparse.ArgumentParser:
+    """The flags that every training script has."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("model", choices=models)
+    parser.add_argument("--data", nargs="+", required=True, help="folders, CIFAR batches or hub:user/dataset")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the run; the schedule ends with it")
+    parser.add_argument("--steps", type=int, help="length in steps instead: equal seeds then give equal weights")
+    parser.add_argument("--init", help="start from this checkpoint: folder, bundled name or user/repo")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="where to write; runs/MODEL by default")
+    parser.add_argument("--batch", type=int, help="crops per step and process instead of the recipe's")
+    parser.add_argument("--crop", type=int, help="side of the first crops instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
+    parser.add_argument("--save-every", type=float, default=120, metavar="SECONDS", help="for going on after a kill")
+    parser.add_argument("--push-to-hub", metavar="USER/REPO", help="publish the best weights at the end")
+    return parser
+
+
+def changed(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
+    """The recipe with what the command line says instead."""
+    names = ("batch", "crop", "learning_rate")
+    return dataclasses.replace(recipe, **{n: getattr(arguments, n) for n in names if getattr(arguments, n)})
 
 
 def commit() -> str:
