@@ -178,3 +178,18 @@ class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
         if sigma is not None:
             plane[:] = sigma.reshape(-1, 1, 1, 1)
         return plane
+
+
+class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"]):
+    """Enlarges by a whole factor, the attribute `scale`."""
+
+    task = "upscale"
+
+    def restore(self, lr: Tensor) -> Tensor:
+        """The image (B, C, scale * H, scale * W) in [0, 1] of a float image (B, C, H, W).
+
+        Raises:
+            ValueError: wrong shape or type.
+            RuntimeError: the model is in training mode.
+        """
+        return self._infer(lr)

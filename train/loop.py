@@ -162,7 +162,7 @@ class Run:
         torch.manual_seed(arguments.seed)
         self.model = build()
         if arguments.init:
-            self.model.load_state_dict(load(arguments.init).state_dict())
+            self._start_from(load(arguments.init).state_dict())
         self.model.to(self.device)
         self.optimizers = Optimizers(self.model, optimizer, learning_rate, decay)
         self.ema = Ema(self.model, ema)
@@ -236,6 +236,15 @@ class Run:
         if self.arguments.push_to_hub:
             trained.push_to_hub(self.arguments.push_to_hub)
         return trained
+
+    def _start_from(self, weights: dict[str, Tensor]) -> None:
+        """Take the weights over; the last layer may have another shape, as between upscalers, and then stays fresh."""
+        own = self.model.state_dict()
+        fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+        fresh = [name for name in own if name not in fitting]
+        if set(fresh) - set(list(own)[-2:]):
+            raise ValueError(f"{self.arguments.init} does not fit {self.arguments.model}: {', '.join(fresh)}")
+        self.model.load_state_dict({**own, **fitting})
 
     def _progress(self) -> float:
         if self.arguments.steps:

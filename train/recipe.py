@@ -9,11 +9,12 @@ from torch import Generator, Tensor
 
 from restoration.degradations import GaussianNoise, UniformNoise
 from restoration.models.cifar_autoencoder import CifarAutoencoder
+from restoration.models.compact import Compact
 from restoration.models.ct_autoencoder import CtAutoencoder
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.models.xray_unet import XrayUNet
-from restoration.restorer import Denoiser
+from restoration.restorer import Denoiser, Upscaler
 
 
 @dataclass(frozen=True)
@@ -106,4 +107,26 @@ DENOISE: dict[str, DenoiseRecipe] = {
         learning_rate=1e-3,
         decay=1e-5,
     ),
+}
+
+
+@dataclass(frozen=True)
+class UpscaleRecipe:
+    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input, the rest as above."""
+
+    build: Callable[[], Upscaler]
+    crop: int = 32
+    late_crop: int = 64
+    batch: int = 16
+    optimizer: Literal["adam", "adamw", "muon"] = "muon"
+    learning_rate: float = 2e-3
+    decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.999
+
+
+UPSCALE: dict[str, UpscaleRecipe] = {
+    "compact-x2": UpscaleRecipe(lambda: Compact(2, width=48, depth=10)),
+    "compact-x3": UpscaleRecipe(lambda: Compact(3, width=48, depth=10)),
+    "compact-x4": UpscaleRecipe(lambda: Compact(4, width=48, depth=10)),
 }

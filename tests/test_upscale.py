@@ -1,0 +1,94 @@
+"""Upscalers: the contract, the layout that other tools load, and the training pairs."""
+
+import importlib.machinery
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+
+import restoration
+from restoration.degradations import Downscale
+from restoration.image import Image, write
+from restoration.models.compact import Compact
+from restoration.tiling import restore_tiled
+from train import upscale
+from train.data import samples
+
+
+@pytest.fixture(params=[2, 3, 4])
+def model(request):
+    torch.manual_seed(0)
+    return Compact(request.param, width=6, depth=3).eval()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (13, 7)])
+def test_any_size_comes_back_scale_times_as_large(model, size):
+    restored = model.restore(torch.rand(2, 3, *size))
+    assert restored.shape == (2, 3, model.scale * size[0], model.scale * size[1])
+
+
+def test_tiles_equal_the_whole(model):
+    image = torch.rand(1, 3, 61, 47)
+    tiled = restore_tiled(model.restore, image, receptive_field=model.receptive_field, scale=model.scale, tile=20)
+    assert (tiled - model.restore(image)).abs().max() < 1e-4
+
+
+def test_weights_survive_a_folder(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    again = restoration.load(tmp_path)
+    assert again.scale == model.scale
+    image = torch.rand(1, 3, 9, 9)
+    assert torch.allclose(again.restore(image), model.restore(image), atol=1e-5)
+
+
+@pytest.fixture
+def spandrel(monkeypatch):
+    """spandrel, with a stand-in for torchvision, two functions of which it imports and our models never call."""
+    pytest.importorskip("einops")
+    for name in ("torchvision", "torchvision.transforms", "torchvision.ops", "torchvision.transforms.functional"):
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        module.__path__ = []
+        module.__getattr__ = lambda attribute: object
+        if name not in sys.modules:
+            monkeypatch.setitem(sys.modules, name, module)
+    return pytest.importorskip("spandrel")
+
+
+def test_spandrel_loads_the_file_and_computes_the_same_pixels(model, tmp_path, spandrel):
+    model.save_pretrained(tmp_path)
+    other = spandrel.ModelLoader().load_from_file(tmp_path / "model.safetensors")
+    assert (other.architecture.id, other.scale) == ("Compact", model.scale)
+    image = torch.rand(1, 3, 12, 10)
+    with torch.inference_mode():
+        assert torch.allclose(other(image), model.restore(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_training_pairs_equal_the_reduced_whole_image(scale):
+    image = torch.randint(0, 256, (1, 3, 40 * scale, 40 * scale), generator=torch.Generator().manual_seed(0)) / 255
+    lr, hr = upscale.pairs(image, scale)
+    whole = Downscale(scale)(image)
+    edge = upscale.MARGIN
+    assert torch.equal(lr, whole[..., edge:-edge, edge:-edge])
+    part, _ = upscale.pairs(image[..., 5 * scale : 30 * scale, 5 * scale : 30 * scale], scale)
+    assert torch.equal(part, whole[..., 5 + edge : 30 - edge, 5 + edge : 30 - edge])
+    assert hr.shape[-1] == scale * lr.shape[-1]
+
+
+def test_a_training_run_writes_a_checkpoint_and_another_scale_starts_from_it(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        write(Image(rng.integers(0, 256, (300, 290, 3)).astype(np.uint8)), tmp_path / f"cid22_{index:02}.png")
+    common = ["--data", str(tmp_path), "--batch", "1", "--validate-every", "2", "--steps", "2"]
+    upscale.main(["compact-x4", *common, "--out", str(tmp_path / "x4")])
+    upscale.main(["compact-x2", *common, "--out", str(tmp_path / "x2"), "--init", str(tmp_path / "x4")])
+    x4, x2 = (restoration.load(tmp_path / name) for name in ("x4", "x2"))
+    assert (x4.scale, x2.scale) == (4, 2)
+    assert (x4.body[0].weight - x2.body[0].weight).abs().max() < 0.01
+    run = json.loads((tmp_path / "x2" / "run.json").read_text())
+    assert run["validation_psnr"] > 5
+    assert len(list(samples([tmp_path / "x4"], 3))) >= 1  # the curve and the grid are pictures

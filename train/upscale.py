@@ -1,0 +1,103 @@
+"""Train an upscaler on bicubic reduction with an L1 loss.
+
+    python -m train.upscale compact-x4 --data FOLDER... --minutes 60
+    python -m train.upscale compact-x2 --data FOLDER... --minutes 30 --init checkpoints/compact-x4
+
+`--init` takes a model of another scale too: all layers but the last are then kept.  Everything else is as in
+`train.denoise`.
+"""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional as F
+
+from restoration.degradations import Downscale, bicubic
+from restoration.image import write_grid
+from restoration.metrics import psnr_y
+from restoration.restorer import Upscaler
+from train.data import Crops, centre_crop, samples
+from train.loop import Run, changed, run_arguments
+from train.recipe import UPSCALE
+
+LATE = 0.67  # share of the run after which the larger crops come
+MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
+VALIDATION_IMAGES = 24
+VALIDATION_SIDE = 240
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE).parse_args(argv)
+    recipe = changed(UPSCALE[arguments.model], arguments)
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    scale = recipe.build().scale
+
+    read = list(samples(arguments.data, recipe.build().channels, progress=accelerator.is_main_process))
+    largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
+    crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
+    validation = [centre_crop(sample.image, VALIDATION_SIDE) for sample in read if sample.held_out]
+    validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
+    sources = dict(Counter(sample.source for sample in read))
+    del read
+
+    run = Run(
+        arguments,
+        accelerator,
+        recipe.build,
+        lambda model: validate(model, validation),
+        optimizer=recipe.optimizer,
+        learning_rate=recipe.learning_rate,
+        decay=recipe.decay,
+        ema=recipe.ema,
+    )
+    for progress in run:
+        size = recipe.crop if progress < LATE else recipe.late_crop
+        batch = max(1, recipe.batch * recipe.crop**2 // size**2)
+        lr, hr = pairs(crops(batch, (size + 2 * MARGIN) * scale, run.generator()), scale)
+        run.learn(F.l1_loss(run.network(lr).float(), hr), progress, recipe.clip)
+
+    if accelerator.is_main_process:
+        settings = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "build"}
+        data = {"sources": sources, "trained_on": len(crops), "validated_on": len(validation)}
+        write_samples(run.finish(settings, data), run.out / "grid.png", validation)
+    accelerator.end_training()
+
+
+def pairs(clean: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """Low- and high-resolution crops without the margin in which a reduced crop differs from a reduced image."""
+    edge = MARGIN * scale
+    return Downscale(scale)(clean)[..., MARGIN:-MARGIN, MARGIN:-MARGIN], clean[..., edge:-edge, edge:-edge]
+
+
+def reduced(image: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """A uint8 image (C, H, W) cut to a multiple of the scale, as (1, C, h, w) low and (1, C, H, W) high resolution."""
+    height, width = (side // scale * scale for side in image.shape[-2:])
+    hr = image[None, :, :height, :width].float() / 255
+    return Downscale(scale)(hr), hr
+
+
+def validate(model: Upscaler, images: list[Tensor]) -> float:
+    """Mean PSNR-Y over clean uint8 images (C, H, W), `scale` border pixels cut."""
+    device = next(model.parameters()).device
+    scores = []
+    for image in images:
+        lr, hr = reduced(image, model.scale)
+        scores.append(float(psnr_y(model.restore(lr.to(device)).cpu(), hr, model.scale)))
+    return sum(scores) / len(scores)
+
+
+def write_samples(model: Upscaler, path: Path, images: list[Tensor]) -> None:
+    """A picture with rows of original, bicubic and restored validation crops."""
+    rows = []
+    for image in images[:4]:
+        lr, hr = reduced(image, model.scale)
+        rows.append([hr, bicubic(lr, hr.shape[-2:], model.scale).clamp(0, 1), model.restore(lr)])
+    write_grid(path, rows)
+
+
+if __name__ == "__main__":
+    main()
