@@ -19,7 +19,7 @@ SMALL = {
     "drunet of the paper's shape": lambda: DRUNet(1, (4, 4, 4, 4), blocks=1),
     "mwcnn": lambda: MWCNN(3, (6, 8), depth=2),
     "mwcnn grey": lambda: MWCNN(1, (6, 8, 8), depth=2),
-    "xray-unet": lambda: XrayUNet(4),
+    "xray-unet": lambda: XrayUNet((4, 6, 8), 1),
     "ct-autoencoder": lambda: CtAutoencoder(4, depth=2),
     "cifar-autoencoder": lambda: CifarAutoencoder(4),
 }
@@ -157,7 +157,7 @@ def test_impossible_constructor_arguments_are_refused():
     for make in (
         lambda: DRUNet(widths=(8,)),
         lambda: MWCNN(depth=1),
-        lambda: XrayUNet(kernel=4),
+        lambda: XrayUNet((4, 4)),
         lambda: CtAutoencoder(0),
     ):
         with pytest.raises(ValueError, match=r"need|must"):

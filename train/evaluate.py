@@ -157,7 +157,7 @@ def score_all(arguments: argparse.Namespace, scores: dict) -> None:
             for row, sigma in _rows(method, test_set.sigma):
                 restored = [
                     with_channels(restorer, image, sigma)
-                    for image in tqdm(noisy, desc=f"{test_set.name}, {row}", leave=False)
+                    for image in tqdm(noisy, desc=f"{test_set.name}, {row}", leave=False, disable=None)
                 ]
                 results[row] = summary(restored, clean)
                 found = f"{results[row]['psnr']:6.2f} dB  {results[row]['ssim']:.4f}"

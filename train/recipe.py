@@ -91,8 +91,6 @@ DENOISE: dict[str, DenoiseRecipe] = {
         RandomNoise(0.02, 0.2, uniform_share=0.5),
         (0.1,),
         loss="bce",
-        optimizer="adam",
-        learning_rate=1e-3,
     ),
     "ct-autoencoder": DenoiseRecipe(lambda: CtAutoencoder(), RandomNoise(0.07, 0.07), (0.07,), loss="mse"),
     "cifar-autoencoder": DenoiseRecipe(
