@@ -16,6 +16,7 @@ import gradio as gr
 
 import restoration
 from restoration import catalog, gallery, metrics
+from restoration.card import verdict
 from restoration.image import FORMATS, Image, ImageError, encode, output_name, read, to_8_bit, write
 from restoration.job import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, measured_sigma, noise_trial
 
@@ -79,8 +80,14 @@ def opened(path: str | None) -> Image:
 def guide(name: str) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method("denoise", name)
-    blind = "" if method.takes_sigma else " It always finds the noise level itself."
-    return f"{method.summary}{blind}"
+    parts = [method.summary]
+    if not method.takes_sigma:
+        parts.append("It always finds the noise level itself.")
+    scores = method.load().run.get("scores") if method.learned else None
+    if scores:
+        score = scores[len(scores) // 2]
+        parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
+    return " ".join(parts)
 
 
 def displayable(path: str | None) -> Generator:
@@ -177,6 +184,11 @@ def shown(result: Result | None, strength: float, format: str, quality: float) -
         yield (str(before), str(after)), gr.update(value=str(file), interactive=True), status, result
 
 
+def nothing_yet() -> tuple:
+    """The outputs as they are before the first run, so that no result stands beside another picture."""
+    return None, gr.update(value=None, interactive=False), HINT, None
+
+
 def try_noise(
     path: str | None, model: str, auto: bool, kind: str, level: float, seed: float, progress=gr.Progress()
 ) -> Generator:
@@ -202,6 +214,7 @@ def denoise_file(
     strength: float = 1.0,
     format: str = "png",
     quality: float = 95,
+    progress=gr.Progress(),
 ) -> Generator:
     """Denoise an image file.
 
@@ -211,17 +224,16 @@ def denoise_file(
     with sentences():
         try:
             level = None if str(sigma).strip() == "auto" else float(sigma) / 255
-        except ValueError:
-            raise ValueError('sigma is "auto" or a number from 0 to 100.') from None
+            strength, quality = float(strength), round(quality)
+        except (TypeError, ValueError):
+            raise ValueError('sigma is "auto" or a number from 0 to 100; strength and quality are numbers.') from None
         if format not in FORMATS:
             raise ValueError(f"format is one of {', '.join(FORMATS)}.")
-        picture = opened(image)
-        job = denoise(picture, model, level)
-        restored = yield from stepped(job, gr.Progress(), outputs=1)
-        result = restored.image(float(strength))
+        restored = yield from stepped(denoise(opened(image), model, level), progress, outputs=1)
+        result = restored.image(strength)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / output_name(result, "denoised", format)
-            file.write_bytes(encode(result, format, round(quality)))
+            file.write_bytes(encode(result, format, quality))
             yield str(file)
 
 
@@ -311,7 +323,7 @@ def denoise_tab() -> None:
             stop = gr.Button("Cancel")
         pair = comparison("With noise and denoised", "pair")
         table = gr.Dataframe(
-            headers=["", "PSNR (RGB)", "SSIM"],
+            headers=["", "PSNR", "SSIM"],
             datatype="str",
             interactive=False,
             label="Against the original",
@@ -328,12 +340,13 @@ def denoise_tab() -> None:
         api_button = gr.Button()
 
     private = {"api_visibility": "private"}
+    outputs = [compare, download, status, state]
     source.upload(displayable, source, source, show_progress="hidden", **private)
     source.change(facts, source, known, show_progress="hidden", **private)
+    source.change(nothing_yet, None, outputs, show_progress="hidden", **private)
     model.change(guide, model, advice, show_progress="hidden", **private)
     auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, show_progress="hidden", **private)
     format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, show_progress="hidden", **private)
-    outputs = [compare, download, status, state]
     running = start.click(
         run,
         [source, model, auto, sigma, strength, format, quality],

@@ -11,6 +11,7 @@ import pytest
 from gradio_client import handle_file
 
 import app
+import restoration
 from restoration import job
 from restoration.__main__ import main as command_line
 from restoration.image import read, write
@@ -188,3 +189,12 @@ def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp
         assert outputs[0] == outputs[1]
     for untouched in ("photo.jpg", "missing.tif", None):
         assert [type(update) for update in app.displayable(untouched)] == [dict]
+
+
+def test_the_guide_names_the_measured_score_and_what_it_is_compared_with():
+    text = app.guide("drunet-fast")
+    assert restoration.methods("denoise")[0].summary in text
+    scores = restoration.load("drunet-fast").run["scores"]
+    assert f"{scores[1]['psnr']:.2f} dB on CBSD68 σ25" in text
+    assert "dB over non-local-means" in text
+    assert app.guide("median").startswith("Classical")
