@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 import restoration
 from restoration import job
@@ -24,11 +25,11 @@ def test_the_flagship_comes_first_and_is_the_only_one():
     assert all(method.summary.endswith(".") and len(method.summary) < 120 for method in offered)
 
 
+@pytest.mark.parametrize("grey", [False, True], ids=["colour", "grey"])
 @pytest.mark.parametrize("model", LEARNED)
-def test_every_bundled_model_beats_the_noise_on_a_natural_picture(model, request):
-    from skimage import data
-
-    clean = from_tensor(torch.from_numpy(data.chelsea()[60:188, 100:260].copy()).permute(2, 0, 1) / 255)
+def test_every_bundled_model_beats_the_noise_on_a_natural_picture(model, grey):
+    cat = torch.from_numpy(data.chelsea()[60:188, 100:260].copy()).permute(2, 0, 1) / 255
+    clean = from_tensor(cat[:1] if grey else cat)
     noisy = noisy_version(clean)
     restored = job.finish(job.denoise(noisy, model)).image()
     gain = psnr(restored.tensor(), clean.tensor()) - psnr(noisy.tensor(), clean.tensor())

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from restoration.degradations import GaussianNoise
 from restoration.image import write_grid
+from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
 from train.data import Crops, centre_crop, samples
@@ -59,6 +60,9 @@ def main(argv: list[str] | None = None) -> None:
         size = recipe.crop if progress < LATE else recipe.late_crop
         clean = crops(max(1, recipe.batch * recipe.crop**2 // size**2), size, generator)
         noisy, sigma = recipe.noise(clean, generator)
+        if recipe.grey_share:
+            grey = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.grey_share
+            clean, noisy = torch.where(grey, clean[:, :1], clean), torch.where(grey, noisy[:, :1], noisy)
         inputs = [noisy]
         if run.model.takes_sigma:
             blind = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.blind_share
@@ -79,10 +83,12 @@ def validate(recipe: DenoiseRecipe, model: Denoiser, images: list[Tensor]) -> fl
     device = next(model.parameters()).device
     scores = []
     for sigma in recipe.scored_sigmas:
-        for image in images:
+        for index, image in enumerate(images):
             clean = image[None].float() / 255
+            if recipe.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
+                clean = clean[:, :1]
             noisy = GaussianNoise(sigma)(clean, torch.Generator().manual_seed(0))
-            scores.append(float(psnr(model.restore(noisy.to(device), sigma).cpu(), clean)))
+            scores.append(float(psnr(with_channels(model, noisy.to(device), sigma).cpu(), clean)))
     return sum(scores) / len(scores)
 
 

@@ -50,6 +50,8 @@ class DenoiseRecipe:
         noise: what is added to clean crops.
         scored_sigmas: noise levels of the validation score, on [0, 1].
         blind_share: probability that a model which takes a noise level is not told it.
+        grey_share: probability that a colour model sees a grey crop with the same noise in all channels, as it will
+            when a visitor brings a grey picture; without it such noise passes for texture.
         crop: side of the training crops in pixels; the last third of the training uses `late_crop`.
         batch: crops of side `crop` for each step and process.
         optimizer: "muon" orthogonalises the updates of the hidden convolutions (Jordan et al. 2024) and trains the
@@ -70,6 +72,7 @@ class DenoiseRecipe:
     learning_rate: float = 4e-3
     decay: float = 0.0
     blind_share: float = 0.3
+    grey_share: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
 
@@ -83,8 +86,11 @@ DENOISE: dict[str, DenoiseRecipe] = {
         _ANY_LEVEL,
         _STANDARD,
         learning_rate=2e-3,
+        grey_share=0.25,
     ),
-    "mwcnn-color": DenoiseRecipe(lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
+    "mwcnn-color": DenoiseRecipe(
+        lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD, grey_share=0.25
+    ),
     "mwcnn-gray": DenoiseRecipe(lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
     "xray-unet": DenoiseRecipe(
         lambda: XrayUNet(),
