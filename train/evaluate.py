@@ -125,9 +125,7 @@ def main(argv: list[str] | None = None) -> int:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
         return 0 if promote(arguments.promote, arguments.train_data) else 1
-    scores = json.loads(arguments.json.read_text()) if arguments.json.exists() else {"methods": {}, "sets": {}}
-    score_all(arguments, scores)
-    arguments.json.write_text(json.dumps(scores, indent=1) + "\n")
+    scores = merged(arguments.json, score_all(arguments))
     print(table(scores, [test_set.name for test_set in SETS]))
     print(targets(scores))
     if arguments.json == SCORES:
@@ -140,8 +138,9 @@ def main(argv: list[str] | None = None) -> int:
 # Scoring ------------------------------------------------------------------------------------------------------------
 
 
-def score_all(arguments: argparse.Namespace, scores: dict) -> None:
-    """Score the chosen methods on the chosen sets into `scores`."""
+def score_all(arguments: argparse.Namespace) -> dict:
+    """The scores of the chosen methods on the chosen sets, and what the methods cost."""
+    scores: dict = {"methods": {}, "sets": {}}
     chosen = [method for method in methods(arguments.task) if not arguments.methods or method.name in arguments.methods]
     loaded = {method.name: (method.load(), method) for method in chosen}
     for name, (restorer, _) in loaded.items():
@@ -162,6 +161,17 @@ def score_all(arguments: argparse.Namespace, scores: dict) -> None:
                 results[row] = summary(restored, clean)
                 found = f"{results[row]['psnr']:6.2f} dB  {results[row]['ssim']:.4f}"
                 print(f"{test_set.name:<24}{row:<24}{found}", flush=True)
+    return scores
+
+
+def merged(path: Path, new: dict) -> dict:
+    """Put new scores beside those in the file, which may have come from another run meanwhile; gives all of them."""
+    scores = json.loads(path.read_text()) if path.exists() else {"methods": {}, "sets": {}}
+    scores["methods"].update(new["methods"])
+    for name, results in new["sets"].items():
+        scores["sets"].setdefault(name, {}).update(results)
+    path.write_text(json.dumps(scores, indent=1) + "\n")
+    return scores
 
 
 def _rows(method: Method, sigma: float) -> list[tuple[str, float | None]]:
