@@ -323,6 +323,8 @@ def write_picture(path: Path) -> None:
 
 def promote(candidate: Path, train_data: list[str]) -> bool:
     """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images."""
+    if not (candidate / "run.json").exists():
+        raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
     run = json.loads((candidate / "run.json").read_text())
     name = run["model"]
     recipe = DENOISE[name]
