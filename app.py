@@ -23,6 +23,7 @@ from restoration.job import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, mea
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
 CLEAN_BELOW_255 = 4  # a measured noise level under which denoising can only lose detail
+NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
 
 CSS = """
 footer { margin-top: 1rem; }
@@ -194,7 +195,10 @@ def try_noise(
 ) -> Generator:
     """Add noise to a clean picture, denoise it and score both against the original."""
     with sentences():
-        trial = noise_trial(opened(path), kind, level, int(seed or 0), model, auto)
+        clean = opened(path)
+        if 255 * measured_sigma(clean) > NOISY_ABOVE_255:
+            gr.Warning("This picture has noise of its own, so the scores mislead; choose a clean one.")
+        trial = noise_trial(clean, kind, level, int(seed or 0), model, auto)
         outcome: Trial = yield from stepped(trial, progress, outputs=2)
         with tempfile.TemporaryDirectory() as folder:
             noisy, after = Path(folder) / "noisy.png", Path(folder) / "denoised.png"

@@ -198,3 +198,9 @@ def test_the_guide_names_the_measured_score_and_what_it_is_compared_with():
     assert f"{scores[1]['psnr']:.2f} dB on CBSD68 σ25" in text
     assert "dB over non-local-means" in text
     assert app.guide("median").startswith("Classical")
+
+
+def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path):
+    path = _noise_file(tmp_path, rng, 64)
+    with pytest.warns(UserWarning, match="noise of its own"):  # what gr.Warning does outside the page
+        list(app.try_noise(path, "median", True, "Gaussian", 25, 0, progress=lambda *_, **__: None))
