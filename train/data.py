@@ -1,18 +1,21 @@
 """Training images: decoded once to uint8 on the device, cropped and augmented there in batches."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from huggingface_hub import snapshot_download
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from restoration.image import ENDINGS, read
+from restoration.image import ENDINGS, Image, read
 
+VALIDATION_IMAGES = 24
 HELD_OUT_SHARE = 20  # one file in twenty is never trained on
 
 
@@ -57,7 +60,7 @@ def samples(sources: Iterable[str | Path], channels: int, progress: bool = False
         for file in tqdm(files, desc=f"reading {path.name}", disable=not progress, leave=False):
             if file.suffix in (".npz", ".bin"):
                 for index, image in enumerate(_cifar_batch(file)):
-                    yield Sample(f"{file.name}/{index}", _source(file), _with_channels(image, channels))
+                    yield Sample(f"{file.name}/{index}", _source(file), Image(image).bytes(channels))
             elif file.suffix.lower() in ENDINGS:
                 yield Sample(file.name, _source(file), read(file).bytes(channels))
 
@@ -69,20 +72,13 @@ def _source(file: Path) -> str:
     return file.parent.parent.name if file.parent.name in ("train", "test") else file.parent.name
 
 
-def _cifar_batch(file: Path) -> Tensor:
-    """CIFAR images as uint8 (N, 3, 32, 32): our `.npz` with (N, 32, 32, 3), or CIFAR-10's own binary batches."""
+def _cifar_batch(file: Path) -> np.ndarray:
+    """CIFAR images as uint8 (N, 32, 32, 3): our `.npz` of that shape, or CIFAR-10's own binary batches."""
     if file.suffix == ".npz":
         with np.load(file, allow_pickle=False) as arrays:
-            return torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
+            return arrays["images"]
     records = np.fromfile(file, dtype=np.uint8).reshape(-1, 1 + 3 * 32 * 32)  # one label byte, then the planes
-    return torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32))
-
-
-def _with_channels(image: Tensor, channels: int) -> Tensor:
-    if channels == image.shape[0]:
-        return image
-    weights = torch.tensor([0.2989, 0.5870, 0.1140]).view(3, 1, 1)
-    return (image * weights).sum(0, keepdim=True).round().to(torch.uint8)
+    return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
 class Crops:
@@ -135,3 +131,20 @@ def centre_crop(image: Tensor, size: int) -> Tensor:
     height, width = (min(side, size) // 8 * 8 for side in image.shape[1:])
     top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
     return image[:, top : top + height, left : left + width]
+
+
+def split(
+    sources: Iterable[str], channels: int, largest: int, side: int, accelerator: Accelerator
+) -> tuple[Crops, list[Tensor], dict]:
+    """The training crops, the validation images, and what `run.json` says of both.
+
+    Args:
+        largest: side of the largest crops that will be asked for.
+        side: validation images are cut to at most this, and thinned to about 24.
+    """
+    read = list(samples(sources, channels, progress=accelerator.is_main_process))
+    crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
+    validation = [centre_crop(sample.image, side) for sample in read if sample.held_out]
+    validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
+    counts = dict(Counter(sample.source for sample in read))
+    return crops, validation, {"sources": counts, "trained_on": len(crops), "validated_on": len(validation)}

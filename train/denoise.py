@@ -9,8 +9,6 @@ and a picture.  A run that was killed goes on where it saved last when the same 
 `python -m train.evaluate --promote runs/MODEL` then lets them replace the bundled ones if they are better.
 """
 
-import dataclasses
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -23,12 +21,10 @@ from restoration.image import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
-from train.data import Crops, centre_crop, samples
+from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.recipe import DENOISE, DenoiseRecipe
 
-LATE = 0.67  # share of the run after which the larger crops come
-VALIDATION_IMAGES = 24
 VALIDATION_SIDE = 192
 LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy}
 
@@ -38,27 +34,14 @@ def main(argv: list[str] | None = None) -> None:
     recipe = changed(DENOISE[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
 
-    read = list(samples(arguments.data, recipe.build().channels, progress=accelerator.is_main_process))
-    crops = Crops((s.image for s in read if not s.held_out), max(recipe.crop, recipe.late_crop), accelerator.device)
-    validation = [centre_crop(sample.image, VALIDATION_SIDE) for sample in read if sample.held_out]
-    validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
-    sources = dict(Counter(sample.source for sample in read))
-    del read
+    largest = max(recipe.crop, recipe.late_crop)
+    channels = recipe.build().channels
+    crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    run = Run(
-        arguments,
-        accelerator,
-        recipe.build,
-        lambda model: validate(recipe, model, validation),
-        optimizer=recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        decay=recipe.decay,
-        ema=recipe.ema,
-    )
+    run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
-        size = recipe.crop if progress < LATE else recipe.late_crop
-        clean = crops(max(1, recipe.batch * recipe.crop**2 // size**2), size, generator)
+        clean = crops(*recipe.crops_at(progress), generator)
         noisy, sigma = recipe.noise(clean, generator)
         if recipe.grey_share:
             grey = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.grey_share
@@ -69,12 +52,10 @@ def main(argv: list[str] | None = None) -> None:
             told = torch.where(blind, run.model.UNKNOWN_SIGMA, sigma)
             inputs.append(told.expand(-1, -1, *noisy.shape[-2:]))
         loss = LOSSES[recipe.loss](run.network(*inputs).float(), clean)
-        run.learn(loss, progress, recipe.clip)
+        run.learn(loss, progress)
 
     if accelerator.is_main_process:
-        settings = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "build"}
-        data = {"sources": sources, "trained_on": len(crops), "validated_on": len(validation)}
-        write_samples(recipe, run.finish(settings, data), run.out / "grid.png", validation)
+        write_samples(recipe, run.finish(data), run.out / "grid.png", validation)
     accelerator.end_training()
 
 

@@ -22,8 +22,9 @@ from tqdm import tqdm
 
 from restoration.catalog import load
 from restoration.restorer import Restorer
+from train.recipe import Recipe
 
-Recipe = TypeVar("Recipe")
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 # Without decay the weights outgrow Muon's steps of fixed size, and long runs at a high rate drift off.
 MUON_DECAY = 0.02
@@ -134,12 +135,11 @@ class Run:
 
     Every turn of `for progress in run` is one step, `progress` the share of the run that is over.  In between the
     averaged weights are validated, the best of them are kept in the run's folder, and everything is saved so that the
-    same command goes on after a kill.  The loop itself belongs to the script: it draws a batch, makes the loss, steps
-    the optimiser and appends to `losses`.
+    same command goes on after a kill.  The loop itself belongs to the script: it draws a batch, makes the loss and
+    calls `learn`.
 
     Args:
         arguments: what `run_arguments` parsed.
-        build: makes the untrained model.
         score: validation PSNR in dB of a model that is ready to restore.
     """
 
@@ -147,25 +147,20 @@ class Run:
         self,
         arguments: argparse.Namespace,
         accelerator: Accelerator,
-        build: Callable[[], Restorer],
+        recipe: Recipe,
         score: Callable[[Restorer], float],
-        *,
-        optimizer: str,
-        learning_rate: float,
-        decay: float,
-        ema: float,
     ):
-        self.arguments, self.accelerator, self.build, self.score = arguments, accelerator, build, score
+        self.arguments, self.accelerator, self.recipe, self.score = arguments, accelerator, recipe, score
         self.device = accelerator.device
         self.out = arguments.out or Path("runs") / arguments.model
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(arguments.seed)
-        self.model = build()
+        self.model = recipe.build()
         if arguments.init:
             self._start_from(load(arguments.init).state_dict())
         self.model.to(self.device)
-        self.optimizers = Optimizers(self.model, optimizer, learning_rate, decay)
-        self.ema = Ema(self.model, ema)
+        self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
+        self.ema = Ema(self.model, recipe.ema)
         self.step, self.best, self.curve = 0, -math.inf, []
         self.losses: list[Tensor] = []
         self._spent = 0.0
@@ -203,19 +198,20 @@ class Run:
         """The randomness of the step and process at hand, the same when the step is repeated after a kill."""
         return step_generator(self.device, self.arguments.seed, self.step, self.accelerator.process_index)
 
-    def learn(self, loss: Tensor, progress: float, clip: float) -> None:
+    def learn(self, loss: Tensor, progress: float) -> None:
         """One step of the optimiser down the gradient of `loss`, and of the running average."""
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.model.parameters(), clip)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizers.step(learning_rate_factor(progress, self.step))
         self.ema.update(self.model, self.step)
-        self.losses.append(loss.detach())
+        if self.accelerator.is_main_process:  # which alone reads and clears them
+            self.losses.append(loss.detach())
 
-    def finish(self, recipe: dict, data: dict) -> Restorer:
+    def finish(self, data: dict) -> Restorer:
         """Write the training record, the card and the curve beside the best weights; gives the model with those."""
         facts = {
             "model": self.arguments.model,
-            "recipe": recipe,
+            "recipe": {key: value for key, value in dataclasses.asdict(self.recipe).items() if key != "build"},
             "data": data,
             "seed": self.arguments.seed,
             "init": Path(self.arguments.init).name if self.arguments.init else None,
@@ -255,7 +251,7 @@ class Run:
         return progress
 
     def _validate(self) -> str:
-        averaged = self.build()
+        averaged = self.recipe.build()
         averaged.load_state_dict(self.ema.weights)
         score = self.score(averaged.to(self.device).eval())
         loss = float(torch.stack(self.losses).mean()) if self.losses else math.nan
@@ -305,7 +301,7 @@ def run_arguments(description: str, prog: str, models: Iterable[str]) -> argpars
     return parser
 
 
-def changed(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
+def changed(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe with what the command line says instead."""
     names = ("batch", "crop", "learning_rate")
     return dataclasses.replace(recipe, **{n: getattr(arguments, n) for n in names if getattr(arguments, n)})

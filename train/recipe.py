@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,7 +15,9 @@ from restoration.models.ct_autoencoder import CtAutoencoder
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.models.xray_unet import XrayUNet
-from restoration.restorer import Denoiser, Upscaler
+from restoration.restorer import Restorer
+
+LATE = 0.67  # share of the run after which the larger crops come
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,13 @@ class RandomNoise:
         return noisy, sigma
 
 
-@dataclass(frozen=True)
-class DenoiseRecipe:
-    """One denoiser's training.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every training has.
 
     Args:
         build: makes the untrained model.
-        noise: what is added to clean crops.
-        scored_sigmas: noise levels of the validation score, on [0, 1].
-        blind_share: probability that a model which takes a noise level is not told it.
-        grey_share: probability that a colour model sees a grey crop with the same noise in all channels, as it will
-            when a visitor brings a grey picture; without it such noise passes for texture.
-        crop: side of the training crops in pixels; the last third of the training uses `late_crop`.
+        crop: side of the model's input in training; the last third of the run uses `late_crop`.
         batch: crops of side `crop` for each step and process.
         optimizer: "muon" orthogonalises the updates of the hidden convolutions (Jordan et al. 2024) and trains the
             first and last layers with AdamW.
@@ -61,48 +59,67 @@ class DenoiseRecipe:
         ema: decay of the running average of the weights, which is what gets validated and kept.
     """
 
-    build: Callable[[], Denoiser]
+    build: Callable[[], Restorer]
+    crop: int
+    late_crop: int
+    batch: int = 16
+    optimizer: Literal["adam", "adamw", "muon"] = "muon"
+    learning_rate: float
+    decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.999
+
+    def crops_at(self, progress: float) -> tuple[int, int]:
+        """How many crops a step takes and their side, at a share of the run; the pixels of a step stay the same."""
+        size = self.crop if progress < LATE else self.late_crop
+        return max(1, self.batch * self.crop**2 // size**2), size
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseRecipe(Recipe):
+    """One denoiser's training.
+
+    Args:
+        noise: what is added to clean crops.
+        scored_sigmas: noise levels of the validation score, on [0, 1].
+        blind_share: probability that a model which takes a noise level is not told it.
+        grey_share: probability that a colour model sees a grey crop with the same noise in all channels, as it will
+            when a visitor brings a grey picture; without it such noise passes for texture.
+    """
+
     noise: RandomNoise
     scored_sigmas: tuple[float, ...]
     loss: Literal["l1", "mse", "bce"] = "l1"
     crop: int = 64
     late_crop: int = 128
-    batch: int = 16
-    optimizer: Literal["adam", "adamw", "muon"] = "muon"
     learning_rate: float = 4e-3
-    decay: float = 0.0
     blind_share: float = 0.3
     grey_share: float = 0.0
-    clip: float = 1.0
-    ema: float = 0.999
 
 
-_ANY_LEVEL = RandomNoise(0, 55 / 255)
-_STANDARD = (15 / 255, 25 / 255, 50 / 255)
+_ANY_LEVEL = {"noise": RandomNoise(0, 55 / 255), "scored_sigmas": (15 / 255, 25 / 255, 50 / 255)}
 
 DENOISE: dict[str, DenoiseRecipe] = {
     "drunet-fast": DenoiseRecipe(
-        lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
-        _ANY_LEVEL,
-        _STANDARD,
+        build=lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
         learning_rate=2e-3,
         grey_share=0.25,
+        **_ANY_LEVEL,
     ),
     "mwcnn-color": DenoiseRecipe(
-        lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD, grey_share=0.25
+        build=lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), grey_share=0.25, **_ANY_LEVEL
     ),
-    "mwcnn-gray": DenoiseRecipe(lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), _ANY_LEVEL, _STANDARD),
+    "mwcnn-gray": DenoiseRecipe(build=lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), **_ANY_LEVEL),
     "xray-unet": DenoiseRecipe(
-        lambda: XrayUNet(),
-        RandomNoise(0.02, 0.2, uniform_share=0.5),
-        (0.1,),
-        loss="bce",
+        build=XrayUNet, noise=RandomNoise(0.02, 0.2, uniform_share=0.5), scored_sigmas=(0.1,), loss="bce"
     ),
-    "ct-autoencoder": DenoiseRecipe(lambda: CtAutoencoder(), RandomNoise(0.07, 0.07), (0.07,), loss="mse"),
+    "ct-autoencoder": DenoiseRecipe(
+        build=CtAutoencoder, noise=RandomNoise(0.07, 0.07), scored_sigmas=(0.07,), loss="mse"
+    ),
     "cifar-autoencoder": DenoiseRecipe(
-        lambda: CifarAutoencoder(),
-        RandomNoise(0.2, 0.2),
-        (0.2,),
+        build=CifarAutoencoder,
+        noise=RandomNoise(0.2, 0.2),
+        scored_sigmas=(0.2,),
         loss="mse",
         crop=32,
         late_crop=32,
@@ -114,23 +131,15 @@ DENOISE: dict[str, DenoiseRecipe] = {
 }
 
 
-@dataclass(frozen=True)
-class UpscaleRecipe:
-    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input, the rest as above."""
+@dataclass(frozen=True, kw_only=True)
+class UpscaleRecipe(Recipe):
+    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input."""
 
-    build: Callable[[], Upscaler]
     crop: int = 32
     late_crop: int = 64
-    batch: int = 16
-    optimizer: Literal["adam", "adamw", "muon"] = "muon"
     learning_rate: float = 2e-3
-    decay: float = 0.0
-    clip: float = 1.0
-    ema: float = 0.999
 
 
 UPSCALE: dict[str, UpscaleRecipe] = {
-    "compact-x2": UpscaleRecipe(lambda: Compact(2, width=48, depth=10)),
-    "compact-x3": UpscaleRecipe(lambda: Compact(3, width=48, depth=10)),
-    "compact-x4": UpscaleRecipe(lambda: Compact(4, width=48, depth=10)),
+    f"compact-x{scale}": UpscaleRecipe(build=partial(Compact, scale, width=48, depth=10)) for scale in (2, 3, 4)
 }

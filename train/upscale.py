@@ -7,8 +7,6 @@
 `train.denoise`.
 """
 
-import dataclasses
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -20,13 +18,11 @@ from restoration.degradations import Downscale, bicubic
 from restoration.image import write_grid
 from restoration.metrics import psnr_y
 from restoration.restorer import Upscaler
-from train.data import Crops, centre_crop, samples
+from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.recipe import UPSCALE
 
-LATE = 0.67  # share of the run after which the larger crops come
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
-VALIDATION_IMAGES = 24
 VALIDATION_SIDE = 240
 
 
@@ -34,36 +30,19 @@ def main(argv: list[str] | None = None) -> None:
     arguments = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE).parse_args(argv)
     recipe = changed(UPSCALE[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
-    scale = recipe.build().scale
-
-    read = list(samples(arguments.data, recipe.build().channels, progress=accelerator.is_main_process))
+    untrained = recipe.build()
+    scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
-    crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
-    validation = [centre_crop(sample.image, VALIDATION_SIDE) for sample in read if sample.held_out]
-    validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
-    sources = dict(Counter(sample.source for sample in read))
-    del read
+    crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
 
-    run = Run(
-        arguments,
-        accelerator,
-        recipe.build,
-        lambda model: validate(model, validation),
-        optimizer=recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        decay=recipe.decay,
-        ema=recipe.ema,
-    )
+    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation))
     for progress in run:
-        size = recipe.crop if progress < LATE else recipe.late_crop
-        batch = max(1, recipe.batch * recipe.crop**2 // size**2)
-        lr, hr = pairs(crops(batch, (size + 2 * MARGIN) * scale, run.generator()), scale)
-        run.learn(F.l1_loss(run.network(lr).float(), hr), progress, recipe.clip)
+        count, size = recipe.crops_at(progress)
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
+        run.learn(F.l1_loss(run.network(lr).float(), hr), progress)
 
     if accelerator.is_main_process:
-        settings = {key: value for key, value in dataclasses.asdict(recipe).items() if key != "build"}
-        data = {"sources": sources, "trained_on": len(crops), "validated_on": len(validation)}
-        write_samples(run.finish(settings, data), run.out / "grid.png", validation)
+        write_samples(run.finish(data), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
