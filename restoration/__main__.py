@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from restoration import catalog
 from restoration.image import ENDINGS, FORMATS, ImageError, output_name, read, write
-from restoration.job import denoise
+from restoration.job import denoise, finish
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,12 +78,7 @@ def _denoise(arguments: argparse.Namespace) -> int:
                 target = target / output_name(image, "denoised", arguments.format)
             job = denoise(image, arguments.model, arguments.sigma)
             with tqdm(total=100, desc=path.name, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-                while True:
-                    try:
-                        bar.update(round(100 * next(job).share) - bar.n)
-                    except StopIteration as end:
-                        restored = end.value
-                        break
+                restored = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
             write(restored.image(arguments.strength), target, arguments.quality, arguments.metadata)
             level = f"{255 * restored.sigma:.1f}{' measured' if restored.measured else ''}"
             print(f"{target}  ({restored.method.name}, noise level {level}, {restored.seconds:.1f} s)")

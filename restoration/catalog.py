@@ -32,7 +32,6 @@ class Filter:
     receptive_field: int
     multiple_of: int = 1
     channels: int | None = None
-    scale: int = 1
 
     def restore(self, noisy: Tensor, sigma: float | None = None) -> Tensor:
         return self.function(noisy, sigma)

@@ -85,6 +85,11 @@ class Image:
     def bits(self) -> int:
         return self.samples.itemsize * 8
 
+    @property
+    def planes(self) -> np.ndarray:
+        """Colours and, where there is one, alpha: (H, W, 1 to 4)."""
+        return self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
+
     def tensor(self, window: tuple[slice, slice] = (slice(None), slice(None))) -> Tensor:
         """The colours as float32 (1, C, H, W) in [0, 1], of the whole image or of a (rows, columns) window."""
         part = self.samples[window].astype(np.float32) / np.float32(np.iinfo(self.samples.dtype).max)
@@ -388,7 +393,7 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
     image = to_8_bit(image)
     if format == "jpeg" and image.alpha is not None:
         raise ImageError("JPEG cannot hold transparency; choose PNG, WebP or TIFF.")
-    planes = image.samples if image.alpha is None else np.dstack([image.samples, image.alpha])
+    planes = image.planes
     picture = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options: dict = {
         "png": {"compress_level": 1},
@@ -439,7 +444,7 @@ def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
 
 def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
     """PNG with 16 bits a sample, which Pillow writes for grey alone (W3C, "PNG Specification", third edition)."""
-    planes = image.samples if image.alpha is None else np.dstack([image.samples, image.alpha])
+    planes = image.planes
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[planes.shape[2]]
     rows = planes.astype(">u2").reshape(image.height, -1).view(np.uint8)
     # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from restoration.image import Canvas, Image, from_tensor
 from restoration.metrics import psnr, ssim
 from restoration.restorer import Restorer
 from restoration.tiling import Progress, run_tiled
+
+Outcome = TypeVar("Outcome")
 
 ESTIMATION_SIDE = 2048  # the noise level of a larger image is measured in its middle
 MAX_SIGMA_255 = 100
@@ -99,13 +102,15 @@ def denoise(
     return Restored(canvas, method, level, sigma is None, time.monotonic() - started)
 
 
-def finish(job: Generator[Progress, None, Restored]) -> Restored:
-    """Run a job to its end."""
+def finish(job: Generator[Progress, None, Outcome], report: Callable[[Progress], object] | None = None) -> Outcome:
+    """Run a job to its end, telling `report` of every step."""
     while True:
         try:
-            next(job)
+            step = next(job)
         except StopIteration as end:
             return end.value
+        if report:
+            report(step)
 
 
 def with_channels(restorer: Restorer | Filter, noisy: Tensor, sigma: float | None) -> Tensor:

@@ -150,8 +150,7 @@ def score_all(arguments: argparse.Namespace) -> dict:
             continue
         clean = list(test_set.images(arguments.data))
         noisy = [test_set.noise(image, torch.Generator().manual_seed(0)) for image in clean]
-        results = scores["sets"].setdefault(test_set.name, {})
-        results["noisy"] = summary(noisy, clean)
+        results = scores["sets"][test_set.name] = {"noisy": summary(noisy, clean)}
         for restorer, method in loaded.values():
             for row, sigma in _rows(method, test_set.sigma):
                 restored = [
@@ -343,7 +342,7 @@ def promote(candidate: Path, train_data: list[str]) -> bool:
         return False
     halved = restoration.load(candidate).half().float()
     if abs(validate(recipe, halved, images) - score) < MARGIN:
-        new = restoration.load(candidate).half()
+        new = halved.half()
     new.run = {**run, "ratchet": {"psnr": score, "beaten": old_score, "images": len(images)}}
     fresh, target = bundled() / f".{name}", bundled() / name
     new.save_pretrained(fresh)  # whole before the old one goes
