@@ -4,12 +4,13 @@ Images are float32 (B, C, H, W) in [0, 1].  The result is neither clipped nor qu
 literature scores it; whoever writes an image file clips there.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
+
+from restoration.resampling import resample
 
 
 class Degradation(Protocol):
@@ -109,7 +110,7 @@ class SpeckleNoise:
 
 @dataclass(frozen=True)
 class Downscale:
-    """Bicubic reduction as the super-resolution papers make their input: `bicubic` and 8 bits, bit for bit MATLAB's.
+    """Bicubic reduction as the super-resolution papers make their input: MATLAB's `imresize` on 8 bits, bit for bit.
 
     Args:
         scale: 2, 3, 4, ...; sides that it does not divide are rounded up.
@@ -123,41 +124,4 @@ class Downscale:
 
     def __call__(self, clean: Tensor, generator: Generator | None = None) -> Tensor:
         height, width = (-(-side // self.scale) for side in clean.shape[-2:])
-        return bicubic(clean, (height, width), 1 / self.scale, eight_bit=True)
-
-
-def bicubic(image: Tensor, size: tuple[int, int], scale: float, *, eight_bit: bool = False) -> Tensor:
-    """The image (B, C, H, W) resampled to `size` as MATLAB's `imresize(image, scale, "bicubic")` does.
-
-    Keys, "Cubic convolution interpolation", IEEE TASSP 1981, a = -0.5; the kernel is widened when reducing, the edges
-    are mirrored, rows are done before columns.
-
-    Args:
-        size: height and width of the result.
-        scale: output / input resolution, which places the pixel centres.
-        eight_bit: round to multiples of 1 / 255 within [0, 1] after each of the two passes, as MATLAB does with uint8.
-    """
-    result = image.double()
-    for axis, length in ((-2, size[0]), (-1, size[1])):
-        index, weights = _cubic_taps(result.shape[axis], length, scale)
-        result = result.movedim(axis, -1)
-        result = (result[..., index.to(image.device)] * weights.to(image.device)).sum(-1).movedim(-1, axis)
-        if eight_bit:
-            result = (result * 255).add(0.5).floor().clamp(0, 255) / 255
-    return result.to(image.dtype)
-
-
-def _cubic_taps(inputs: int, outputs: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Indices and weights (outputs, taps) of the input samples that make each output sample."""
-    shrink = min(scale, 1.0)
-    support = 4 / shrink
-    centres = (torch.arange(outputs, dtype=torch.double) + 0.5) / scale - 0.5
-    first = (centres - support / 2).floor()
-    index = first[:, None] + torch.arange(math.ceil(support) + 2, dtype=torch.double)
-    distance = (shrink * (centres[:, None] - index)).abs()
-    inner = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    outer = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    weights = torch.where(distance <= 1, inner, torch.where(distance <= 2, outer, 0))
-    weights = weights / weights.sum(1, keepdim=True)
-    mirrored = torch.cat([torch.arange(inputs), torch.arange(inputs).flip(0)])
-    return mirrored[index.long() % (2 * inputs)], weights
+        return resample(clean, (height, width), 1 / self.scale, eight_bit=True)

@@ -29,6 +29,7 @@ class Checkpoint:
         summary: one line, what it is good at.
         revision: commit hash on the Hub, None for its newest.
         flagship: whether it is its task's default.
+        blends_with: another checkpoint of the same architecture, whose weights can be mixed with these.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Checkpoint:
     summary: str
     revision: str | None = None
     flagship: bool = False
+    blends_with: str | None = None
 
 
 class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags=["image-restoration"]):

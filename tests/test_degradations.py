@@ -12,8 +12,8 @@ from restoration.degradations import (
     SaltAndPepperNoise,
     SpeckleNoise,
     UniformNoise,
-    bicubic,
 )
+from restoration.resampling import resample
 
 ALL = [GaussianNoise(0.1), UniformNoise(0.1), PoissonNoise(50), SaltAndPepperNoise(0.2), SpeckleNoise(0.1)]
 
@@ -84,30 +84,6 @@ def test_impossible_levels_are_refused(make):
         make()
 
 
-def test_halving_has_the_weights_that_follow_from_the_cubic_kernel():
-    # cubic(x / 2) / 2 at 0.5, 1.5, 2.5, 3.5 with a = -0.5, worked out by hand
-    expected = [-3 / 256, -9 / 256, 29 / 256, 111 / 256, 111 / 256, 29 / 256, -9 / 256, -3 / 256]
-    impulses = torch.eye(40, dtype=torch.double).view(40, 1, 1, 40)
-    response = bicubic(impulses, (1, 20), 1 / 2)[:, 0, 0, 10]
-    assert response.nonzero().flatten().tolist() == list(range(17, 25))
-    assert response[17:25].tolist() == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_reducing_keeps_constants_and_ramps(scale):
-    ramp = torch.linspace(0, 1, 24 * scale, dtype=torch.double).expand(1, 1, 12 * scale, -1)
-    small = bicubic(ramp, (12, 24), 1 / scale)
-    expected = ramp[0, 0, 0].view(24, scale).mean(1)
-    assert torch.allclose(small[0, 0, :, 3:-3], expected[3:-3].expand(12, -1), atol=1e-12)
-    assert torch.allclose(bicubic(torch.full((1, 3, 9, 9), 0.3), (3, 3), 1 / 3), torch.tensor(0.3))
-
-
-def test_enlarging_a_ramp_keeps_it_a_ramp_and_pixel_centres_align():
-    ramp = torch.arange(20, dtype=torch.double).expand(1, 1, 20, 20) / 20
-    large = bicubic(ramp, (40, 40), 2)
-    assert torch.allclose(large[0, 0, 0, 6:-6], (torch.arange(40, dtype=torch.double)[6:-6] / 2 - 0.25) / 20)
-
-
 def test_downscaled_images_are_8_bit_after_each_pass_rows_first():
     clean = torch.randint(0, 256, (1, 3, 37, 50), generator=seeded()).double() / 255
     small = Downscale(4)(clean)
@@ -115,12 +91,12 @@ def test_downscaled_images_are_8_bit_after_each_pass_rows_first():
     assert torch.equal(small, (small * 255).round() / 255)
 
     def pass_of_eight_bits(image, size):
-        return (bicubic(image, size, 1 / 4) * 255).add(0.5).floor().clamp(0, 255) / 255
+        return (resample(image, size, 1 / 4) * 255).add(0.5).floor().clamp(0, 255) / 255
 
     rows_of = torch.cat([pass_of_eight_bits(column, (10, 1))[..., :1] for column in clean.split(1, dim=-1)], dim=-1)
     # One column by itself cannot be reduced sideways without changing it: it is constant that way.
     expected = torch.cat([pass_of_eight_bits(row.contiguous(), (1, 13)) for row in rows_of.split(1, dim=-2)], dim=-2)
     assert torch.equal(small, expected)
-    assert not torch.equal(small, (bicubic(clean, (10, 13), 1 / 4) * 255).round().clamp(0, 255) / 255)
+    assert not torch.equal(small, (resample(clean, (10, 13), 1 / 4) * 255).round().clamp(0, 255) / 255)
     with pytest.raises(ValueError, match="scale must be"):
         Downscale(0)

@@ -14,6 +14,7 @@ from restoration.models.compact import Compact
 from restoration.models.ct_autoencoder import CtAutoencoder
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
+from restoration.models.rrdb import RRDBNet
 from restoration.models.xray_unet import XrayUNet
 from restoration.restorer import Restorer
 
@@ -141,5 +142,6 @@ class UpscaleRecipe(Recipe):
 
 
 UPSCALE: dict[str, UpscaleRecipe] = {
-    f"compact-x{scale}": UpscaleRecipe(build=partial(Compact, scale, width=48, depth=10)) for scale in (2, 3, 4)
+    **{f"compact-x{scale}": UpscaleRecipe(build=partial(Compact, scale, width=48, depth=10)) for scale in (2, 3, 4)},
+    "rrdb-x4": UpscaleRecipe(build=partial(RRDBNet, 4, width=32, blocks=2)),
 }

@@ -14,9 +14,10 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional as F
 
-from restoration.degradations import Downscale, bicubic
+from restoration.degradations import Downscale
 from restoration.image import write_grid
 from restoration.metrics import psnr_y
+from restoration.resampling import enlarge
 from restoration.restorer import Upscaler
 from train.data import split
 from train.loop import Run, changed, run_arguments
@@ -74,7 +75,7 @@ def write_samples(model: Upscaler, path: Path, images: list[Tensor]) -> None:
     rows = []
     for image in images[:4]:
         lr, hr = reduced(image, model.scale)
-        rows.append([hr, bicubic(lr, hr.shape[-2:], model.scale).clamp(0, 1), model.restore(lr)])
+        rows.append([hr, enlarge(lr, model.scale).clamp(0, 1), model.restore(lr)])
     write_grid(path, rows)
 
 
