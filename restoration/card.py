@@ -122,11 +122,16 @@ def _training(run: dict) -> list[str]:
         + (f"{SOURCES[source].title} ({SOURCES[source].licence})" if source in SOURCES else source)
         for source, count in run["data"]["sources"].items()
     ]
+    validation = (
+        f"LPIPS is {run['validation_lpips']:.3f}"
+        if "validation_lpips" in run
+        else f"PSNR is {run['validation_psnr']:.2f} dB"
+    )
     started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
     return [
         "## Training\n\n"
         f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{started}; seed {run['seed']}; "
-        f"one image in twenty was held out, on which the mean PSNR is {run['validation_psnr']:.2f} dB. "
+        f"one image in twenty was held out, on which the mean {validation}. "
         "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines)
     ]
 

@@ -4,9 +4,11 @@ Images are float tensors (B, C, H, W) in [0, 1]; every metric gives one value pe
 """
 
 import math
+from pathlib import Path
 
+import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # ITU-R BT.601, studio range, as MATLAB's rgb2ycbcr
@@ -58,6 +60,48 @@ def ssim(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
     structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return (luminance * structure).flatten(1).mean(1)
+
+
+class Lpips(nn.Module):
+    """Learned perceptual distance, (B,), 0 for equal images; lower is better.
+
+    Zhang, Isola, Efros, Shechtman, Wang. "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+    CVPR 2018, arXiv:1801.03924: version 0.1 on AlexNet.
+
+    Args:
+        folder: holds `alexnet_features.safetensors` (torchvision's names) and `lpips_lin_alex_v0.1.safetensors`.
+    """
+
+    # index in torchvision's features, stride, padding, whether a 3x3 max-pooling of stride 2 comes before
+    _CONVOLUTIONS = ((0, 4, 2, False), (3, 1, 2, True), (6, 1, 1, True), (8, 1, 1, False), (10, 1, 1, False))
+
+    def __init__(self, folder: str | Path):
+        super().__init__()
+        features = safetensors.torch.load_file(Path(folder) / "alexnet_features.safetensors")
+        linear = safetensors.torch.load_file(Path(folder) / "lpips_lin_alex_v0.1.safetensors")
+        for level, (index, *_) in enumerate(self._CONVOLUTIONS):
+            self.register_buffer(f"weight{level}", features[f"features.{index}.weight"].float())
+            self.register_buffer(f"bias{level}", features[f"features.{index}.bias"].float())
+            self.register_buffer(f"linear{level}", linear[f"lin{level}.model.1.weight"].float())
+        self.register_buffer("shift", torch.tensor((-0.030, -0.088, -0.188)).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor((0.458, 0.448, 0.450)).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor, reference: Tensor) -> Tensor:
+        """The distance of images (B, 1 or 3, H, W) in [0, 1] with sides of at least 32 pixels."""
+        x, y = ((2 * picture.expand(-1, 3, -1, -1) - 1 - self.shift) / self.scale for picture in (image, reference))
+        distance = torch.zeros(len(image), device=image.device)
+        for level, (_, stride, padding, pool) in enumerate(self._CONVOLUTIONS):
+            weight, bias = getattr(self, f"weight{level}"), getattr(self, f"bias{level}")
+            if pool:
+                x, y = F.max_pool2d(x, 3, 2), F.max_pool2d(y, 3, 2)
+            x, y = (F.relu(F.conv2d(z, weight, bias, stride, padding)) for z in (x, y))
+            difference = (_unit(x) - _unit(y)).square()
+            distance = distance + F.conv2d(difference, getattr(self, f"linear{level}")).mean((1, 2, 3))
+        return distance
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features / (features.norm(dim=1, keepdim=True) + 1e-10)
 
 
 def text(value: float, unit: str = "dB") -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.nn import functional as F
 
 from restoration.degradations import GaussianNoise
 from restoration.image import write_grid
@@ -23,10 +22,10 @@ from restoration.metrics import psnr
 from restoration.restorer import Denoiser
 from train.data import split
 from train.loop import Run, changed, run_arguments
+from train.losses import build_loss
 from train.recipe import DENOISE, DenoiseRecipe
 
 VALIDATION_SIDE = 192
-LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
+    loss = build_loss(recipe.loss)
     run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
@@ -51,8 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             blind = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.blind_share
             told = torch.where(blind, run.model.UNKNOWN_SIGMA, sigma)
             inputs.append(told.expand(-1, -1, *noisy.shape[-2:]))
-        loss = LOSSES[recipe.loss](run.network(*inputs).float(), clean)
-        run.learn(loss, progress)
+        run.learn(loss(run.network(*inputs).float(), clean), progress)
 
     if accelerator.is_main_process:
         write_samples(recipe, run.finish(data), run.out / "grid.png", validation)

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import safetensors.torch
@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from restoration.catalog import load
 from restoration.restorer import Restorer
+from train.losses import LossName
 from train.recipe import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
@@ -140,7 +141,8 @@ class Run:
 
     Args:
         arguments: what `run_arguments` parsed.
-        score: validation PSNR in dB of a model that is ready to restore.
+        score: the validation score of a model that is ready to restore.
+        metric: what that score is: PSNR in dB, where higher is better, or LPIPS, where lower is.
     """
 
     def __init__(
@@ -149,7 +151,9 @@ class Run:
         accelerator: Accelerator,
         recipe: Recipe,
         score: Callable[[Restorer], float],
+        metric: Literal["psnr", "lpips"] = "psnr",
     ):
+        self.metric = metric
         self.arguments, self.accelerator, self.recipe, self.score = arguments, accelerator, recipe, score
         self.device = accelerator.device
         self.out = arguments.out or Path("runs") / arguments.model
@@ -161,7 +165,8 @@ class Run:
         self.model.to(self.device)
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
         self.ema = Ema(self.model, recipe.ema)
-        self.step, self.best, self.curve = 0, -math.inf, []
+        self.step, self.curve = 0, []
+        self.others: dict[str, tuple[nn.Module, Optimizers]] = {}
         self.losses: list[Tensor] = []
         self._spent = 0.0
         self._state = self.out / "state.safetensors"
@@ -180,7 +185,7 @@ class Run:
                 progress = self._progress()
                 if main and (progress >= 1 or (self.step % self.arguments.validate_every == 0 and self.losses)):
                     bar.set_postfix_str(self._validate())
-                if progress >= 1:
+                if progress >= 1 or self._stalled():
                     return
                 if main and time.monotonic() - self._saved >= self.arguments.save_every:
                     self._save()
@@ -189,10 +194,34 @@ class Run:
                 bar.n = self.step if self.arguments.steps else min(round(self.elapsed), total)
                 bar.update(0)
 
+    def _stalled(self) -> bool:
+        """Whether the last `patience` validations brought no better score; the first process decides."""
+        patience = self.recipe.patience
+        if patience is None:
+            return False
+        stalled = all(point[self.metric] != self.best for point in self.curve[-patience:]) and bool(self.curve)
+        if self.accelerator.num_processes > 1:
+            stalled = bool(broadcast(torch.tensor(stalled, device=self.device)))
+        return stalled
+
+    @property
+    def best(self) -> float | None:
+        """The best validation score so far."""
+        scores = [point[self.metric] for point in self.curve]
+        return (max if self.metric == "psnr" else min)(scores, default=None)
+
     @property
     def elapsed(self) -> float:
         """Seconds of training so far, those before a kill included."""
         return self._spent + time.monotonic() - self._started
+
+    def keep(self, name: str, module: nn.Module, optimizers: Optimizers) -> None:
+        """Save another trained module, a discriminator for instance, with the run; fills it in a run that goes on."""
+        self.others[name] = module, optimizers
+        if self._state.exists():
+            tensors, _ = load_tensors(self._state)
+            module.load_state_dict(under(name, tensors))
+            optimizers.load_state(under(f"{name}_optimizer", tensors))
 
     def generator(self) -> Generator:
         """The randomness of the step and process at hand, the same when the step is repeated after a kill."""
@@ -220,15 +249,15 @@ class Run:
             "processes": self.accelerator.num_processes,
             "minutes": round(self.elapsed / 60, 1),
             "steps": self.step,
-            "validation_psnr": self.best,
+            f"validation_{self.metric}": self.best,
             "curve": self.curve,
         }
         (self.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
-        write_curve(self.out / "curve.png", self.curve)
+        write_curve(self.out / "curve.png", self.curve, self.metric)
         trained = load(self.out)
         trained.generate_model_card().save(self.out / "README.md")
         self._state.unlink(missing_ok=True)
-        print(f"best validation PSNR {self.best:.3f} dB after {self.step} steps; weights in {self.out}")
+        print(f"best validation {self.metric} {self.best:.3f} after {self.step} steps; weights in {self.out}")
         if self.arguments.push_to_hub:
             trained.push_to_hub(self.arguments.push_to_hub)
         return trained
@@ -256,28 +285,25 @@ class Run:
         score = self.score(averaged.to(self.device).eval())
         loss = float(torch.stack(self.losses).mean()) if self.losses else math.nan
         self.losses.clear()
-        self.curve.append({"step": self.step, "minutes": round(self.elapsed / 60, 3), "loss": loss, "psnr": score})
-        if score > self.best:
-            self.best = score
+        self.curve.append({"step": self.step, "minutes": round(self.elapsed / 60, 3), "loss": loss, self.metric: score})
+        if score == self.best:
             averaged.cpu().save_pretrained(self.out)
-        return f"step {self.step}, loss {loss:.4f}, validation {score:.2f} dB, best {self.best:.2f}"
+        return f"step {self.step}, loss {loss:.4f}, validation {self.metric} {score:.3f}, best {self.best:.3f}"
 
     def _save(self) -> None:
         self._saved = time.monotonic()
-        save_tensors(
-            self._state,
-            {f"model.{name}": value for name, value in self.model.state_dict().items()}
-            | {f"ema.{name}": value for name, value in self.ema.weights.items()}
-            | {f"optimizer.{name}": value for name, value in self.optimizers.state().items()},
-            {"step": self.step, "spent": self.elapsed, "best": self.best, "curve": self.curve},
-        )
+        parts = {"model": self.model.state_dict(), "ema": self.ema.weights, "optimizer": self.optimizers.state()}
+        for name, (module, optimizers) in self.others.items():
+            parts |= {name: module.state_dict(), f"{name}_optimizer": optimizers.state()}
+        tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+        save_tensors(self._state, tensors, {"step": self.step, "spent": self.elapsed, "curve": self.curve})
 
     def _load(self) -> None:
         tensors, facts = load_tensors(self._state)
         self.model.load_state_dict(under("model", tensors))
         self.optimizers.load_state(under("optimizer", tensors))
         self.ema.weights = {name: value.to(self.device) for name, value in under("ema", tensors).items()}
-        self.step, self.best, self.curve = facts["step"], facts["best"], facts["curve"]
+        self.step, self.curve = facts["step"], facts["curve"]
         self._spent = facts["spent"]
         self.accelerator.print(f"going on from step {self.step}")
 
@@ -295,6 +321,9 @@ def run_arguments(description: str, prog: str, models: Iterable[str]) -> argpars
     parser.add_argument("--batch", type=int, help="crops per step and process instead of the recipe's")
     parser.add_argument("--crop", type=int, help="side of the first crops instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    parser.add_argument("--optimizer", choices=("adam", "adamw", "muon"), help="instead of the recipe's")
+    parser.add_argument("--loss", choices=get_args(LossName), help="instead of the recipe's, for the whole run")
+    parser.add_argument("--vgg", metavar="FILE", help="VGG19 safetensors for a perceptual loss; from the Hub otherwise")
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
     parser.add_argument("--save-every", type=float, default=120, metavar="SECONDS", help="for going on after a kill")
     parser.add_argument("--push-to-hub", metavar="USER/REPO", help="publish the best weights at the end")
@@ -303,8 +332,11 @@ def run_arguments(description: str, prog: str, models: Iterable[str]) -> argpars
 
 def changed(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe with what the command line says instead."""
-    names = ("batch", "crop", "learning_rate")
-    return dataclasses.replace(recipe, **{n: getattr(arguments, n) for n in names if getattr(arguments, n)})
+    names = ("batch", "crop", "learning_rate", "optimizer", "loss")
+    changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
+    if "loss" in changes:
+        changes["first_loss"] = None
+    return dataclasses.replace(recipe, **changes)
 
 
 def commit() -> str:
@@ -313,8 +345,8 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def write_curve(path: Path, curve: list[dict]) -> None:
-    """Training loss and validation PSNR over the minutes, as a PNG."""
+def write_curve(path: Path, curve: list[dict], metric: str) -> None:
+    """Training loss and validation score over the minutes, as a PNG."""
     from matplotlib.figure import Figure
 
     minutes = [point["minutes"] for point in curve]
@@ -323,7 +355,7 @@ def write_curve(path: Path, curve: list[dict]) -> None:
     left.plot(minutes, [point["loss"] for point in curve], color="tab:orange")
     left.set(xlabel="minutes", ylabel="training loss", yscale="log")
     right = left.twinx()
-    right.plot(minutes, [point["psnr"] for point in curve], color="tab:blue")
-    right.set_ylabel("validation PSNR in dB", color="tab:blue")
+    right.plot(minutes, [point[metric] for point in curve], color="tab:blue")
+    right.set_ylabel(f"validation {metric.upper()}", color="tab:blue")
     left.yaxis.label.set_color("tab:orange")
     figure.savefig(path, dpi=110)

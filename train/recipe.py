@@ -15,9 +15,13 @@ from restoration.models.ct_autoencoder import CtAutoencoder
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.models.rrdb import RRDBNet
+from restoration.models.srcnn import SRCNN
+from restoration.models.unet_sr import UNetSR
 from restoration.models.xray_unet import XrayUNet
 from restoration.restorer import Restorer
+from train.losses import LossName
 
+FIRST = 1 / 3  # share of the run that `first_loss` is for
 LATE = 0.67  # share of the run after which the larger crops come
 
 
@@ -58,6 +62,9 @@ class Recipe:
         decay: weight decay of Adam and AdamW.
         clip: largest norm of the gradient.
         ema: decay of the running average of the weights, which is what gets validated and kept.
+        loss: a name that `train.losses.build_loss` knows.
+        first_loss: the loss of the first third of the run, if it is another.
+        patience: the run ends after so many validations in a row without a better score; None never.
     """
 
     build: Callable[[], Restorer]
@@ -69,6 +76,9 @@ class Recipe:
     decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
+    loss: LossName = "l1"
+    first_loss: LossName | None = None
+    patience: int | None = None
 
     def crops_at(self, progress: float) -> tuple[int, int]:
         """How many crops a step takes and their side, at a share of the run; the pixels of a step stay the same."""
@@ -90,7 +100,6 @@ class DenoiseRecipe(Recipe):
 
     noise: RandomNoise
     scored_sigmas: tuple[float, ...]
-    loss: Literal["l1", "mse", "bce"] = "l1"
     crop: int = 64
     late_crop: int = 128
     learning_rate: float = 4e-3
@@ -143,5 +152,37 @@ class UpscaleRecipe(Recipe):
 
 UPSCALE: dict[str, UpscaleRecipe] = {
     **{f"compact-x{scale}": UpscaleRecipe(build=partial(Compact, scale, width=48, depth=10)) for scale in (2, 3, 4)},
+    **{f"srcnn-x{scale}": UpscaleRecipe(build=partial(SRCNN, scale), loss="mse", patience=10) for scale in (2, 3, 4)},
+    "unet-sr-x4": UpscaleRecipe(
+        build=partial(UNetSR, 4, widths=(24, 32, 64, 96, 128)), loss="mse", first_loss="vgg+mse", late_crop=48
+    ),
     "rrdb-x4": UpscaleRecipe(build=partial(RRDBNet, 4, width=32, blocks=2)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EsrganRecipe(UpscaleRecipe):
+    """An upscaler's adversarial stage; the loss is the VGG19 distance with L1 and the two terms below.
+
+    Args:
+        adversarial_weight: of the relativistic adversarial loss.
+        pixel_weight: of the mean absolute difference of the pixels.
+        critic_width: features of the discriminator's first layer.
+    """
+
+    adversarial_weight: float = 5e-3
+    pixel_weight: float = 1e-2
+    critic_width: int = 32
+
+
+ESRGAN: dict[str, EsrganRecipe] = {
+    "esrgan-x4": EsrganRecipe(
+        build=UPSCALE["rrdb-x4"].build,
+        crop=24,
+        late_crop=32,
+        batch=8,
+        optimizer="adam",
+        learning_rate=2e-4,
+        ema=0.995,
+    ),
 }

@@ -1,7 +1,8 @@
-"""Train an upscaler on bicubic reduction with an L1 loss.
+"""Train an upscaler on bicubic reduction, with a pixel loss or a perceptual one.
 
     python -m train.upscale compact-x4 --data FOLDER... --minutes 60
     python -m train.upscale compact-x2 --data FOLDER... --minutes 30 --init checkpoints/compact-x4
+    python -m train.upscale srcnn-x3 --data FOLDER... --loss combined --optimizer adam --learning-rate 1e-4 --vgg FILE
 
 `--init` takes a model of another scale too: all layers but the last are then kept.  Everything else is as in
 `train.denoise`.
@@ -12,7 +13,6 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.nn import functional as F
 
 from restoration.degradations import Downscale
 from restoration.image import write_grid
@@ -21,7 +21,8 @@ from restoration.resampling import enlarge
 from restoration.restorer import Upscaler
 from train.data import split
 from train.loop import Run, changed, run_arguments
-from train.recipe import UPSCALE
+from train.losses import PERCEPTUAL, Vgg19, build_loss
+from train.recipe import FIRST, UPSCALE
 
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
 VALIDATION_SIDE = 240
@@ -36,11 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
     crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
 
+    names = {recipe.loss, recipe.first_loss} - {None}
+    vgg = Vgg19(arguments.vgg).to(accelerator.device) if names.intersection(PERCEPTUAL) else None
+    losses = {name: build_loss(name, vgg) for name in names}
+
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation))
     for progress in run:
         count, size = recipe.crops_at(progress)
         lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
-        run.learn(F.l1_loss(run.network(lr).float(), hr), progress)
+        name = recipe.first_loss if recipe.first_loss and progress < FIRST else recipe.loss
+        run.learn(losses[name](run.network(lr).float(), hr), progress)
 
     if accelerator.is_main_process:
         write_samples(run.finish(data), run.out / "grid.png", validation)

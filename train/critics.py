@@ -1,0 +1,46 @@
+"""Discriminators for adversarial training, and the losses between them and a generator."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class Discriminator(nn.Module):
+    """VGG-style convolutions that halve the resolution three times and judge every place for itself.
+
+    Ledig et al. "Photo-Realistic Single Image Super-Resolution Using a GAN", CVPR 2017, arXiv:1609.04802; Miyato et al.
+    "Spectral Normalization for GANs", ICLR 2018, arXiv:1802.05957.
+    Differs from the papers: spectral instead of batch normalisation, and a map of logits instead of one, so that small
+    batches and any crop size will do.
+
+    Args:
+        channels: of the images.
+        width: features of the first layer.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        for level in range(3):
+            fine, coarse = width * 2**level, width * 2 ** (level + 1)
+            layers += [spectral_norm(nn.Conv2d(fine, coarse, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(nn.Conv2d(coarse, coarse, 3, padding=1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width * 8, 1, 3, padding=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, 1, H / 8, W / 8): positive where the image (B, C, H, W) looks real."""
+        return self.layers(image)
+
+
+def relativistic(better: Tensor, worse: Tensor) -> Tensor:
+    """Loss that is low when `better` looks more real than the average of `worse`, and `worse` less than of `better`.
+
+    Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019, arXiv:1807.00734 (RaGAN): with the logits of real
+    and generated images it trains the discriminator, the other way round the generator.
+    """
+    above, below = better - worse.mean(), worse - better.mean()
+    return (
+        F.binary_cross_entropy_with_logits(above, torch.ones_like(above))
+        + F.binary_cross_entropy_with_logits(below, torch.zeros_like(below))
+    ) / 2

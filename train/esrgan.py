@@ -1,0 +1,79 @@
+"""Train ESRGAN's generator against a discriminator, from weights that were trained for exact pixels.
+
+    python -m train.esrgan esrgan-x4 --data FOLDER... --init checkpoints/rrdb-x4 --backbones FOLDER --minutes 60
+
+The best weights by validation LPIPS are kept.  Everything else is as in `train.upscale`.
+"""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional as F
+
+from restoration.metrics import Lpips
+from restoration.restorer import Upscaler
+from train.critics import Discriminator, relativistic
+from train.data import split
+from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
+from train.losses import Vgg19
+from train.recipe import ESRGAN
+from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", ESRGAN)
+    parser.add_argument("--backbones", type=Path, required=True, help="folder with the AlexNet and LPIPS weights")
+    arguments = parser.parse_args(argv)
+    recipe = changed(ESRGAN[arguments.model], arguments)
+    if not arguments.init:
+        parser.error("--init is needed: the adversarial stage starts from weights trained for exact pixels")
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    untrained = recipe.build()
+    scale = untrained.scale
+    largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
+    crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
+    lpips = Lpips(arguments.backbones).to(accelerator.device)
+    vgg = Vgg19(arguments.vgg).to(accelerator.device)
+
+    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
+    torch.manual_seed(arguments.seed)
+    critic = Discriminator(untrained.channels, recipe.critic_width).to(run.device)
+    critic_optimizers = Optimizers(critic, recipe.optimizer, recipe.learning_rate, recipe.decay)
+    run.keep("critic", critic, critic_optimizers)
+    judge = accelerator.prepare(critic)
+
+    for progress in run:
+        count, size = recipe.crops_at(progress)
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
+        restored = run.network(lr).float()
+
+        critic.requires_grad_(False)
+        likeness = relativistic(judge(restored).float(), judge(hr).float())
+        distance = vgg.distance(restored, hr, power=1)
+        pixels = F.l1_loss(restored, hr)
+        run.learn(distance + recipe.adversarial_weight * likeness + recipe.pixel_weight * pixels, progress)
+
+        critic.requires_grad_(True)
+        accelerator.backward(relativistic(judge(hr).float(), judge(restored.detach()).float()))
+        critic_optimizers.step(learning_rate_factor(progress, run.step))
+
+    if accelerator.is_main_process:
+        write_samples(run.finish(data), run.out / "grid.png", validation)
+    accelerator.end_training()
+
+
+@torch.inference_mode()
+def validate(model: Upscaler, images: list[Tensor], lpips: Lpips) -> float:
+    """Mean LPIPS over clean uint8 images (C, H, W); lower is better."""
+    device = next(model.parameters()).device
+    scores = []
+    for image in images:
+        lr, hr = reduced(image, model.scale)
+        scores.append(float(lpips(model.restore(lr.to(device)), hr.to(device))))
+    return sum(scores) / len(scores)
+
+
+if __name__ == "__main__":
+    main()

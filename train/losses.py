@@ -1,0 +1,89 @@
+"""Losses beyond the plain pixel ones, and the network whose features some of them compare."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from huggingface_hub import hf_hub_download
+from safetensors import safe_open
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.metrics import ssim
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+LossName = Literal["l1", "mse", "bce", "combined", "vgg+mse"]
+PERCEPTUAL: tuple[LossName, ...] = ("combined", "vgg+mse")
+
+
+class Vgg19(nn.Module):
+    """VGG19 up to the third block's last convolution, before its activation; frozen.
+
+    Simonyan, Zisserman. "Very Deep Convolutional Networks", ICLR 2015, arXiv:1409.1556.
+
+    Args:
+        file: safetensors with torchvision's names, `features.0.weight` and so on; None takes `timm/vgg19.tv_in1k`
+            from the Hub.  A file whose metadata says BGR gets the input of the original Caffe weights, any other
+            RGB normalised by ImageNet's mean and deviation.
+    """
+
+    CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16)  # conv1_1 to conv3_4
+    POOL_BEFORE = (5, 10)
+
+    def __init__(self, file: str | Path | None = None):
+        super().__init__()
+        file = file or hf_hub_download("timm/vgg19.tv_in1k", "model.safetensors")
+        with safe_open(file, "pt") as weights:
+            caffe = "BGR" in (weights.metadata() or {}).get("input", "")
+            for index in self.CONVOLUTIONS:
+                for part in ("weight", "bias"):
+                    value = weights.get_tensor(f"features.{index}.{part}").float()
+                    self.register_buffer(f"{part}{index}", value, persistent=False)
+        mean, scale = (
+            ((123.68, 116.779, 103.939), (1, 1, 1)) if caffe else ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+        )
+        if caffe:  # turn the first kernels around instead of every image
+            self.weight0 = self.weight0.flip(1)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / 255, persistent=False)
+        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1) / 255, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features (B, 256, H / 4, W / 4) of an RGB image (B, 3, H, W) in [0, 1]."""
+        x = (image - self.mean) / self.scale
+        for index in self.CONVOLUTIONS:
+            if index in self.POOL_BEFORE:
+                x = F.max_pool2d(x, 2)
+            x = F.conv2d(x, getattr(self, f"weight{index}"), getattr(self, f"bias{index}"), padding=1)
+            if index != self.CONVOLUTIONS[-1]:
+                x = F.relu(x)
+        return x
+
+    def distance(self, image: Tensor, reference: Tensor, power: Literal[1, 2] = 2) -> Tensor:
+        """Mean |difference| ** power of the features, relative to the mean |feature| ** power of the reference."""
+        with torch.no_grad():
+            wanted = self(reference)
+        return (self(image) - wanted).abs().pow(power).mean() / wanted.abs().pow(power).mean()
+
+
+def combined(vgg: Vgg19) -> Loss:
+    """0.8 sigmoid(MSE) + 0.1 (1 - (1 + SSIM) / 2) + 0.1 sigmoid(VGG19 distance)."""
+
+    def loss(image: Tensor, reference: Tensor) -> Tensor:
+        pixels = torch.sigmoid(F.mse_loss(image, reference))
+        structure = 1 - (1 + ssim(image, reference).mean().float()) / 2
+        return 0.8 * pixels + 0.1 * structure + 0.1 * torch.sigmoid(vgg.distance(image, reference))
+
+    return loss
+
+
+def vgg_and_mse(vgg: Vgg19) -> Loss:
+    """Mean squared error plus a hundredth of the VGG19 distance, which is then of the same size."""
+    return lambda image, reference: F.mse_loss(image, reference) + 0.01 * vgg.distance(image, reference)
+
+
+def build_loss(name: LossName, vgg: Vgg19 | None = None) -> Loss:
+    """The loss of a recipe; those in `PERCEPTUAL` need a `Vgg19`."""
+    if name in PERCEPTUAL:
+        return {"combined": combined, "vgg+mse": vgg_and_mse}[name](vgg)
+    return {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy}[name]
