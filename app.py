@@ -17,8 +17,8 @@ import gradio as gr
 import restoration
 from restoration import catalog, gallery, metrics
 from restoration.card import verdict
+from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, measured_sigma, noise_trial
 from restoration.image import FORMATS, Image, ImageError, encode, output_name, read, to_8_bit, write
-from restoration.job import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, measured_sigma, noise_trial
 
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time

@@ -1,18 +1,24 @@
 """The command line.
 
 python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
+python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
 python -m restoration models
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from restoration import catalog
-from restoration.image import ENDINGS, FORMATS, ImageError, output_name, read, write
-from restoration.job import denoise, finish
+from restoration.catalog import Task
+from restoration.denoising import Restored, denoise
+from restoration.image import ENDINGS, FORMATS, Image, ImageError, output_name, read, write
+from restoration.job import Job, Outcome, finish
+from restoration.metrics import text
+from restoration.upscaling import Upscaled, faithfulness, upscale
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,18 +33,32 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("models", help="list the methods of every task")
     listing.set_defaults(run=_models)
 
-    command = commands.add_parser("denoise", help="remove noise")
-    command.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files")
-    command.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="file, or folder for many")
-    flagship = next((method.name for method in catalog.methods("denoise") if method.flagship), "non-local-means")
-    command.add_argument("--model", default=flagship, help="see the models command; default %(default)s")
+    files = argparse.ArgumentParser(add_help=False)
+    files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files")
+    files.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="file, or folder for many")
+    files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
+    files.add_argument("--quality", type=int, default=95, help="of JPEG files, 1 to 100")
+    files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
+
+    command = commands.add_parser("denoise", parents=[files], help="remove noise")
+    command.add_argument("--model", default=_default("denoise"), help="see the models command; default %(default)s")
     command.add_argument("--sigma", type=_sigma, default=None, metavar="0..100|auto", help="noise level, 8-bit units")
     command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
-    command.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
-    command.add_argument("--quality", type=int, default=95, help="of JPEG files, 1 to 100")
-    command.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
     command.set_defaults(run=_denoise)
+
+    command = commands.add_parser("upscale", parents=[files], help="enlarge")
+    command.add_argument("--model", default=_default("upscale"), help="see the models command; default %(default)s")
+    command.add_argument("--scale", type=int, choices=(2, 3, 4), help="if the model has several; else its own")
+    command.add_argument(
+        "--alpha", type=_share, default=1.0, metavar="0..1", help="esrgan: 0 is rrdb, true; 1 invents texture"
+    )
+    command.add_argument("--stay-true", action="store_true", help="pull the result back to the photo's own pixels")
+    command.set_defaults(run=_upscale)
     return parser
+
+
+def _default(task: Task) -> str:
+    return next((method.name for method in catalog.methods(task) if method.flagship), catalog.methods(task)[0].name)
 
 
 def _sigma(text: str) -> float | None:
@@ -66,22 +86,56 @@ def _models(_: argparse.Namespace) -> int:
 
 
 def _denoise(arguments: argparse.Namespace) -> int:
-    """Every input that can be read is restored; the exit code tells whether one could not."""
+    def told(restored: Restored) -> str:
+        level = f"{255 * restored.sigma:.1f}{' measured' if restored.measured else ''}"
+        return f"{restored.method.name}, noise level {level}, {restored.seconds:.1f} s"
+
+    return _restore(
+        arguments,
+        lambda image: denoise(image, arguments.model, arguments.sigma),
+        lambda restored: (restored.image(arguments.strength), "denoised", told(restored)),
+    )
+
+
+def _upscale(arguments: argparse.Namespace) -> int:
+    def told(result: Upscaled) -> str:
+        match = text(faithfulness(result).psnr)
+        return f"{result.method.name}, matches the photo to {match}, {result.seconds:.1f} s"
+
+    return _restore(
+        arguments,
+        lambda image: upscale(
+            image, arguments.model, arguments.scale, alpha=arguments.alpha, stay_true=arguments.stay_true
+        ),
+        lambda result: (result.image(), f"x{result.method.scale}", told(result)),
+    )
+
+
+def _restore(
+    arguments: argparse.Namespace,
+    job: Callable[[Image], Job[Outcome]],
+    outcome: Callable[[Outcome], tuple[Image, str, str]],
+) -> int:
+    """Every input that can be read is restored; the exit code tells whether one could not.
+
+    Args:
+        outcome: of a finished job: the image, what its name ends in, and a line about it.
+    """
     one_file = len(arguments.inputs) == 1 and arguments.output.suffix.lower() in ENDINGS
     failures = 0
     for path in arguments.inputs:
         try:
-            image = read(path)
+            running = job(read(path))
+            with tqdm(total=100, desc=path.name, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
+                result, suffix, line = outcome(
+                    finish(running, lambda step: bar.update(round(100 * step.share) - bar.n))
+                )
             target = arguments.output
             if not one_file:
                 target.mkdir(parents=True, exist_ok=True)
-                target = target / output_name(image, "denoised", arguments.format)
-            job = denoise(image, arguments.model, arguments.sigma)
-            with tqdm(total=100, desc=path.name, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-                restored = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
-            write(restored.image(arguments.strength), target, arguments.quality, arguments.metadata)
-            level = f"{255 * restored.sigma:.1f}{' measured' if restored.measured else ''}"
-            print(f"{target}  ({restored.method.name}, noise level {level}, {restored.seconds:.1f} s)")
+                target = target / output_name(result, suffix, arguments.format)
+            write(result, target, arguments.quality, arguments.metadata)
+            print(f"{target}  ({line})")
         except (ImageError, ValueError, OSError, MemoryError) as error:
             print(f"error: {error}", file=sys.stderr)
             failures += 1

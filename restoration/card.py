@@ -55,6 +55,8 @@ def model_card(model: "Restorer") -> ModelCard:
     name = run.get("model", architecture.__name__.lower())
     known = {checkpoint.name: checkpoint for checkpoint in architecture.checkpoints}
     title = known[name].title if name in known else architecture.__name__
+    if model.scale != 1:
+        title = f"{title} x{model.scale}"
     module = architecture.__module__
     parts = [f"# {title}"]
     if name in known:

@@ -5,18 +5,18 @@ import json
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
 from restoration import classical, models
-from restoration.restorer import Checkpoint, Restorer
+from restoration.restorer import Checkpoint, Restorer, interpolated
 
-Task = Literal["denoise"]
-TASKS: tuple[Task, ...] = ("denoise",)
+Task = Literal["denoise", "upscale"]
+TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,19 @@ class Filter:
     """A classical function that stands where a trained model does: no weights, any number of channels.
 
     Args:
-        function: (B, C, H, W) in [0, 1] and a noise level to the restored image.
+        function: (B, C, H, W) in [0, 1] and what its task's contract takes besides to the restored image.
         receptive_field: radius in pixels that an output pixel depends on.
+        scale: output size / input size.
     """
 
-    function: Callable[[Tensor, float | None], Tensor]
+    function: Callable[..., Tensor]
     receptive_field: int
     multiple_of: int = 1
     channels: int | None = None
+    scale: int = 1
 
-    def restore(self, noisy: Tensor, sigma: float | None = None) -> Tensor:
-        return self.function(noisy, sigma)
+    def restore(self, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+        return self.function(image, *settings)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Method:
 
     Args:
         name: what the command line and the API call it.
-        title: what the page calls it.
+        title: what the page calls it, and its siblings of other scales.
         summary: one line, what it is good at.
         scale: output size / input size.
         flagship: whether it is its task's default.
@@ -56,7 +58,7 @@ class Method:
     title: str
     summary: str
     source: Checkpoint | Filter
-    takes_sigma: bool
+    takes_sigma: bool = False
     scale: int = 1
     flagship: bool = False
 
@@ -64,9 +66,23 @@ class Method:
     def learned(self) -> bool:
         return isinstance(self.source, Checkpoint)
 
-    def load(self) -> Restorer | Filter:
-        """What restores: the model with its bundled weights, or the filter itself."""
-        return load(self.name) if self.learned else self.source
+    @property
+    def family(self) -> str:
+        """The name without the scale, which the siblings of other scales share."""
+        return self.name.removesuffix(f"-x{self.scale}")
+
+    @property
+    def blends(self) -> bool:
+        """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
+        return self.learned and self.source.blends_with is not None
+
+    def load(self, alpha: float = 1.0) -> Restorer | Filter:
+        """What restores: the model with its bundled weights, or the filter itself.
+
+        Args:
+            alpha: see the function `load`; 1 for methods that do not blend.
+        """
+        return load(self.name, alpha) if self.learned else self.source
 
 
 _CLASSICAL = (
@@ -129,6 +145,23 @@ _CLASSICAL = (
         Filter(classical.mean, 1),
         takes_sigma=False,
     ),
+    *(
+        Method(
+            f"{family}-x{scale}",
+            "upscale",
+            title,
+            summary,
+            Filter(partial(function, scale=scale), reach, scale=scale),
+            scale=scale,
+        )
+        for family, title, summary, function, reach in (
+            ("lanczos", "Lanczos", "Classical: the sharpest interpolation, with slight ringing.", classical.lanczos, 4),
+            ("bicubic", "Bicubic", "Classical: what most programs do.", classical.bicubic, 3),
+            ("bilinear", "Bilinear", "Classical: soft, without ringing.", classical.bilinear, 2),
+            ("nearest", "Nearest", "Classical: repeats pixels; pixel art and screenshots.", classical.nearest, 1),
+        )
+        for scale in (2, 3, 4)
+    ),
 )
 
 
@@ -145,7 +178,7 @@ def architectures() -> dict[str, type[Restorer]]:
 
 
 def methods(task: Task | None = None) -> list[Method]:
-    """The methods of a task, its flagship first and the classical ones last; of all tasks for None.
+    """The methods of a task, its flagship's family first and the classical ones last; of all tasks for None.
 
     A learned method is listed when its weights are bundled.
 
@@ -162,27 +195,55 @@ def methods(task: Task | None = None) -> list[Method]:
             checkpoint.summary,
             checkpoint,
             takes_sigma=getattr(architecture, "takes_sigma", False),
-            scale=architecture.scale,
+            scale=_scale(checkpoint.name),
             flagship=checkpoint.flagship,
         )
         for architecture in architectures().values()
         for checkpoint in architecture.checkpoints
         if (bundled() / checkpoint.name / "model.safetensors").exists()
     ]
-    learned.sort(key=lambda method: not method.flagship)
-    return [method for method in (*learned, *_CLASSICAL) if task in (None, method.task)]
+    leading = {method.family for method in learned if method.flagship}
+    learned.sort(key=lambda method: (TASKS.index(method.task), method.family not in leading, not method.flagship))
+    offered = sorted((*learned, *_CLASSICAL), key=lambda method: TASKS.index(method.task))
+    return [method for method in offered if task in (None, method.task)]
 
 
-def method(task: Task, name: str) -> Method:
-    """The method of that name.
+def _scale(checkpoint: str) -> int:
+    """The scale that ends a checkpoint's name, `-x4` for instance; 1 without."""
+    _, separator, scale = checkpoint.rpartition("-x")
+    return int(scale) if separator and scale.isdigit() else 1
+
+
+def families(task: Task) -> dict[str, list[Method]]:
+    """The methods of a task by family, each with its scales in ascending order."""
+    found: dict[str, list[Method]] = {}
+    for offered in methods(task):
+        found.setdefault(offered.family, []).append(offered)
+    return {family: sorted(siblings, key=lambda method: method.scale) for family, siblings in found.items()}
+
+
+def method(task: Task, name: str, scale: int | None = None) -> Method:
+    """The method of that name, or of that family and scale.
+
+    Args:
+        name: of a method, or of a family with several scales.
+        scale: which member of the family; None takes the named one, or the family's largest.
 
     Raises:
         ValueError: no such method; the message lists those that there are.
     """
-    offered = {method.name: method for method in methods(task)}
-    if name not in offered:
+    offered = families(task)
+    exact = next((method for method in methods(task) if method.name == name), None)
+    family = exact.family if exact else name
+    if family not in offered:
         raise ValueError(f"There is no {task} model called {name!r}; choose {', '.join(offered)}.")
-    return offered[name]
+    if scale is None:
+        return exact or offered[family][-1]
+    for sibling in offered[family]:
+        if sibling.scale == scale:
+            return sibling
+    scales = " or ".join(str(sibling.scale) for sibling in offered[family])
+    raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
 
 
 def bundled() -> Path:
@@ -192,13 +253,29 @@ def bundled() -> Path:
     return inside if inside.is_dir() else package.parent / "checkpoints"
 
 
-def load(source: str | Path) -> Restorer:
+def load(source: str | Path, alpha: float = 1.0) -> Restorer:
     """The model of a bundled name, of a folder, or of `user/repo[@revision]` on the Hub, ready to restore.
 
+    Args:
+        alpha: for a checkpoint that blends with another (`esrgan-x4` with `rrdb-x4`), how far its weights lie on the
+            way from the other's: 0 is the other, 1 this one.  The other is looked for beside this one.
+
     Raises:
-        ValueError: no such checkpoint, or one whose files do not fit each other.
+        ValueError: no such checkpoint, one whose files do not fit each other, or an alpha that does not apply.
         OSError: the Hub cannot be reached.
     """
+    model = _load(source)
+    if alpha == 1:
+        return model
+    place = str(source).partition("@")[0].rstrip("/")
+    parent, _, name = place.rpartition("/")
+    partner = next((c.blends_with for c in type(model).checkpoints if c.name in (name, model.run.get("model"))), None)
+    if partner is None:
+        raise ValueError(f"{name} does not blend with another model, so alpha does not apply.")
+    return interpolated(_load(f"{parent}/{partner}" if parent else partner), model, alpha)
+
+
+def _load(source: str | Path) -> Restorer:
     folder = Path(source)
     if not folder.is_dir() and (bundled() / str(source)).is_dir():
         folder = bundled() / str(source)

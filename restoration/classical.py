@@ -1,8 +1,9 @@
-"""Classical denoisers from scikit-image, as plain functions with the signature of `Denoiser.restore`.
+"""Classical methods, as plain functions: denoisers from scikit-image and upscalers by interpolation.
 
-Each takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image) and
-gives an image of the same size in [0, 1].  They are the yardstick for every learned model.  Their
-settings are the best of a small grid on training photos with sigma 15 to 50 / 255.
+A denoiser takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image) and
+gives an image of the same size in [0, 1]; an upscaler takes the image and a whole factor and gives `scale` times the
+size.  They are the yardstick for every learned model.  The denoisers' settings are the best of a small grid on
+training photos with sigma 15 to 50 / 255.
 """
 
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy import ndimage
-from skimage import filters, restoration
+from skimage import filters
+from skimage import restoration as skimage_restoration
 from torch import Tensor
+
+from restoration import resampling
 
 
 def estimate_sigma(image: Tensor) -> float:
@@ -23,7 +27,7 @@ def estimate_sigma(image: Tensor) -> float:
     if min(image.shape[-2:]) < 3:
         return 0.0
     planes = image.flatten(0, 1).permute(1, 2, 0).double().cpu().numpy()  # (H, W, B*C)
-    return float(np.nan_to_num(restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
+    return float(np.nan_to_num(skimage_restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
 
 
 def gaussian(noisy: Tensor, sigma: float | None = None) -> Tensor:
@@ -49,7 +53,7 @@ def bilateral(noisy: Tensor, sigma: float | None = None) -> Tensor:
 
     def smooth(image: np.ndarray) -> np.ndarray:
         grey = image.shape[-1] == 1  # skimage wants one channel without an axis of its own
-        return restoration.denoise_bilateral(
+        return skimage_restoration.denoise_bilateral(
             np.clip(image[..., 0] if grey else image, 0, None),
             win_size=11,
             sigma_color=2 * level,
@@ -66,7 +70,7 @@ def non_local_means(noisy: Tensor, sigma: float | None = None) -> Tensor:
     level = max(1e-3, _level(noisy, sigma))
     return _each(
         noisy,
-        lambda image: restoration.denoise_nl_means(
+        lambda image: skimage_restoration.denoise_nl_means(
             image, patch_size=5, patch_distance=6, h=0.6 * level, sigma=level, fast_mode=True, channel_axis=-1
         ),
     )
@@ -75,7 +79,7 @@ def non_local_means(noisy: Tensor, sigma: float | None = None) -> Tensor:
 def total_variation(noisy: Tensor, sigma: float | None = None) -> Tensor:
     """Total-variation minimisation.  Chambolle, J. Math. Imaging Vision 2004."""
     weight = max(1e-3, 0.9 * _level(noisy, sigma))
-    return _each(noisy, lambda image: restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=-1))
+    return _each(noisy, lambda image: skimage_restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=-1))
 
 
 def wavelet(noisy: Tensor, sigma: float | None = None) -> Tensor:
@@ -85,10 +89,30 @@ def wavelet(noisy: Tensor, sigma: float | None = None) -> Tensor:
         return noisy.clamp(0, 1)
     return _each(
         noisy,
-        lambda image: restoration.denoise_wavelet(
+        lambda image: skimage_restoration.denoise_wavelet(
             image, sigma=level, channel_axis=-1, convert2ycbcr=image.shape[-1] == 3, rescale_sigma=True
         ),
     )
+
+
+def nearest(lr: Tensor, scale: int) -> Tensor:
+    """Every pixel repeated."""
+    return resampling.enlarge(lr, scale, resampling.NEAREST)
+
+
+def bilinear(lr: Tensor, scale: int) -> Tensor:
+    """Linear interpolation along both axes."""
+    return resampling.enlarge(lr, scale, resampling.BILINEAR)
+
+
+def bicubic(lr: Tensor, scale: int) -> Tensor:
+    """Cubic convolution.  Keys, IEEE TASSP 1981, a = -0.5, as MATLAB's `imresize`."""
+    return resampling.enlarge(lr, scale, resampling.BICUBIC).clamp(0, 1)
+
+
+def lanczos(lr: Tensor, scale: int) -> Tensor:
+    """Windowed sinc of three lobes.  Duchon, "Lanczos filtering", J. Appl. Meteorology 1979."""
+    return resampling.enlarge(lr, scale, resampling.LANCZOS).clamp(0, 1)
 
 
 def _level(noisy: Tensor, sigma: float | None) -> float:

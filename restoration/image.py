@@ -21,7 +21,10 @@ import tifffile
 import torch
 from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
+from scipy import ndimage
 from torch import Tensor
+
+from restoration.resampling import enlarge
 
 MAX_MEGAPIXELS = 40
 ENDINGS = {
@@ -123,40 +126,89 @@ def to_8_bit(image: Image) -> Image:
     return replace(image, samples=rounded(image.samples), alpha=alpha)
 
 
+def enlarged(image: Image, scale: int) -> Image:
+    """The image at `scale` times the size, all its planes resampled bicubically."""
+    samples = np.dstack([_enlarged_plane(image.samples[..., channel], scale) for channel in range(image.channels)])
+    alpha = None if image.alpha is None else _enlarged_plane(image.alpha, scale)
+    return replace(image, samples=samples, alpha=alpha)
+
+
+def _enlarged_plane(plane: np.ndarray, scale: int) -> np.ndarray:
+    highest = np.iinfo(plane.dtype).max
+    large = enlarge(torch.from_numpy(plane.astype(np.float32))[None, None], scale)
+    return large.round_().clamp_(0, highest)[0, 0].numpy().astype(plane.dtype)
+
+
+def visible_colours(image: Image) -> Image:
+    """The image with the colours of fully transparent pixels replaced by those of the nearest visible pixel.
+
+    What lies hidden there, often black, would otherwise bleed into the visible edge when the image is enlarged.
+    """
+    if image.alpha is None or image.alpha.all() or not image.alpha.any():
+        return image
+    rows, columns = ndimage.distance_transform_edt(image.alpha == 0, return_distances=False, return_indices=True)
+    return replace(image, samples=image.samples[rows, columns])
+
+
 class Canvas:
     """A restored version of an image, filled window by window and blended with the original afterwards.
 
     The restored values are kept as 16-bit codes, so that blending again never needs the model again.  For an 8-bit
     image the codes are 8.8 fixed point with a half added: the upper byte is the correctly rounded sample.
+
+    Args:
+        original: the image that is restored.
+        scale: size of the restored version / size of the original.
     """
 
-    def __init__(self, original: Image):
-        self.original = original
-        self.codes = np.zeros(original.samples.shape, np.uint16)
+    def __init__(self, original: Image, scale: int = 1):
+        self.original, self.scale = original, scale
+        self.codes = np.zeros((scale * original.height, scale * original.width, original.channels), np.uint16)
 
     def put(self, tile: Tensor, top: int, left: int) -> None:
         """Write a restored tile (1, C, h, w) in [0, 1] at a position."""
-        values = tile[0].permute(1, 2, 0).double().cpu().numpy()
-        codes = np.floor(values * 65280 + 128) if self.original.bits == 8 else np.rint(values * 65535)
-        height, width = codes.shape[:2]
-        self.codes[top : top + height, left : left + width] = codes
+        height, width = tile.shape[-2:]
+        self.codes[top : top + height, left : left + width] = self._encode(tile[0].permute(1, 2, 0))
+
+    def plane(self, channel: int) -> Tensor:
+        """One channel of the restored version, float32 (1, 1, H, W)."""
+        codes = self.codes[..., channel].astype(np.float32)
+        values = (codes - 128) / 65280 if self.original.bits == 8 else codes / 65535
+        return torch.from_numpy(values)[None, None]
+
+    def put_plane(self, channel: int, plane: Tensor) -> None:
+        """Replace one channel of the restored version by values (1, 1, H, W) in [0, 1]."""
+        for top in range(0, plane.shape[2], 256):  # bounds the memory
+            self.codes[top : top + 256, :, channel] = self._encode(plane[0, 0, top : top + 256])
+
+    def _encode(self, values: Tensor) -> np.ndarray:
+        values = values.double().cpu().numpy()
+        return np.floor(values * 65280 + 128) if self.original.bits == 8 else np.rint(values * 65535)
 
     def image(self, strength: float = 1.0) -> Image:
-        """The original moved by `strength` of the way to the restored image; 0 is the original, bit for bit."""
+        """The restored version; of an unscaled one, the original moved by `strength` of the way to it.
+
+        Strength 0 gives the original bit for bit.
+        """
         if not 0 <= strength <= 1:
             raise ValueError(f"strength is a share from 0 to 1, got {strength}")
+        if self.scale != 1 and strength != 1:
+            raise ValueError("an enlarged image cannot be blended with its original")
         original = self.original
         if strength == 0:
             return original
-        samples = np.empty_like(original.samples)
-        for rows in (slice(top, top + 256) for top in range(0, original.height, 256)):  # bounds the memory
+        samples = np.empty(self.codes.shape, original.samples.dtype)
+        for rows in (slice(top, top + 256) for top in range(0, len(samples), 256)):  # bounds the memory
             codes = self.codes[rows]
             if strength == 1:
                 samples[rows] = codes >> 8 if original.bits == 8 else codes
                 continue
             restored = (codes - 128.0) / 256 if original.bits == 8 else codes.astype(np.float64)
             samples[rows] = np.rint(original.samples[rows] + strength * (restored - original.samples[rows]))
-        return replace(original, samples=samples)
+        alpha = original.alpha
+        if alpha is not None and self.scale != 1:
+            alpha = _enlarged_plane(alpha, self.scale)
+        return replace(original, samples=samples, alpha=alpha)
 
 
 # Reading ------------------------------------------------------------------------------------------------------------

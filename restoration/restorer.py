@@ -4,6 +4,7 @@ A model file defines `__init__` with JSON arguments, `forward`, and the facts `c
 `receptive_field`.  Padding, cropping, clamping and loading live here.
 """
 
+import copy
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Checkpoint:
 
     Args:
         name: the bundled folder `checkpoints/<name>` and the Hub repository `<namespace>/<name>`.
-        title: the name that people see.
+        title: the name that people see, the same for all scales.
         summary: one line, what it is good at.
         revision: commit hash on the Hub, None for its newest.
         flagship: whether it is its task's default.
@@ -195,3 +196,21 @@ class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"
             RuntimeError: the model is in training mode.
         """
         return self._infer(lr)
+
+
+def interpolated(first: Restorer, second: Restorer, alpha: float) -> Restorer:
+    """A model whose weights lie `alpha` of the way from the first's to the second's, two trainings of one network.
+
+    Wang et al., "ESRGAN", arXiv:1809.00219, section 3.4, network interpolation.
+
+    Raises:
+        ValueError: alpha is outside [0, 1], or the networks differ.
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha goes from 0 to 1, not {alpha:g}.")
+    ours, theirs = first.state_dict(), second.state_dict()
+    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
+        raise ValueError("Only two trainings of the same network can be blended.")
+    between = copy.deepcopy(second)
+    between.load_state_dict({name: ours[name].lerp(theirs[name], alpha) for name in theirs})
+    return between

@@ -5,7 +5,7 @@ divide, so that its middle comes out as it would from the whole image (Gradio de
 halo and show seams).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ SMALLEST = 32  # sides below this are not halved again when memory runs out
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a tiled run has come, in input pixels."""
+    """How far a job has come, for a tiled run in input pixels."""
 
     done: int
     total: int
@@ -43,7 +43,7 @@ def run_tiled(
     multiple_of: int = 1,
     scale: int = 1,
     tile: int | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Restore an image tile by tile; yields before the first tile and after each, and may be dropped at any yield.
 
     Args:

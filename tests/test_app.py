@@ -12,7 +12,7 @@ from gradio_client import handle_file
 
 import app
 import restoration
-from restoration import job
+from restoration import denoising, job
 from restoration.__main__ import main as command_line
 from restoration.image import read, write
 
@@ -112,7 +112,7 @@ def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path)
     write(photo, tmp_path / "photo.png")
     before, after, _, status, _ = run_page(str(tmp_path / "photo.png"))
     np.testing.assert_array_equal(before.samples, photo.samples)
-    np.testing.assert_array_equal(after.samples, job.finish(job.denoise(photo, "median")).image().samples)
+    np.testing.assert_array_equal(after.samples, job.finish(denoising.denoise(photo, "median")).image().samples)
     assert "**Median**" in status
     assert "90 × 70 px" in status
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from restoration import job
+from restoration import denoising, job
 from restoration.image import encode, read, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -60,7 +60,7 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     expect(page.locator("#status")).to_contain_text("DRUNet fast")
     expect(page.locator("#compare [data-testid=imageslider-image]")).to_have_count(2)
 
-    restored = job.finish(job.denoise(photo, "drunet-fast"))
+    restored = job.finish(denoising.denoise(photo, "drunet-fast"))
     np.testing.assert_array_equal(shown(page, 0)[0].samples, photo.samples)
     np.testing.assert_array_equal(shown(page, 1)[0].samples, restored.image().samples)
     assert not np.array_equal(restored.image().samples, photo.samples)

@@ -26,9 +26,10 @@ from tqdm import tqdm
 import restoration
 from restoration.catalog import Filter, Method, bundled, methods
 from restoration.degradations import Degradation, GaussianNoise, UniformNoise
+from restoration.denoising import denoise
 from restoration.gallery import examples
 from restoration.image import read, write_grid
-from restoration.job import denoise, finish, with_channels
+from restoration.job import finish, with_channels
 from restoration.metrics import psnr, ssim
 from restoration.restorer import Restorer
 from train.data import centre_crop, samples

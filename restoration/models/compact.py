@@ -24,9 +24,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
 
     channels = 3
     checkpoints = tuple(
-        Checkpoint(
-            f"compact-x{scale}", f"Compact x{scale}", f"Fast and faithful enlargement by {scale}.", flagship=True
-        )
+        Checkpoint(f"compact-x{scale}", "Compact", "Sharp, true to the photo, and fast.", flagship=scale == 4)
         for scale in (2, 3, 4)
     )
 

@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import job
+from restoration import denoising, job
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
 
@@ -31,7 +31,7 @@ def test_every_bundled_model_beats_the_noise_on_a_natural_picture(model, grey):
     cat = torch.from_numpy(data.chelsea()[60:188, 100:260].copy()).permute(2, 0, 1) / 255
     clean = from_tensor(cat[:1] if grey else cat)
     noisy = noisy_version(clean)
-    restored = job.finish(job.denoise(noisy, model)).image()
+    restored = job.finish(denoising.denoise(noisy, model)).image()
     gain = psnr(restored.tensor(), clean.tensor()) - psnr(noisy.tensor(), clean.tensor())
     assert gain > 3
 
@@ -43,21 +43,23 @@ def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (19, 23, channels)).astype(kind)
     alpha = rng.integers(0, 2**bits, (19, 23)).astype(kind)
-    result = job.finish(job.denoise(Image(samples, alpha), model)).image()
+    result = job.finish(denoising.denoise(Image(samples, alpha), model)).image()
     assert result.samples.shape == samples.shape
     assert result.samples.dtype == samples.dtype
     np.testing.assert_array_equal(result.alpha, alpha)
 
 
 def test_small_tiles_give_the_same_file(photo):
-    whole, tiled = (job.finish(job.denoise(noisy_version(photo), "drunet-fast", tile=tile)) for tile in (None, 32))
+    whole, tiled = (
+        job.finish(denoising.denoise(noisy_version(photo), "drunet-fast", tile=tile)) for tile in (None, 32)
+    )
     difference = whole.image().samples.astype(int) - tiled.image().samples
     assert np.abs(difference).max() <= 1
 
 
 def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
-    restored = job.finish(job.denoise(noisy_version(photo), "median"))
-    monkeypatch.setattr(job, "run_tiled", None)
+    restored = job.finish(denoising.denoise(noisy_version(photo), "median"))
+    monkeypatch.setattr(denoising, "run_tiled", None)
     full, half = restored.image().samples.astype(float), restored.image(0.5).samples.astype(float)
     start = restored.image(0).samples.astype(float)
     np.testing.assert_array_equal(start, noisy_version(photo).samples)
@@ -66,10 +68,10 @@ def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
 
 def test_auto_measures_and_says_so_and_a_given_level_is_used(photo):
     noisy = noisy_version(photo)
-    measured = job.finish(job.denoise(noisy, "gaussian"))
+    measured = job.finish(denoising.denoise(noisy, "gaussian"))
     assert measured.measured
     assert 255 * measured.sigma == pytest.approx(25, rel=0.2)
-    given = job.finish(job.denoise(noisy, "gaussian", 60 / 255))
+    given = job.finish(denoising.denoise(noisy, "gaussian", 60 / 255))
     assert not given.measured
     assert given.sigma == 60 / 255
     assert not np.array_equal(given.image().samples, measured.image().samples)
@@ -78,32 +80,32 @@ def test_auto_measures_and_says_so_and_a_given_level_is_used(photo):
 @pytest.mark.parametrize("arguments", [("nothing",), ("median", 2.0), ("median", -0.1)])
 def test_wrong_settings_are_answered_in_a_sentence(photo, arguments):
     with pytest.raises(ValueError, match=r"There is no denoise model|noise level goes from 0 to 100"):
-        job.finish(job.denoise(photo, *arguments))
+        job.finish(denoising.denoise(photo, *arguments))
 
 
 def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
-    shares = [step.share for step in job.denoise(photo, "median", tile=16)]
+    shares = [step.share for step in denoising.denoise(photo, "median", tile=16)]
     assert shares[0] == 0
     assert shares[-1] == 1
     assert shares == sorted(shares)
     calls = []
-    monkeypatch.setattr(job, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
-    running = job.denoise(photo, "median", 0.1, tile=16)
+    monkeypatch.setattr(denoising, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
+    running = denoising.denoise(photo, "median", 0.1, tile=16)
     next(running), next(running)
     running.close()
     assert len(calls) == 1
 
 
-@pytest.mark.parametrize("kind", job.NOISES)
+@pytest.mark.parametrize("kind", denoising.NOISES)
 def test_a_trial_scores_what_is_shown(photo, kind):
-    trial = job.finish(job.noise_trial(photo, kind, 20, 0, "median", blind=False))
+    trial = job.finish(denoising.noise_trial(photo, kind, 20, 0, "median", blind=False))
     assert trial.before.psnr == pytest.approx(psnr(trial.noisy.tensor(), photo.tensor()).item())
     assert trial.after.psnr == pytest.approx(psnr(trial.restored.tensor(), photo.tensor()).item())
     assert trial.before.ssim < 1
-    again = job.finish(job.noise_trial(photo, kind, 20, 0, "median", blind=False))
+    again = job.finish(denoising.noise_trial(photo, kind, 20, 0, "median", blind=False))
     np.testing.assert_array_equal(again.noisy.samples, trial.noisy.samples)
 
 
 def test_a_trial_refuses_unknown_noise(photo):
     with pytest.raises(ValueError, match="Choose one of Gaussian"):
-        job.finish(job.noise_trial(photo, "snow", 20, 0, "median", blind=True))
+        job.finish(denoising.noise_trial(photo, "snow", 20, 0, "median", blind=True))

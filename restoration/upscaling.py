@@ -1,0 +1,200 @@
+"""Enlarging jobs: the function behind the page, the API and the command line, and how far a result can be trusted."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restoration import catalog, metrics
+from restoration.catalog import Method
+from restoration.degradations import Downscale
+from restoration.image import Canvas, Image, enlarged, from_tensor, visible_colours
+from restoration.job import Job, Score, loaded, middle, score, stage, with_channels
+from restoration.resampling import enlarge, resample
+from restoration.tiling import Progress, run_tiled
+
+MAX_OUTPUT_MEGAPIXELS = 64
+CORRECTIONS = 5  # steps of iterated back-projection
+TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """What a finished job gives.
+
+    Args:
+        canvas: the result.
+        method: what enlarged it.
+        alpha: how far its weights lie from the model it blends with (0) to the method's own (1).
+        stays_true: whether the result was pulled back to the photo.
+        seconds: how long it took.
+    """
+
+    canvas: Canvas
+    method: Method
+    alpha: float
+    stays_true: bool
+    seconds: float
+
+    def image(self) -> Image:
+        """The enlarged picture, with transparency."""
+        return self.canvas.image()
+
+
+def output_size(image: Image, scale: int) -> tuple[int, int]:
+    """Width and height of the enlarged image.
+
+    Raises:
+        ValueError: it would have more than 64 megapixels; the message names what would fit.
+    """
+    width, height = scale * image.width, scale * image.height
+    if width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
+        advice = "crop the picture" if scale == 2 else "choose a smaller scale or crop the picture"
+        raise ValueError(
+            f"{scale} times {image.width} × {image.height} px are {width * height / 1e6:.0f} megapixels; "
+            f"the limit is {MAX_OUTPUT_MEGAPIXELS}: {advice}."
+        )
+    return width, height
+
+
+def upscale(
+    image: Image,
+    model: str = "compact-x4",
+    scale: int | None = None,
+    *,
+    alpha: float = 1.0,
+    stay_true: bool = False,
+    tile: int | None = None,
+) -> Job[Upscaled]:
+    """Enlarge an image; yields progress before the first tile and after each, and returns an `Upscaled`.
+
+    Dropping the generator stops the work after the tile in hand.
+
+    Args:
+        model: name of a method in `methods("upscale")`, or of a family of them.
+        scale: 2, 3 or 4, as far as the family has it; None takes the named model's, or the family's largest.
+        alpha: for a model that blends with another, 0 (the other) to 1 (this one).
+        stay_true: pull the result back to the photo, see `corrected`.
+        tile: side of the tiles in input pixels instead of the default.
+
+    Raises:
+        ValueError: no such model or scale, an alpha out of range, or a result of more than 64 megapixels.
+    """
+    method = catalog.method("upscale", model, scale)
+    output_size(image, method.scale)
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha goes from 0 to 1, not {alpha:g}.")
+    if not method.blends:
+        alpha = 1.0
+    restorer = loaded(method, alpha)
+    started = time.monotonic()
+    original = visible_colours(image)
+    canvas = Canvas(original, method.scale)
+    tiles = run_tiled(
+        lambda lr: with_channels(restorer, lr),
+        original.tensor,
+        canvas.put,
+        (image.height, image.width),
+        receptive_field=restorer.receptive_field,
+        multiple_of=restorer.multiple_of,
+        scale=method.scale,
+        tile=tile or TILE_PIXELS // method.scale,
+    )
+    yield from stage(tiles, 0, 1 + stay_true)
+    result = Upscaled(canvas, method, alpha, False, time.monotonic() - started)
+    return (yield from stage(corrected(result), 1, 2)) if stay_true else result
+
+
+# Trust --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How well a result, reduced again, matches the photo that it was made from.
+
+    Args:
+        psnr: in dB over all colours, infinite if they are equal.
+        difference: mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size.
+    """
+
+    psnr: float
+    difference: Tensor
+
+    def heat_map(self, full: float = 16 / 255) -> Image:
+        """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
+        heat = (self.difference / full).clamp(0, 1)
+        return from_tensor(torch.cat([(3 * heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
+
+
+def faithfulness(result: Upscaled) -> Faithfulness:
+    """Compare the result, reduced bicubically to the photo's size, with the photo."""
+    original = result.canvas.original
+    squares, difference = 0.0, torch.zeros(1, 1, original.height, original.width)
+    for channel in range(original.channels):
+        residual = _residual(result.canvas.plane(channel), original, channel)
+        squares += float(residual.double().square().mean()) / original.channels
+        difference += residual.abs() / original.channels
+    return Faithfulness(-10 * np.log10(squares) if squares else np.inf, difference)
+
+
+def corrected(result: Upscaled) -> Job[Upscaled]:
+    """The result pulled back to the photo, so that reduced again it gives the photo; yields progress, runs no model.
+
+    Irani, Peleg, "Improving resolution by image registration", CVGIP 1991: iterated back-projection, here with bicubic
+    reduction and enlargement.
+    """
+    started = time.monotonic()
+    scale, original = result.canvas.scale, result.canvas.original
+    canvas = Canvas(original, scale)
+    total = original.channels * CORRECTIONS
+    for channel in range(original.channels):
+        plane = result.canvas.plane(channel)
+        for step in range(CORRECTIONS):
+            yield Progress(channel * CORRECTIONS + step, total)
+            plane = (plane + enlarge(_residual(plane, original, channel), scale)).clamp_(0, 1)
+        canvas.put_plane(channel, plane)
+    yield Progress(total, total)
+    return replace(result, canvas=canvas, stays_true=True, seconds=result.seconds + time.monotonic() - started)
+
+
+def _residual(plane: Tensor, original: Image, channel: int) -> Tensor:
+    """One channel of the photo minus the same channel (1, 1, H, W) of the result, reduced to its size."""
+    photo = original.samples[..., channel].astype(np.float32) / np.float32(np.iinfo(original.samples.dtype).max)
+    return torch.from_numpy(photo)[None, None] - resample(plane, photo.shape, photo.shape[0] / plane.shape[2])
+
+
+# Trials: a sharp picture reduced -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A sharp picture, reduced, enlarged again bicubically and by a method, and both scored on luma."""
+
+    bicubic: Image
+    restored: Image
+    before: Score
+    after: Score
+
+
+def reduction_trial(image: Image, model: str, scale: int | None, alpha: float, stay_true: bool) -> Job[Trial]:
+    """Reduce the middle of a sharp image, enlarge it and score that; yields progress, returns a `Trial`.
+
+    PSNR and SSIM are of luma, with `scale` border pixels cut, as the super-resolution papers have them.
+
+    Raises:
+        ValueError: no such model or scale, or an image too small to be reduced.
+    """
+    method = catalog.method("upscale", model, scale)
+    if min(image.height, image.width) < 8 * method.scale:
+        raise ValueError(f"This test needs a picture of at least {8 * method.scale} pixels a side.")
+    sharp = middle(image, method.scale)
+    reduced = from_tensor(Downscale(method.scale)(sharp), image.name)
+    restored = (yield from upscale(reduced, method.name, alpha=alpha, stay_true=stay_true)).image()
+    bicubic = enlarged(reduced, method.scale)
+
+    def scored(result: Image) -> Score:
+        return score(metrics.luma(result.tensor()), metrics.luma(sharp), method.scale)
+
+    return Trial(bicubic, restored, scored(bicubic), scored(restored))
