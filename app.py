@@ -9,16 +9,30 @@ import os
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
 
 import restoration
-from restoration import catalog, gallery, metrics
+from restoration import catalog, denoising, gallery, metrics, upscaling
 from restoration.card import verdict
-from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, Trial, denoise, measured_sigma, noise_trial
-from restoration.image import FORMATS, Image, ImageError, encode, output_name, read, to_8_bit, write
+from restoration.catalog import Task
+from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, denoise, measured_sigma, noise_trial
+from restoration.image import (
+    FORMATS,
+    Image,
+    ImageError,
+    encode,
+    enlarged,
+    output_name,
+    read,
+    to_8_bit,
+    visible_colours,
+    write,
+)
+from restoration.job import Score
+from restoration.upscaling import Upscaled, corrected, output_size, reduction_trial, upscale
 
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
@@ -27,15 +41,19 @@ NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass
 
 CSS = """
 footer { margin-top: 1rem; }
-#guide p, #facts p, #status p { margin: 0.2rem 0; }
+.line p { margin: 0.2rem 0; }
 .gradio-container { max-width: 1280px !important; }
-#noisy-examples .gallery-item, #clean-examples .gallery-item { width: 60px; height: 60px; }
+.examples .gallery-item { width: 60px; height: 60px; }
 """
 INTRO = """# Image restoration
-Removes noise from photos, scans, X-rays and CT slices. Nothing is resized; bit depth, transparency and colours stay.
+Removes noise from photos, scans, X-rays and CT slices, and enlarges pictures. Bit depth, transparency and colours stay.
 Your files are deleted within 30 minutes.
 """
 HINT = "Drag the handle to compare: before on the left, after on the right."
+UPSCALE_HINT = "Drag the handle to compare: plain bicubic enlargement on the left, the model's on the right."
+PRIVATE = {"api_visibility": "private"}
+QUIET = {"show_progress": "hidden", **PRIVATE}
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 
 
 class UploadedImage(gr.Image):
@@ -47,15 +65,7 @@ class UploadedImage(gr.Image):
         return None if payload is None else payload.path
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a visitor's last run left on the server, so that strength and format move without the model."""
-
-    restored: Restored
-    before: bytes  # the input as PNG, for the slider
-
-
-# Handlers -----------------------------------------------------------------------------------------------------------
+# What every tab's handlers share -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -78,74 +88,6 @@ def opened(path: str | None) -> Image:
     return read(path)
 
 
-def guide(name: str) -> str:
-    """One line on a model, with its measured score where there is one."""
-    method = catalog.method("denoise", name)
-    parts = [method.summary]
-    if not method.takes_sigma:
-        parts.append("It always finds the noise level itself.")
-    scores = method.load().run.get("scores") if method.learned else None
-    if scores:
-        score = scores[len(scores) // 2]
-        parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
-    return " ".join(parts)
-
-
-def displayable(path: str | None) -> Generator:
-    """Replace an uploaded TIFF, which no browser draws, by a PNG with the same pixels and metadata."""
-    image = None
-    if path and Path(path).suffix.lower() in (".tif", ".tiff"):
-        with suppress(ImageError):  # `facts` says what is wrong with it
-            image = read(path)
-    if image is None:
-        yield gr.skip()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{image.name}.png"
-        write(image, file, metadata="all")
-        yield str(file)
-
-
-def facts(path: str | None) -> str:
-    """What is known of an uploaded file before anything is run."""
-    if not path:
-        return ""
-    try:
-        image = read(path)
-    except ImageError as error:
-        return f"⚠️ {html.escape(str(error))}"
-    kind = "grey" if image.channels == 1 else "colour"
-    parts = [f"{image.width} × {image.height} px, {image.bits}-bit {kind}"]
-    if image.alpha is not None:
-        parts.append("transparency kept")
-    level = 255 * measured_sigma(image)
-    parts.append(f"measured noise level {level:.1f}")
-    notes = list(image.notes)
-    if level < CLEAN_BELOW_255:
-        notes.append("This picture is nearly free of noise: denoising may only cost detail.")
-    return " · ".join(parts) + "  \n" + " ".join(notes)
-
-
-def run(
-    path: str | None,
-    model: str,
-    auto: bool,
-    sigma_255: float,
-    strength: float,
-    format: str,
-    quality: float,
-    progress=gr.Progress(),
-) -> Generator:
-    """Denoise the upload; yields after every tile, so that Cancel stops it there."""
-    with sentences():
-        image = opened(path)
-        job = denoise(image, model, None if auto else sigma_255 / 255)
-        restored = yield from stepped(job, progress, outputs=4)
-        progress(1, desc="Writing the file")
-        result = Result(restored, encode(to_8_bit(image), "png", metadata="none"))
-        yield from shown(result, strength, format, quality)
-
-
 def stepped(job: Generator, progress: gr.Progress, outputs: int) -> Generator:
     """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns."""
     while True:
@@ -161,7 +103,150 @@ def unchanged(outputs: int) -> object:
     return gr.skip() if outputs == 1 else tuple(gr.skip() for _ in range(outputs))
 
 
-def shown(result: Result | None, strength: float, format: str, quality: float) -> Generator:
+def displayable(path: str | None) -> Generator:
+    """Replace an uploaded TIFF, which no browser draws, by a PNG with the same pixels and metadata."""
+    image = None
+    if path and Path(path).suffix.lower() in (".tif", ".tiff"):
+        with suppress(ImageError):  # the facts below the picture say what is wrong with it
+            image = read(path)
+    if image is None:
+        yield gr.skip()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{image.name}.png"
+        write(image, file, metadata="all")
+        yield str(file)
+
+
+def described(image: Image) -> list[str]:
+    """Size, depth, colour and transparency of an image."""
+    kind = "grey" if image.channels == 1 else "colour"
+    transparency = [] if image.alpha is None else ["transparency kept"]
+    return [f"{image.width} × {image.height} px, {image.bits}-bit {kind}", *transparency]
+
+
+def guide(task: Task, name: str, scale: int | None = None) -> str:
+    """One line on a model, with its measured score where there is one."""
+    method = catalog.method(task, name, scale)
+    parts = [method.summary]
+    if task == "denoise" and not method.takes_sigma:
+        parts.append("It always finds the noise level itself.")
+    scores = method.load().run.get("scores") if method.learned else None
+    if scores:
+        score = scores[len(scores) // 2]
+        parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
+    return " ".join(parts)
+
+
+def preview(image: Image) -> bytes:
+    """A PNG of exactly these pixels that every browser can draw."""
+    return encode(to_8_bit(image), "png", metadata="none")
+
+
+def compared(folder: str, before: bytes, image: Image, suffix: str, format: str, quality: float) -> tuple:
+    """What the slider and the download button show of a result: files in `folder`."""
+    file = Path(folder) / output_name(image, suffix, format)
+    file.write_bytes(encode(image, format, round(quality)))
+    first = Path(folder) / f"{image.name}_before.png"
+    first.write_bytes(before)
+    second = file
+    if format != "png" or image.bits == 16:
+        second = Path(folder) / f"{image.name}_after.png"
+        second.write_bytes(preview(image))
+    return (str(first), str(second)), gr.update(value=str(file), interactive=True)
+
+
+def score_rows(rows: dict[str, Score]) -> list[list[str]]:
+    return [
+        [title, metrics.text(score.psnr), "" if score.ssim is None else f"{score.ssim:.4f}"]
+        for title, score in rows.items()
+    ]
+
+
+def number(value: object, name: str) -> float:
+    """A number from the API, or a sentence."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is a number.") from None
+
+
+def checked_format(format: str) -> str:
+    if format not in FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS)}.")
+    return format
+
+
+def as_file(image: Image, suffix: str, format: str, quality: float) -> Generator:
+    """The API's answer: the image's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / output_name(image, suffix, format)
+        file.write_bytes(encode(image, format, round(quality)))
+        yield str(file)
+
+
+def list_models() -> list[dict]:
+    """Every method: name, task, title, scale, summary, whether it is learned, and whether it is its task's default."""
+    return [
+        {
+            "name": method.name,
+            "task": method.task,
+            "title": method.title,
+            "scale": method.scale,
+            "summary": method.summary,
+            "learned": method.learned,
+            "default": method.flagship,
+        }
+        for method in restoration.methods()
+    ]
+
+
+# Denoise ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """What a visitor's last run left on the server, so that strength and format move without the model."""
+
+    restored: Restored
+    before: bytes  # the input as PNG, for the slider
+
+
+def denoise_facts(path: str | None) -> str:
+    """What is known of an uploaded file before anything is run."""
+    if not path:
+        return ""
+    try:
+        image = read(path)
+    except ImageError as error:
+        return f"⚠️ {html.escape(str(error))}"
+    level = 255 * measured_sigma(image)
+    notes = list(image.notes)
+    if level < CLEAN_BELOW_255:
+        notes.append("This picture is nearly free of noise: denoising may only cost detail.")
+    return " · ".join([*described(image), f"measured noise level {level:.1f}"]) + "  \n" + " ".join(notes)
+
+
+def run_denoise(
+    path: str | None,
+    model: str,
+    auto: bool,
+    sigma_255: float,
+    strength: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Denoise the upload; yields after every tile, so that Cancel stops it there."""
+    with sentences():
+        image = opened(path)
+        job = denoise(image, model, None if auto else sigma_255 / 255)
+        restored = yield from stepped(job, progress, outputs=4)
+        progress(1, desc="Writing the file")
+        yield from show_denoised(Denoised(restored, preview(image)), strength, format, quality)
+
+
+def show_denoised(result: Denoised | None, strength: float, format: str, quality: float) -> Generator:
     """The comparison, the file, a line of facts and the state, blended at `strength` percent; runs no model."""
     if result is None:
         yield unchanged(4)
@@ -169,25 +254,12 @@ def shown(result: Result | None, strength: float, format: str, quality: float) -
     restored = result.restored
     with sentences(), tempfile.TemporaryDirectory() as folder:
         image = restored.image(strength / 100)
-        file = Path(folder) / output_name(image, "denoised", format)
-        file.write_bytes(encode(image, format, round(quality)))
-        before = Path(folder) / f"{image.name}_before.png"
-        before.write_bytes(result.before)
-        after = file
-        if format != "png" or image.bits == 16:
-            after = Path(folder) / f"{image.name}_after.png"
-            after.write_bytes(encode(to_8_bit(image), "png", metadata="none"))
         level = f"{'measured noise level' if restored.measured else 'noise level'} {255 * restored.sigma:.1f}"
         status = (
             f"**{restored.method.title}** · {restored.seconds:.1f} s · {image.width} × {image.height} px · {level} · "
             f"strength {strength:g} %"
         )
-        yield (str(before), str(after)), gr.update(value=str(file), interactive=True), status, result
-
-
-def nothing_yet() -> tuple:
-    """The outputs as they are before the first run, so that no result stands beside another picture."""
-    return None, gr.update(value=None, interactive=False), HINT, None
+        yield *compared(folder, result.before, image, denoising.SUFFIX, format, quality), status, result
 
 
 def try_noise(
@@ -199,16 +271,10 @@ def try_noise(
         if 255 * measured_sigma(clean) > NOISY_ABOVE_255:
             gr.Warning("This picture has noise of its own, so the scores mislead; choose a clean one.")
         trial = noise_trial(clean, kind, level, int(seed or 0), model, auto)
-        outcome: Trial = yield from stepped(trial, progress, outputs=2)
+        outcome = yield from stepped(trial, progress, outputs=2)
         with tempfile.TemporaryDirectory() as folder:
-            noisy, after = Path(folder) / "noisy.png", Path(folder) / "denoised.png"
-            noisy.write_bytes(encode(to_8_bit(outcome.noisy), "png", metadata="none"))
-            after.write_bytes(encode(to_8_bit(outcome.restored), "png", metadata="none"))
-            rows = [
-                [title, metrics.text(score.psnr), "" if score.ssim is None else f"{score.ssim:.4f}"]
-                for title, score in (("With noise", outcome.before), ("Denoised", outcome.after))
-            ]
-            yield (str(noisy), str(after)), rows
+            pair, _ = compared(folder, preview(outcome.noisy), outcome.restored, denoising.SUFFIX, "png", 95)
+            yield pair, score_rows({"With noise": outcome.before, "Denoised": outcome.after})
 
 
 def denoise_file(
@@ -226,34 +292,132 @@ def denoise_file(
     format: png, jpeg, webp or tiff; quality: of a JPEG.  The bytes equal those of the command line.
     """
     with sentences():
-        try:
-            level = None if str(sigma).strip() == "auto" else float(sigma) / 255
-            strength, quality = float(strength), round(quality)
-        except (TypeError, ValueError):
-            raise ValueError('sigma is "auto" or a number from 0 to 100; strength and quality are numbers.') from None
-        if format not in FORMATS:
-            raise ValueError(f"format is one of {', '.join(FORMATS)}.")
+        level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or') / 255
+        strength, quality, format = number(strength, "strength"), number(quality, "quality"), checked_format(format)
         restored = yield from stepped(denoise(opened(image), model, level), progress, outputs=1)
-        result = restored.image(strength)
+        yield from as_file(restored.image(strength), denoising.SUFFIX, format, quality)
+
+
+# Upscale ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """What a visitor's last run left on the server: the result as the model made it, and pulled back to the photo."""
+
+    plain: Upscaled
+    true: Upscaled | None
+    before: bytes  # the input enlarged bicubically, as PNG, for the slider
+
+
+def upscale_facts(path: str | None, model: str, scale: int | None) -> str:
+    """What is known of an uploaded file before anything is run, the size of the result above all."""
+    if not path:
+        return ""
+    try:
+        image = read(path)
+        width, height = output_size(image, catalog.method("upscale", model, scale).scale)
+    except (ImageError, ValueError) as error:
+        return f"⚠️ {html.escape(str(error))}"
+    size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
+    notes = list(image.notes)
+    level = 255 * measured_sigma(image)
+    if level > NOISY_ABOVE_255:
+        notes.append(f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first.")
+    return " · ".join([*described(image), size]) + "  \n" + " ".join(notes)
+
+
+def chosen_family(family: str, scale: int) -> tuple:
+    """Scale picker, blend slider and guide for a family of models; the scale stays if the family has it."""
+    scales = [method.scale for method in catalog.families("upscale")[family]]
+    scale = scale if scale in scales else scales[-1]
+    method = catalog.method("upscale", family, scale)
+    return (
+        gr.update(choices=[(f"×{s}", s) for s in scales], value=scale),
+        gr.update(visible=method.blends),
+        guide("upscale", family, scale),
+    )
+
+
+def run_upscale(
+    path: str | None,
+    model: str,
+    scale: int,
+    alpha: float,
+    stay_true: bool,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Enlarge the upload; yields after every tile, so that Cancel stops it there."""
+    with sentences():
+        image = opened(path)
+        plain = yield from stepped(upscale(image, model, scale, alpha=alpha), progress, outputs=5)
+        before = preview(enlarged(visible_colours(image), plain.method.scale))
+        yield from show_upscaled(Enlarged(plain, None, before), stay_true, format, quality, progress)
+
+
+def show_upscaled(
+    result: Enlarged | None, stay_true: bool, format: str, quality: float, progress=gr.Progress()
+) -> Generator:
+    """The comparison, the file, a line of facts, the heat map and the state; runs no model."""
+    if result is None:
+        yield unchanged(5)
+        return
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        if stay_true and result.true is None:
+            result = replace(result, true=(yield from stepped(corrected(result.plain), progress, outputs=5)))
+        progress(1, desc="Writing the file")
+        shown = result.true if stay_true else result.plain
+        image = shown.image()
+        original = shown.canvas.original
+        match = shown.faithfulness
+        agreement = "reduced again, it is" if match.psnr == float("inf") else "matches your photo to"
+        status = (
+            f"**{shown.method.title} ×{shown.method.scale}** · {shown.seconds:.1f} s · "
+            f"{original.width} × {original.height} → {image.width} × {image.height} px · "
+            f"**{agreement} {metrics.text(match.psnr)}**"
+        )
+        heat = Path(folder) / "invented.png"
+        heat.write_bytes(preview(match.heat_map()))
+        pair, download = compared(folder, result.before, image, upscaling.suffix(shown.method), format, quality)
+        yield pair, download, status, str(heat), result
+
+
+def try_reduction(
+    path: str | None, model: str, scale: int, alpha: float, stay_true: bool, progress=gr.Progress()
+) -> Generator:
+    """Reduce a sharp picture, enlarge it again and score that and bicubic against the original."""
+    with sentences():
+        trial = reduction_trial(opened(path), model, scale, alpha, stay_true)
+        outcome = yield from stepped(trial, progress, outputs=2)
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / output_name(result, "denoised", format)
-            file.write_bytes(encode(result, format, quality))
-            yield str(file)
+            pair, _ = compared(folder, preview(outcome.bicubic), outcome.restored, "restored", "png", 95)
+            yield pair, score_rows({"Bicubic": outcome.before, "This model": outcome.after})
 
 
-def list_models() -> list[dict]:
-    """Every method: name, task, title, summary, whether it is learned, and whether it is its task's default."""
-    return [
-        {
-            "name": method.name,
-            "task": method.task,
-            "title": method.title,
-            "summary": method.summary,
-            "learned": method.learned,
-            "default": method.flagship,
-        }
-        for method in restoration.methods()
-    ]
+def upscale_file(
+    image: str,
+    model: str = "compact-x4",
+    scale: float = 0,
+    alpha: float = 1.0,
+    stay_true: bool = False,
+    format: str = "png",
+    quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Enlarge an image file.
+
+    model: a name from /models, with or without its "-x4"; scale: 2, 3 or 4, and 0 for the model's own; alpha: 0 to 1,
+    for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
+    quality: of a JPEG.  The bytes equal those of the command line.
+    """
+    with sentences():
+        scale, alpha, quality = number(scale, "scale"), number(alpha, "alpha"), number(quality, "quality")
+        format = checked_format(format)
+        job = upscale(opened(image), model, round(scale) or None, alpha=alpha, stay_true=bool(stay_true))
+        result = yield from stepped(job, progress, outputs=1)
+        yield from as_file(result.image(), upscaling.suffix(result.method), format, quality)
 
 
 # Layout -------------------------------------------------------------------------------------------------------------
@@ -263,122 +427,33 @@ def build() -> gr.Blocks:
     """The whole page."""
     with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=(300, KEEP_SECONDS)) as page:
         gr.Markdown(INTRO)
-        with gr.Tabs(), gr.Tab("Denoise", id="denoise"):
-            denoise_tab()
+        with gr.Tabs():
+            with gr.Tab("Denoise", id="denoise"):
+                denoise_tab()
+            with gr.Tab("Upscale", id="upscale"):
+                upscale_tab()
         gr.api(list_models, api_name="models")
     return page
 
 
-def denoise_tab() -> None:
-    offered = restoration.methods("denoise")
-    first = offered[0].name
-    clean, noisy = gallery.examples()
-    one_at_a_time = {"concurrency_limit": 1, "concurrency_id": "model"}
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
-    with gr.Row():
-        with gr.Column(min_width=320):
-            source = UploadedImage(
-                label="Your picture",
-                sources=["upload", "clipboard"],
-                type="filepath",
-                image_mode=None,
-                height=280,
-                elem_id="input",
-            )
-            gr.Examples(noisy, source, label="Or try one of these", examples_per_page=20, elem_id="noisy-examples")
-            known = gr.Markdown(elem_id="facts")
-            model = gr.Dropdown(
-                [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="model"
-            )
-            advice = gr.Markdown(guide(first), elem_id="guide")
-            auto = gr.Checkbox(True, label="Find the noise level automatically", elem_id="auto")
-            sigma = gr.Slider(0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="sigma")
-            with gr.Row():
-                start = gr.Button("Denoise", variant="primary", elem_id="run")
-                cancel = gr.Button("Cancel", elem_id="cancel")
-        with gr.Column(min_width=320):
-            compare = comparison("Before and after", "compare")
-            status = gr.Markdown(HINT, elem_id="status")
-            strength = gr.Slider(
-                0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id="strength"
-            )
-            with gr.Row():
-                format = gr.Dropdown(
-                    [("PNG", "png"), ("JPEG", "jpeg"), ("WebP, lossless", "webp"), ("TIFF", "tiff")],
-                    value="png",
-                    label="File format",
-                    min_width=140,
-                    elem_id="format",
-                )
-                quality = gr.Slider(50, 100, 95, step=1, label="JPEG quality", visible=False, min_width=140)
-            download = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id="download")
-    with gr.Accordion("Test a model: add noise to a clean picture and score the result", open=False, elem_id="trial"):
-        gr.Markdown(
-            "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
-            "chosen above and compares both with the original. Your own download is not touched."
-        )
-        gr.Examples(clean, source, label="Clean pictures", examples_per_page=20, elem_id="clean-examples")
-        with gr.Row():
-            kind = gr.Dropdown(list(NOISES), value=next(iter(NOISES)), label="Noise", min_width=140)
-            level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
-            seed = gr.Number(0, label="Seed", precision=0, min_width=100)
-        with gr.Row():
-            test = gr.Button("Add noise and denoise", elem_id="try")
-            stop = gr.Button("Cancel")
-        pair = comparison("With noise and denoised", "pair")
-        table = gr.Dataframe(
-            headers=["", "PSNR", "SSIM"],
-            datatype="str",
-            interactive=False,
-            label="Against the original",
-            elem_id="scores",
-        )
-    with gr.Row(visible=False):  # the API's own inputs; nothing of this is drawn
-        api_image = gr.File(type="filepath", label="image")
-        api_model = gr.Textbox(first, label="model")
-        api_sigma = gr.Textbox("auto", label="sigma")
-        api_strength = gr.Number(1.0, label="strength")
-        api_format = gr.Textbox("png", label="format")
-        api_quality = gr.Number(95, label="quality")
-        api_result = gr.File(label="result")
-        api_button = gr.Button()
+def picture(task: Task, examples: list[str]) -> UploadedImage:
+    """The input of a tab with examples below it."""
+    source = UploadedImage(
+        label="Your picture",
+        sources=["upload", "clipboard"],
+        type="filepath",
+        image_mode=None,
+        height=280,
+        elem_id=f"{task}-input",
+    )
+    pick(examples, source, "Or try one of these", f"{task}-examples")
+    source.upload(displayable, source, source, **QUIET)
+    return source
 
-    private = {"api_visibility": "private"}
-    outputs = [compare, download, status, state]
-    source.upload(displayable, source, source, show_progress="hidden", **private)
-    source.change(facts, source, known, show_progress="hidden", **private)
-    source.change(nothing_yet, None, outputs, show_progress="hidden", **private)
-    model.change(guide, model, advice, show_progress="hidden", **private)
-    auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, show_progress="hidden", **private)
-    format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, show_progress="hidden", **private)
-    running = start.click(
-        run,
-        [source, model, auto, sigma, strength, format, quality],
-        outputs,
-        show_progress_on=[compare],
-        **one_at_a_time,
-        **private,
-    )
-    look = [state, strength, format, quality]
-    for event in (strength.change, format.change, quality.change):
-        event(shown, look, outputs, show_progress="hidden", trigger_mode="always_last", **private)
-    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **private)
-    trial = test.click(
-        try_noise,
-        [source, model, auto, kind, level, seed],
-        [pair, table],
-        show_progress_on=[pair],
-        **one_at_a_time,
-        **private,
-    )
-    stop.click(None, cancels=[trial], **private)
-    api_button.click(
-        denoise_file,
-        [api_image, api_model, api_sigma, api_strength, api_format, api_quality],
-        api_result,
-        api_name="denoise",
-        **one_at_a_time,
-    )
+
+def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> None:
+    with gr.Column(elem_classes="examples", min_width=100):
+        gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id)
 
 
 def comparison(label: str, elem_id: str) -> gr.ImageSlider:
@@ -392,6 +467,226 @@ def comparison(label: str, elem_id: str) -> gr.ImageSlider:
         buttons=["fullscreen"],
         elem_id=elem_id,
     )
+
+
+def output_file(task: Task) -> tuple[gr.Dropdown, gr.Slider, gr.DownloadButton]:
+    """Format, JPEG quality and the download button."""
+    with gr.Row():
+        format = gr.Dropdown(
+            [("PNG", "png"), ("JPEG", "jpeg"), ("WebP, lossless", "webp"), ("TIFF", "tiff")],
+            value="png",
+            label="File format",
+            min_width=140,
+            elem_id=f"{task}-format",
+        )
+        quality = gr.Slider(50, 100, 95, step=1, label="JPEG quality", visible=False, min_width=140)
+    download = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id=f"{task}-download")
+    format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **QUIET)
+    return format, quality, download
+
+
+def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
+    with gr.Row():
+        start = gr.Button(label, variant="primary", elem_id=f"{name}-run")
+        cancel = gr.Button("Cancel", elem_id=f"{name}-cancel")
+    return start, cancel
+
+
+def trial_results(task: Task, label: str) -> tuple[gr.ImageSlider, gr.Dataframe]:
+    """Where a trial shows its pictures and their scores."""
+    pair = comparison(label, f"{task}-pair")
+    table = gr.Dataframe(
+        headers=["", "PSNR", "SSIM"],
+        datatype="str",
+        interactive=False,
+        label="Against the original",
+        elem_id=f"{task}-scores",
+    )
+    return pair, table
+
+
+def api(function, inputs: list[gr.components.Component], api_name: str) -> None:
+    """An endpoint with inputs of its own, of which nothing is drawn."""
+    result = gr.File(label="result")
+    gr.Button().click(function, inputs, result, api_name=api_name, **ONE_AT_A_TIME)
+
+
+def denoise_tab() -> None:
+    offered = restoration.methods("denoise")
+    first = offered[0].name
+    clean, noisy, _ = gallery.examples()
+    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            source = picture("denoise", noisy)
+            known = gr.Markdown(elem_id="denoise-facts", elem_classes="line")
+            model = gr.Dropdown(
+                [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="denoise-model"
+            )
+            advice = gr.Markdown(guide("denoise", first), elem_classes="line")
+            auto = gr.Checkbox(True, label="Find the noise level automatically", elem_id="denoise-auto")
+            sigma = gr.Slider(
+                0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="denoise-sigma"
+            )
+            start, cancel = start_and_cancel("denoise", "Denoise")
+        with gr.Column(min_width=320):
+            compare = comparison("Before and after", "denoise-compare")
+            status = gr.Markdown(HINT, elem_id="denoise-status", elem_classes="line")
+            strength = gr.Slider(
+                0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id="denoise-strength"
+            )
+            format, quality, download = output_file("denoise")
+    with gr.Accordion("Test a model: add noise to a clean picture and score the result", open=False):
+        gr.Markdown(
+            "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
+            "chosen above and compares both with the original. Your own download is not touched."
+        )
+        pick(clean, source, "Clean pictures", "denoise-clean-examples")
+        with gr.Row():
+            kind = gr.Dropdown(list(NOISES), value=next(iter(NOISES)), label="Noise", min_width=140)
+            level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
+            seed = gr.Number(0, label="Seed", precision=0, min_width=100)
+        test, stop = start_and_cancel("denoise-trial", "Add noise and denoise")
+        pair, table = trial_results("denoise", "With noise and denoised")
+
+    outputs = [compare, download, status, state]
+    source.change(denoise_facts, source, known, **QUIET)
+    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
+    model.change(lambda name: guide("denoise", name), model, advice, **QUIET)
+    auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, **QUIET)
+    running = start.click(
+        run_denoise,
+        [source, model, auto, sigma, strength, format, quality],
+        outputs,
+        show_progress_on=[compare],
+        **ONE_AT_A_TIME,
+        **PRIVATE,
+    )
+    for event in (strength.change, format.change, quality.change):
+        event(show_denoised, [state, strength, format, quality], outputs, trigger_mode="always_last", **QUIET)
+    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
+    trial = test.click(
+        try_noise,
+        [source, model, auto, kind, level, seed],
+        [pair, table],
+        show_progress_on=[pair],
+        **ONE_AT_A_TIME,
+        **PRIVATE,
+    )
+    stop.click(None, cancels=[trial], **PRIVATE)
+    with gr.Row(visible=False):
+        inputs = [
+            gr.File(type="filepath", label="image"),
+            gr.Textbox(first, label="model"),
+            gr.Textbox("auto", label="sigma"),
+            gr.Number(1.0, label="strength"),
+            gr.Textbox("png", label="format"),
+            gr.Number(95, label="quality"),
+        ]
+        api(denoise_file, inputs, "denoise")
+
+
+def upscale_tab() -> None:
+    families = catalog.families("upscale")
+    first = next(iter(families))
+    scales, blends, advised = chosen_family(first, 4)
+    sharp, _, small = gallery.examples()
+    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            source = picture("upscale", small)
+            known = gr.Markdown(elem_id="upscale-facts", elem_classes="line")
+            model = gr.Dropdown(
+                [(siblings[0].title, family) for family, siblings in families.items()],
+                value=first,
+                label="Model",
+                elem_id="upscale-model",
+            )
+            advice = gr.Markdown(advised, elem_classes="line")
+            scale = gr.Radio(scales["choices"], value=scales["value"], label="Enlarge", elem_id="upscale-scale")
+            alpha = gr.Slider(
+                0,
+                1,
+                1,
+                step=0.05,
+                label="Texture: 0 is true (RRDB), 1 invents the most",
+                visible=blends["visible"],
+                elem_id="upscale-alpha",
+            )
+            stay_true = gr.Checkbox(
+                False,
+                label="Stay true",
+                info="Pulls the result back to your photo, so that reduced again it gives your photo.",
+                elem_id="upscale-true",
+            )
+            start, cancel = start_and_cancel("upscale", "Upscale")
+        with gr.Column(min_width=320):
+            compare = comparison("Bicubic and this model, at the new size", "upscale-compare")
+            status = gr.Markdown(UPSCALE_HINT, elem_id="upscale-status", elem_classes="line")
+            format, quality, download = output_file("upscale")
+            with gr.Accordion("Where was detail invented?", open=False):
+                gr.Markdown(
+                    "The result is reduced to your photo's size again and compared with it. Above 45 dB nothing in it "
+                    "contradicts your photo; under 35 dB parts of it do. Black: matches; through red to white: differs "
+                    "by 16 of 255 levels or more.",
+                    elem_classes="line",
+                )
+                heat = gr.Image(
+                    label="Differences from your photo",
+                    type="filepath",
+                    format="png",
+                    interactive=False,
+                    height=280,
+                    buttons=["fullscreen"],
+                    elem_id="upscale-heat",
+                )
+    with gr.Accordion("Test a model: reduce a sharp picture, enlarge it again and score the result", open=False):
+        gr.Markdown(
+            "Takes the middle of your picture (at most 1024 × 1024 px), reduces it bicubically, enlarges it with the "
+            "settings chosen above and compares luma with the original. Your own download is not touched."
+        )
+        pick(sharp, source, "Sharp pictures", "upscale-sharp-examples")
+        test, stop = start_and_cancel("upscale-trial", "Reduce and enlarge")
+        pair, table = trial_results("upscale", "Bicubic and this model")
+
+    outputs = [compare, download, status, heat, state]
+    nothing = (None, gr.update(value=None, interactive=False), UPSCALE_HINT, None, None)
+    source.change(lambda: nothing, None, outputs, **QUIET)
+    model.change(chosen_family, [model, scale], [scale, alpha, advice], **QUIET)
+    scale.change(lambda *chosen: guide("upscale", *chosen), [model, scale], advice, **QUIET)
+    for event in (source.change, model.change, scale.change):
+        event(upscale_facts, [source, model, scale], known, trigger_mode="always_last", **QUIET)
+    running = start.click(
+        run_upscale,
+        [source, model, scale, alpha, stay_true, format, quality],
+        outputs,
+        show_progress_on=[compare],
+        **ONE_AT_A_TIME,
+        **PRIVATE,
+    )
+    for event in (stay_true.change, format.change, quality.change):
+        event(show_upscaled, [state, stay_true, format, quality], outputs, trigger_mode="always_last", **QUIET)
+    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
+    trial = test.click(
+        try_reduction,
+        [source, model, scale, alpha, stay_true],
+        [pair, table],
+        show_progress_on=[pair],
+        **ONE_AT_A_TIME,
+        **PRIVATE,
+    )
+    stop.click(None, cancels=[trial], **PRIVATE)
+    with gr.Row(visible=False):
+        inputs = [
+            gr.File(type="filepath", label="image"),
+            gr.Textbox(catalog.method("upscale", first).name, label="model"),
+            gr.Number(0, label="scale"),
+            gr.Number(1.0, label="alpha"),
+            gr.Checkbox(False, label="stay_true"),
+            gr.Textbox("png", label="format"),
+            gr.Number(95, label="quality"),
+        ]
+        api(upscale_file, inputs, "upscale")
 
 
 def main() -> None:

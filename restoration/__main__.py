@@ -12,13 +12,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog
+from restoration import catalog, denoising, upscaling
 from restoration.catalog import Task
 from restoration.denoising import Restored, denoise
 from restoration.image import ENDINGS, FORMATS, Image, ImageError, output_name, read, write
 from restoration.job import Job, Outcome, finish
 from restoration.metrics import text
-from restoration.upscaling import Upscaled, faithfulness, upscale
+from restoration.upscaling import Upscaled, upscale
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,13 +93,13 @@ def _denoise(arguments: argparse.Namespace) -> int:
     return _restore(
         arguments,
         lambda image: denoise(image, arguments.model, arguments.sigma),
-        lambda restored: (restored.image(arguments.strength), "denoised", told(restored)),
+        lambda restored: (restored.image(arguments.strength), denoising.SUFFIX, told(restored)),
     )
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
     def told(result: Upscaled) -> str:
-        match = text(faithfulness(result).psnr)
+        match = text(result.faithfulness.psnr)
         return f"{result.method.name}, matches the photo to {match}, {result.seconds:.1f} s"
 
     return _restore(
@@ -107,7 +107,7 @@ def _upscale(arguments: argparse.Namespace) -> int:
         lambda image: upscale(
             image, arguments.model, arguments.scale, alpha=arguments.alpha, stay_true=arguments.stay_true
         ),
-        lambda result: (result.image(), f"x{result.method.scale}", told(result)),
+        lambda result: (result.image(), upscaling.suffix(result.method), told(result)),
     )
 
 

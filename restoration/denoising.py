@@ -23,6 +23,7 @@ from restoration.tiling import run_tiled
 
 ESTIMATION_SIDE = 2048  # the noise level of a larger image is measured in its middle
 MAX_SIGMA_255 = 100
+SUFFIX = "denoised"  # of the result's file name
 
 
 @dataclass(frozen=True)

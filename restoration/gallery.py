@@ -1,4 +1,4 @@
-"""Example pictures: scikit-image's own, as they are and with noise added."""
+"""Example pictures: scikit-image's own, as they are, with noise added, and reduced."""
 
 import tempfile
 from functools import cache
@@ -8,7 +8,7 @@ import skimage.data
 from torch import Generator
 
 from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise
-from restoration.image import Image, from_tensor, read, write
+from restoration.image import Image, from_tensor, read, reduced, write
 
 _SIDE = 512  # larger examples are cut to their middle
 
@@ -23,10 +23,12 @@ NOISY: dict[str, Degradation] = {
     "phantom.png": GaussianNoise(0.1),
 }
 
+SMALL = {"astronaut.png": 2, "chelsea.png": 2, "coffee.png": 3, "rocket.jpg": 3, "page.png": 2, "logo.png": 4}
+
 
 @cache
-def examples() -> tuple[list[str], list[str]]:
-    """Paths of the clean and of the noisy example pictures, written to a temporary folder on the first call."""
+def examples() -> tuple[list[str], list[str], list[str]]:
+    """Paths of the clean, the noisy and the small example pictures, written to a temporary folder on the first call."""
     folder = Path(tempfile.mkdtemp(prefix="examples-"))
     clean, noisy = [], []
     for name, noise in NOISY.items():
@@ -38,7 +40,13 @@ def examples() -> tuple[list[str], list[str]]:
         path = folder / f"{image.name}_noisy.png"
         write(from_tensor(degraded), path)
         noisy.append(str(path))
-    return clean, noisy
+    small = []
+    for name, factor in SMALL.items():
+        image = read(Path(skimage.data.__file__).parent / name)
+        path = folder / f"{image.name}_small.png"
+        write(reduced(image, factor), path)
+        small.append(str(path))
+    return clean, noisy, small
 
 
 def _middle(image: Image) -> Image:

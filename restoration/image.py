@@ -24,7 +24,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 from torch import Tensor
 
-from restoration.resampling import enlarge
+from restoration.resampling import resample
 
 MAX_MEGAPIXELS = 40
 ENDINGS = {
@@ -128,15 +128,24 @@ def to_8_bit(image: Image) -> Image:
 
 def enlarged(image: Image, scale: int) -> Image:
     """The image at `scale` times the size, all its planes resampled bicubically."""
-    samples = np.dstack([_enlarged_plane(image.samples[..., channel], scale) for channel in range(image.channels)])
-    alpha = None if image.alpha is None else _enlarged_plane(image.alpha, scale)
-    return replace(image, samples=samples, alpha=alpha)
+    return _resized(image, (scale * image.height, scale * image.width), scale)
 
 
-def _enlarged_plane(plane: np.ndarray, scale: int) -> np.ndarray:
+def reduced(image: Image, factor: int) -> Image:
+    """The image at 1 / `factor` of the size, rounded up, all its planes resampled bicubically."""
+    return _resized(image, (-(-image.height // factor), -(-image.width // factor)), 1 / factor)
+
+
+def _resized(image: Image, size: tuple[int, int], scale: float) -> Image:
+    planes = [_resized_plane(image.samples[..., channel], size, scale) for channel in range(image.channels)]
+    alpha = None if image.alpha is None else _resized_plane(image.alpha, size, scale)
+    return replace(image, samples=np.dstack(planes), alpha=alpha)
+
+
+def _resized_plane(plane: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
     highest = np.iinfo(plane.dtype).max
-    large = enlarge(torch.from_numpy(plane.astype(np.float32))[None, None], scale)
-    return large.round_().clamp_(0, highest)[0, 0].numpy().astype(plane.dtype)
+    resized = resample(torch.from_numpy(plane.astype(np.float32))[None, None], size, scale)
+    return resized.round_().clamp_(0, highest)[0, 0].numpy().astype(plane.dtype)
 
 
 def visible_colours(image: Image) -> Image:
@@ -207,7 +216,7 @@ class Canvas:
             samples[rows] = np.rint(original.samples[rows] + strength * (restored - original.samples[rows]))
         alpha = original.alpha
         if alpha is not None and self.scale != 1:
-            alpha = _enlarged_plane(alpha, self.scale)
+            alpha = _resized_plane(alpha, samples.shape[:2], self.scale)
         return replace(original, samples=samples, alpha=alpha)
 
 

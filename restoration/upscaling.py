@@ -1,7 +1,9 @@
 """Enlarging jobs: the function behind the page, the API and the command line, and how far a result can be trusted."""
 
+import math
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +20,24 @@ from restoration.tiling import Progress, run_tiled
 MAX_OUTPUT_MEGAPIXELS = 64
 CORRECTIONS = 5  # steps of iterated back-projection
 TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How well a result, reduced again, matches the photo that it was made from.
+
+    Args:
+        psnr: in dB over all colours, infinite if they are equal.
+        difference: mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size.
+    """
+
+    psnr: float
+    difference: Tensor
+
+    def heat_map(self, full: float = 16 / 255) -> Image:
+        """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
+        heat = (3 * self.difference / full).clamp(0, 3)
+        return from_tensor(torch.cat([(heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,22 @@ class Upscaled:
     def image(self) -> Image:
         """The enlarged picture, with transparency."""
         return self.canvas.image()
+
+    @cached_property
+    def faithfulness(self) -> Faithfulness:
+        """The result, reduced bicubically to the photo's size, against the photo."""
+        original = self.canvas.original
+        squares, difference = 0.0, torch.zeros(1, 1, original.height, original.width)
+        for channel in range(original.channels):
+            residual = _residual(self.canvas.plane(channel), original, channel)
+            squares += float(residual.double().square().mean()) / original.channels
+            difference += residual.abs() / original.channels
+        return Faithfulness(-10 * math.log10(squares) if squares else math.inf, difference)
+
+
+def suffix(method: Method) -> str:
+    """What the name of the result's file ends in."""
+    return f"x{method.scale}"
 
 
 def output_size(image: Image, scale: int) -> tuple[int, int]:
@@ -108,35 +144,6 @@ def upscale(
 
 
 # Trust --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Faithfulness:
-    """How well a result, reduced again, matches the photo that it was made from.
-
-    Args:
-        psnr: in dB over all colours, infinite if they are equal.
-        difference: mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size.
-    """
-
-    psnr: float
-    difference: Tensor
-
-    def heat_map(self, full: float = 16 / 255) -> Image:
-        """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
-        heat = (self.difference / full).clamp(0, 1)
-        return from_tensor(torch.cat([(3 * heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
-
-
-def faithfulness(result: Upscaled) -> Faithfulness:
-    """Compare the result, reduced bicubically to the photo's size, with the photo."""
-    original = result.canvas.original
-    squares, difference = 0.0, torch.zeros(1, 1, original.height, original.width)
-    for channel in range(original.channels):
-        residual = _residual(result.canvas.plane(channel), original, channel)
-        squares += float(residual.double().square().mean()) / original.channels
-        difference += residual.abs() / original.channels
-    return Faithfulness(-10 * np.log10(squares) if squares else np.inf, difference)
 
 
 def corrected(result: Upscaled) -> Job[Upscaled]:

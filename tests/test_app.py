@@ -17,6 +17,10 @@ from restoration.__main__ import main as command_line
 from restoration.image import read, write
 
 
+def silent(*_, **__):
+    """Progress that nobody watches."""
+
+
 @pytest.fixture
 def client(server, tmp_path):
     return gradio_client.Client(server, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
@@ -32,7 +36,7 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
     command_line([*argv, "--strength", str(strength)])
     expected = (tmp_path / "out" / "photo_denoised.png").read_bytes()
     assert Path(answer).read_bytes() == expected
-    steps = app.run(str(path), model, sigma == "auto", 25, 100 * strength, "png", 95, progress=lambda *_, **__: None)
+    steps = app.run_denoise(str(path), model, sigma == "auto", 25, 100 * strength, "png", 95, progress=silent)
     for shown in steps:
         if isinstance(shown[0], tuple):
             assert Path(shown[0][1]).read_bytes() == expected
@@ -45,7 +49,7 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
 def test_models_are_listed(client):
     listed = client.predict(api_name="/models")
     assert [entry["name"] for entry in listed if entry["default"]] == ["drunet-fast"]
-    assert {"name", "task", "title", "summary", "learned", "default"} == set(listed[0])
+    assert {"name", "task", "title", "summary", "scale", "learned", "default"} == set(listed[0])
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -102,7 +106,7 @@ def run_page(path, **changes):
         **changes,
     }
     results = []
-    for step in app.run(path, *settings.values(), progress=lambda *_, **__: None):
+    for step in app.run_denoise(path, *settings.values(), progress=silent):
         if isinstance(step[0], tuple):
             results.append([read(shown) for shown in step[0]] + list(step[1:]))
     return results[-1]
@@ -121,11 +125,11 @@ def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch
     write(photo, tmp_path / "photo.png")
     *_, state = run_page(str(tmp_path / "photo.png"))
     monkeypatch.setattr(app, "denoise", None)
-    for step in app.shown(state, 0, "jpeg", 90):
+    for step in app.show_denoised(state, 0, "jpeg", 90):
         shown, download, _, _ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
         assert download["value"].endswith("photo_denoised.jpg")
-    assert len(list(app.shown(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
+    assert len(list(app.show_denoised(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
 
 
 @pytest.mark.parametrize("make, words", [
@@ -134,36 +138,34 @@ def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch
 ])  # fmt: skip
 def test_failures_on_the_page_are_one_sentence(tmp_path, make, words):
     with pytest.raises(gr.Error, match=words):
-        list(app.run(make(tmp_path), "median", True, 25, 100, "png", 95, progress=lambda *_, **__: None))
+        list(app.run_denoise(make(tmp_path), "median", True, 25, 100, "png", 95, progress=silent))
 
 
 def test_an_unexpected_failure_shows_nothing_of_the_inside(photo, tmp_path, monkeypatch, caplog):
     write(photo, tmp_path / "photo.png")
     monkeypatch.setattr(app, "denoise", lambda *_: 1 / 0)
     with pytest.raises(gr.Error) as caught:
-        list(app.run(str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95, progress=lambda *_, **__: None))
+        list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95, progress=silent))
     assert "zero" not in str(caught.value)
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_file_name_cannot_bring_markup_into_a_message(tmp_path):
     (tmp_path / "<img src=x>.png").write_bytes(b"no image")
-    assert "<img" not in app.facts(str(tmp_path / "<img src=x>.png"))
+    assert "<img" not in app.denoise_facts(str(tmp_path / "<img src=x>.png"))
 
 
 def test_facts_name_size_depth_and_noise_and_warn_of_clean_pictures(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    text = app.facts(str(tmp_path / "photo.png"))
+    text = app.denoise_facts(str(tmp_path / "photo.png"))
     assert "90 × 70 px, 8-bit colour" in text
     assert "nearly free of noise" in text
-    assert app.facts(None) == ""
+    assert app.denoise_facts(None) == ""
 
 
 def test_a_trial_shows_true_scores(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    steps = app.try_noise(
-        str(tmp_path / "photo.png"), "median", True, "Gaussian", 25, 0, progress=lambda *_, **__: None
-    )
+    steps = app.try_noise(str(tmp_path / "photo.png"), "median", True, "Gaussian", 25, 0, progress=silent)
     rows = [step[1] for step in steps if isinstance(step[1], list)][-1]
     assert [row[0] for row in rows] == ["With noise", "Denoised"]
     assert float(rows[0][1].removesuffix(" dB")) == pytest.approx(20.4, abs=0.5)
@@ -192,15 +194,15 @@ def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp
 
 
 def test_the_guide_names_the_measured_score_and_what_it_is_compared_with():
-    text = app.guide("drunet-fast")
+    text = app.guide("denoise", "drunet-fast")
     assert restoration.methods("denoise")[0].summary in text
     scores = restoration.load("drunet-fast").run["scores"]
     assert f"{scores[1]['psnr']:.2f} dB on CBSD68 σ25" in text
     assert "dB over non-local-means" in text
-    assert app.guide("median").startswith("Classical")
+    assert app.guide("denoise", "median").startswith("Classical")
 
 
 def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path):
     path = _noise_file(tmp_path, rng, 64)
     with pytest.warns(UserWarning, match="noise of its own"):  # what gr.Warning does outside the page
-        list(app.try_noise(path, "median", True, "Gaussian", 25, 0, progress=lambda *_, **__: None))
+        list(app.try_noise(path, "median", True, "Gaussian", 25, 0, progress=silent))

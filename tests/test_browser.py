@@ -38,7 +38,7 @@ def page(browser, server, request):
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.goto(server)
-    page.wait_for_selector("#run")
+    page.wait_for_selector("#denoise-run")
     yield page
     assert page.errors == []
     page.close()
@@ -46,7 +46,7 @@ def page(browser, server, request):
 
 def shown(page, index: int):
     """The picture on one side of the compare slider, fetched as the browser does."""
-    source = page.locator("#compare [data-testid=imageslider-image]").nth(index).get_attribute("src")
+    source = page.locator("#denoise-compare [data-testid=imageslider-image]").nth(index).get_attribute("src")
     with urllib.request.urlopen(source) as answer:
         return read(answer.read()), answer
 
@@ -54,11 +54,11 @@ def shown(page, index: int):
 def test_upload_run_compare_and_download(page, photo, tmp_path):
     path = tmp_path / "my photo.png"
     write(photo, path)
-    page.locator("#input input[type=file]").first.set_input_files(path)
-    expect(page.locator("#facts")).to_contain_text("90 × 70 px")
-    page.locator("#run").click()
-    expect(page.locator("#status")).to_contain_text("DRUNet fast")
-    expect(page.locator("#compare [data-testid=imageslider-image]")).to_have_count(2)
+    page.locator("#denoise-input input[type=file]").first.set_input_files(path)
+    expect(page.locator("#denoise-facts")).to_contain_text("90 × 70 px")
+    page.locator("#denoise-run").click()
+    expect(page.locator("#denoise-status")).to_contain_text("DRUNet fast")
+    expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(2)
 
     restored = job.finish(denoising.denoise(photo, "drunet-fast"))
     np.testing.assert_array_equal(shown(page, 0)[0].samples, photo.samples)
@@ -66,13 +66,13 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     assert not np.array_equal(restored.image().samples, photo.samples)
 
     with page.expect_download() as download:
-        page.locator("#download").click()
+        page.locator("#denoise-download").click()
     assert download.value.suggested_filename == "my photo_denoised.png"
     assert download.value.path().read_bytes() == encode(restored.image(), "png")
 
-    page.locator("#strength input[type=number]").fill("0")
-    page.locator("#strength input[type=number]").press("Enter")
-    expect(page.locator("#status")).to_contain_text("strength 0 %")
+    page.locator("#denoise-strength input[type=number]").fill("0")
+    page.locator("#denoise-strength input[type=number]").press("Enter")
+    expect(page.locator("#denoise-status")).to_contain_text("strength 0 %")
     np.testing.assert_array_equal(shown(page, 1)[0].samples, photo.samples)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
         "the page is wider than the screen"
@@ -80,14 +80,14 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
 
 
 def test_an_example_is_two_clicks_from_a_result(page):
-    page.locator("#noisy-examples button.gallery-item").first.click()
-    expect(page.locator("#facts")).to_contain_text("measured noise level")
-    page.locator("#run").click()
-    expect(page.locator("#compare [data-testid=imageslider-image]")).to_have_count(2)
+    page.locator("#denoise-examples button.gallery-item").first.click()
+    expect(page.locator("#denoise-facts")).to_contain_text("measured noise level")
+    page.locator("#denoise-run").click()
+    expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(2)
 
 
 def test_running_without_a_picture_says_so(page):
-    page.locator("#run").click()
+    page.locator("#denoise-run").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Choose an image first")
 
 
@@ -95,13 +95,13 @@ def test_cancel_stops_a_long_run(page, rng, tmp_path):
     from restoration.image import Image
 
     write(Image(rng.integers(0, 256, (2400, 2400, 3)).astype(np.uint8)), tmp_path / "big.png")
-    page.locator("#input input[type=file]").first.set_input_files(tmp_path / "big.png")
-    expect(page.locator("#facts")).to_contain_text("2400 × 2400 px")
-    page.locator("#model input").click()
+    page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "big.png")
+    expect(page.locator("#denoise-facts")).to_contain_text("2400 × 2400 px")
+    page.locator("#denoise-model input").click()
     page.get_by_role("option", name="Bilateral").click()
-    page.locator("#run").click()
+    page.locator("#denoise-run").click()
     page.wait_for_timeout(1500)
-    page.locator("#cancel").click()
-    expect(page.locator("#status")).to_contain_text("Cancelled")
+    page.locator("#denoise-cancel").click()
+    expect(page.locator("#denoise-status")).to_contain_text("Cancelled")
     page.wait_for_timeout(1500)
-    expect(page.locator("#compare [data-testid=imageslider-image]")).to_have_count(0)
+    expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(0)
