@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from restoration import catalog
-from train import evaluate
+from train import benchmarks, evaluate
 
 
 def test_results_are_rounded_to_8_bits_before_they_are_scored():
     clean = [torch.full((1, 1, 16, 16), 100 / 255)]
     nearly = [torch.full((1, 1, 16, 16), 100.4 / 255)]
-    assert evaluate.summary(nearly, clean)["psnr"] == float("inf")
-    assert evaluate.summary([clean[0] + 10 / 255], clean)["psnr"] == pytest.approx(28.13, abs=0.01)  # 20 log10(25.5)
+    noisy_set = benchmarks.NoisySet("x", (), 1, None, 0.1)
+    assert noisy_set.summary(nearly, clean)["psnr"] == float("inf")
+    assert noisy_set.summary([clean[0] + 10 / 255], clean)["psnr"] == pytest.approx(28.13, abs=0.01)  # 20 log10(25.5)
 
 
 def test_cost_counts_a_convolution_as_the_textbook_does():
@@ -35,7 +36,7 @@ def test_a_set_makes_grey_as_matlab_and_uses_only_the_listed_images(tmp_path):
     for name in ("a", "b"):
         Pillow.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / "test" / f"{name}.png")
     (tmp_path / "list.txt").write_text("b.png\n")
-    images = list(evaluate.TestSet("x", ("test",), 1, None, 0.1, "list.txt").images(tmp_path))
+    images = list(benchmarks.NoisySet("x", ("test",), 1, None, 0.1, "list.txt").images(tmp_path))
     assert len(images) == 1
     assert images[0].shape == (1, 1, 20, 20)
     assert images[0].unique().item() == pytest.approx(76 / 255)
@@ -64,13 +65,13 @@ def test_targets_say_how_far_away_a_score_is():
     def scores(value):
         return {"sets": {"CBSD68 σ15": {"drunet-fast": {"psnr": value}}}}
 
-    assert "0.50 below the floor" in evaluate.targets(scores(33.0))
-    assert "floor reached, 0.30 to the aim" in evaluate.targets(scores(33.7))
-    assert "aim reached" in evaluate.targets(scores(34.1))
+    assert "0.50 short of the floor" in evaluate.targets(scores(33.0), "denoise")
+    assert "floor reached, 0.30 to the aim" in evaluate.targets(scores(33.7), "denoise")
+    assert "aim reached" in evaluate.targets(scores(34.1), "denoise")
 
 
 def test_every_denoiser_has_a_home_and_every_home_a_set():
     names = {c.name for a in catalog.architectures().values() if a.task == "denoise" for c in a.checkpoints}
-    assert set(evaluate.HOME) == names
-    for prefixes in evaluate.HOME.values():
-        assert any(test_set.name.startswith(prefixes) for test_set in evaluate.SETS)
+    assert set(benchmarks.HOME) == names
+    for prefixes in benchmarks.HOME.values():
+        assert any(test_set.name.startswith(prefixes) for test_set in benchmarks.SETS["denoise"])

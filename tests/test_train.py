@@ -229,7 +229,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     assert "does not beat the bundled mwcnn-gray" in capsys.readouterr().err
     kept = restoration.load("mwcnn-gray")
     assert kept.up[0][-1].bias.abs().max() == 0
-    assert kept.run["ratchet"]["psnr"] > kept.run["ratchet"]["beaten"]
+    assert kept.run["ratchet"]["score"] > kept.run["ratchet"]["beaten"]
     assert {path.name for path in (bundled / "mwcnn-gray").iterdir()} == {
         "model.safetensors", "config.json", "README.md", "run.json",
     }  # fmt: skip

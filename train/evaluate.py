@@ -1,21 +1,19 @@
 """Score every method on the standard test sets, and let a new checkpoint replace a bundled one only if it is better.
 
     python -m train.evaluate --task denoise                          # everything: prints, scores.json, README, cards
-    python -m train.evaluate --task denoise --methods mwcnn-gray     # only these; the other scores stay
+    python -m train.evaluate --task upscale --methods srcnn-x2       # only these; the other scores stay
+    python -m train.evaluate --task upscale --folder FOLDER          # any images: prints, and writes nothing
     python -m train.evaluate --promote runs/mwcnn-gray --train-data FOLDER...
 
-Protocol of the denoising papers (DnCNN, FFDNet, DRUNet): Gaussian noise in float, neither clipped nor rounded, the
-same seed for every image; the result clipped and rounded to 8 bits; PSNR over all channels; no border cut.
+The protocols are those of the papers; `train.benchmarks` has them.
 """
 
 import argparse
 import json
 import shutil
-import statistics
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,143 +22,87 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration.catalog import Filter, Method, bundled, methods
-from restoration.degradations import Degradation, GaussianNoise, UniformNoise
+from restoration.catalog import TASKS, Filter, Task, bundled, methods
 from restoration.denoising import denoise
 from restoration.gallery import examples
 from restoration.image import read, write_grid
 from restoration.job import finish, with_channels
-from restoration.metrics import psnr, ssim
+from restoration.metrics import Lpips
 from restoration.restorer import Restorer
+from train import denoise as denoise_training
+from train import esrgan as esrgan_training
+from train import upscale as upscale_training
+from train.benchmarks import HOME, SETS, TABLES, TARGETS, TestSet, sets_of
 from train.data import centre_crop, samples
-from train.denoise import validate
-from train.recipe import DENOISE
+from train.recipe import DENOISE, ESRGAN, UPSCALE
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
 README = Path(restoration.__file__).parent.parent / "README.md"
-MARGIN = 0.01  # dB that rounding the weights to 16 bits may cost
-
-
-@dataclass(frozen=True)
-class TestSet:
-    """Clean images and the noise to take off again.
-
-    Args:
-        folders: below the data folder.
-        channels: 3 for colour; 1 turns colour images grey as MATLAB's rgb2gray does.
-        sigma: the noise's standard deviation on [0, 1], which methods that take one are told.
-        listed_in: a file below the data folder that names the images to use.
-    """
-
-    name: str
-    folders: tuple[str, ...]
-    channels: int
-    noise: Degradation
-    sigma: float
-    listed_in: str | None = None
-
-    def images(self, data: Path) -> Iterable[Tensor]:
-        """The clean images, float32 (1, C, H, W)."""
-        listed = (data / self.listed_in).read_text().split() if self.listed_in else None
-        wanted = None if listed is None else {Path(name).stem for name in listed}
-        for sample in samples([data / folder for folder in self.folders], self.channels):
-            if wanted is None or Path(sample.name).stem in wanted:
-                yield sample.image[None].float() / 255
-
-
-def _gaussian(name: str, folder: str, channels: int, listed_in: str | None = None) -> list[TestSet]:
-    return [
-        TestSet(f"{name} σ{s}", (folder,), channels, GaussianNoise(s / 255), s / 255, listed_in) for s in (15, 25, 50)
-    ]
-
-
-_XRAY = ("medical/dental_panoramic/test", "medical/chest_xray/test")
-SETS: tuple[TestSet, ...] = (
-    *_gaussian("CBSD68", "test/BSD100", 3, "test/CBSD68.txt"),
-    *_gaussian("BSD68", "test/BSD100", 1, "test/CBSD68.txt"),
-    *_gaussian("Set12", "test/Set12", 1),
-    TestSet("X-ray Gaussian 0.1", _XRAY, 1, GaussianNoise(0.1), 0.1),
-    TestSet("X-ray uniform ±0.17", _XRAY, 1, UniformNoise(0.1 * 3**0.5), 0.1),
-    TestSet("CT Gaussian 0.07", ("medical/ct_covid/test",), 1, GaussianNoise(0.07), 0.07),
-    TestSet("CIFAR-10 Gaussian 0.2", ("cifar10/test.npz",), 3, GaussianNoise(0.2), 0.2),
-)
-
-# The sets that a model was made for, which its card reports; the prefixes of their names.
-HOME = {
-    "drunet-fast": ("CBSD68",),
-    "mwcnn-color": ("CBSD68",),
-    "mwcnn-gray": ("BSD68", "Set12"),
-    "xray-unet": ("X-ray",),
-    "ct-autoencoder": ("CT",),
-    "cifar-autoencoder": ("CIFAR",),
-}
-
-# What a release must reach and what we are here for: (method, set, floor, aim).  None is "1 or 3 dB above the best
-# classical filter" for the medical models and "above it" for CIFAR.
-TARGETS = (
-    ("drunet-fast", "CBSD68 σ15", 33.5, 34.0),
-    ("drunet-fast", "CBSD68 σ25", 30.8, 31.3),
-    ("drunet-fast", "CBSD68 σ50", 27.6, 28.1),
-    ("mwcnn-gray", "Set12 σ25", 29.8, 30.6),
-    ("mwcnn-color", "CBSD68 σ25", 30.5, 31.3),
-)
-MARGIN_TARGETS = (
-    ("xray-unet", "X-ray Gaussian 0.1", 1.0, 3.0),
-    ("xray-unet", "X-ray uniform ±0.17", 1.0, 3.0),
-    ("ct-autoencoder", "CT Gaussian 0.07", 1.0, 3.0),
-    ("cifar-autoencoder", "CIFAR-10 Gaussian 0.2", 0.0, 3.0),
-)
+MARGIN = 0.01  # dB, or hundredths of LPIPS, that rounding the weights to 16 bits may cost
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("--task", choices=("denoise",), default="denoise")
+    parser.add_argument("--task", choices=TASKS, default="denoise")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, medical/, cifar10/")
+    parser.add_argument("--folder", type=Path, help="score on these images instead, and only print")
+    parser.add_argument("--backbones", type=Path, metavar="FOLDER", help="weights of LPIPS; DATA/backbones if there")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="score only these")
     parser.add_argument("--sets", nargs="+", metavar="PREFIX", help="score only sets whose name starts so")
     parser.add_argument("--json", type=Path, default=SCORES, help="where the scores are kept")
     parser.add_argument("--promote", type=Path, metavar="FOLDER", help="bundle this checkpoint if it wins")
     parser.add_argument("--train-data", nargs="+", metavar="FOLDER", help="with --promote: its training data")
     arguments = parser.parse_args(argv)
+    lpips = _lpips(arguments)
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
-        return 0 if promote(arguments.promote, arguments.train_data) else 1
-    scores = merged(arguments.json, score_all(arguments))
-    print(table(scores, [test_set.name for test_set in SETS]))
-    print(targets(scores))
+        return 0 if promote(arguments.promote, arguments.train_data, lpips) else 1
+    if arguments.folder:
+        sets = sets_of(arguments.task, arguments.folder)
+        scores = score_all(arguments, sets, lpips)
+        print(table(scores, [test_set.name for test_set in sets]))
+        return 0
+    sets = [s for s in SETS[arguments.task] if not arguments.sets or s.name.startswith(tuple(arguments.sets))]
+    scores = merged(arguments.json, score_all(arguments, sets, lpips))
+    print(content(scores, arguments.task))
     if arguments.json == SCORES:
         write_cards(scores)
-        write_readme(scores)
-        write_picture(SCORES.parent / "example.png")
+        write_readme(scores, arguments.task)
+        if arguments.task == "denoise":
+            write_picture(SCORES.parent / "example.png")
     return 0
+
+
+def _lpips(arguments: argparse.Namespace) -> Lpips | None:
+    folder = arguments.backbones or arguments.data / "backbones"
+    return Lpips(folder) if folder.is_dir() else None
 
 
 # Scoring ------------------------------------------------------------------------------------------------------------
 
 
-def score_all(arguments: argparse.Namespace) -> dict:
-    """The scores of the chosen methods on the chosen sets, and what the methods cost."""
+def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips | None) -> dict:
+    """The scores of the chosen methods on the sets, and what the methods cost."""
     scores: dict = {"methods": {}, "sets": {}}
     chosen = [method for method in methods(arguments.task) if not arguments.methods or method.name in arguments.methods]
     loaded = {method.name: (method.load(), method) for method in chosen}
     for name, (restorer, _) in loaded.items():
         scores["methods"][name] = cost(restorer)
-    for test_set in SETS:
-        if arguments.sets and not test_set.name.startswith(tuple(arguments.sets)):
-            continue
+    for test_set in sets:
         clean = list(test_set.images(arguments.data))
-        noisy = [test_set.noise(image, torch.Generator().manual_seed(0)) for image in clean]
-        results = scores["sets"][test_set.name] = {"noisy": summary(noisy, clean)}
+        degraded = [test_set.degraded(image) for image in clean]
+        results = scores["sets"][test_set.name] = {}
+        if test_set.baseline:
+            results[test_set.baseline] = test_set.summary(degraded, clean, lpips)
         for restorer, method in loaded.values():
-            for row, sigma in _rows(method, test_set.sigma):
+            for row, settings in test_set.runs(method):
                 restored = [
-                    with_channels(restorer, image, sigma)
-                    for image in tqdm(noisy, desc=f"{test_set.name}, {row}", leave=False, disable=None)
+                    with_channels(restorer, image, *settings).cpu()
+                    for image in tqdm(degraded, desc=f"{test_set.name}, {row}", leave=False, disable=None)
                 ]
-                results[row] = summary(restored, clean)
-                found = f"{results[row]['psnr']:6.2f} dB  {results[row]['ssim']:.4f}"
-                print(f"{test_set.name:<24}{row:<24}{found}", flush=True)
+                results[row] = test_set.summary(restored, clean, lpips)
+                print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
     return scores
 
 
@@ -174,55 +116,47 @@ def merged(path: Path, new: dict) -> dict:
     return scores
 
 
-def _rows(method: Method, sigma: float) -> list[tuple[str, float | None]]:
-    """What a method is told: the noise level, and for a model that can do without, nothing as well."""
-    if method.learned and method.takes_sigma:
-        return [(method.name, sigma), (f"{method.name} blind", None)]
-    return [(method.name, sigma)]
-
-
-def summary(images: list[Tensor], clean: list[Tensor]) -> dict:
-    """Mean and median PSNR and SSIM of images rounded to 8 bits."""
-    rounded = [(image * 255).round().clamp(0, 255) / 255 for image in images]
-    decibels = [float(psnr(image, reference)) for image, reference in zip(rounded, clean, strict=True)]
-    similarity = [float(ssim(image, reference)) for image, reference in zip(rounded, clean, strict=True)]
-    return {
-        "psnr": statistics.fmean(decibels),
-        "ssim": statistics.fmean(similarity),
-        "median_psnr": statistics.median(decibels),
-        "median_ssim": statistics.median(similarity),
-        "images": len(images),
-    }
-
-
 def cost(restorer: Restorer | Filter) -> dict:
-    """Parameters, multiply-accumulates per pixel, and seconds per megapixel on one thread (best of 3)."""
-    channels = restorer.channels or 3
-    image = torch.rand(1, channels, 512, 512, generator=torch.Generator().manual_seed(0))
+    """Parameters; multiply-accumulates per output pixel, seconds per output megapixel on one thread (best of 3)."""
+    side = 512 // restorer.scale
+    image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
+    settings = (0.1,) if restorer.scale == 1 else ()
+    pixels = (side * restorer.scale) ** 2
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         times = []
         for _ in range(3):
             started = time.perf_counter()
-            restorer.restore(image, 0.1)
+            restorer.restore(image, *settings)
             times.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
-    result = {"seconds_per_megapixel": min(times) / (512 * 512 / 1e6), "parameters": 0, "macs_per_pixel": 0}
+    result = {"seconds_per_megapixel": min(times) / (pixels / 1e6), "parameters": 0, "macs_per_pixel": 0}
     if isinstance(restorer, Restorer):
         with FlopCounterMode(display=False) as counter:
-            restorer.restore(image, 0.1)
+            restorer.restore(image, *settings)
         result["parameters"] = sum(parameter.numel() for parameter in restorer.parameters())
-        result["macs_per_pixel"] = counter.get_total_flops() / 2 / (512 * 512)
+        result["macs_per_pixel"] = counter.get_total_flops() / 2 / pixels
     return result
 
 
 # Showing ------------------------------------------------------------------------------------------------------------
 
 
+def _cell(score: dict) -> str:
+    values = f"{score['psnr']:.2f} / {score['ssim']:.3f}"
+    return f"{values} / {score['lpips']:.3f}" if "lpips" in score else values
+
+
+def _count(parameters: int) -> str:
+    if parameters >= 100_000:
+        return f"{parameters / 1e6:.2f} M"
+    return f"{parameters / 1e3:.0f} k" if parameters else "-"
+
+
 def table(scores: dict, sets: list[str]) -> str:
-    """A Markdown table with a row for each method: PSNR / SSIM on every set, then what it costs."""
+    """A Markdown table with a row for each method: PSNR / SSIM (/ LPIPS) on every set, then what it costs."""
     known = [name for name in sets if name in scores["sets"]]
     rows = list(dict.fromkeys(row for name in known for row in scores["sets"][name]))
     lines = [
@@ -230,81 +164,89 @@ def table(scores: dict, sets: list[str]) -> str:
         "|---" * (len(known) + 4) + "|",
     ]
     for row in rows:
-        cells = []
-        for name in known:
-            score = scores["sets"][name].get(row)
-            cells.append(f"{score['psnr']:.2f} / {score['ssim']:.3f}" if score else "")
+        results = [scores["sets"][name].get(row) for name in known]
+        cells = [_cell(score) if score else "" for score in results]
         price = scores["methods"].get(row.removesuffix(" blind"))
         if price is None:
             cells += ["", "", ""]
         else:
             cells.append(f"{price['seconds_per_megapixel']:.2f}")
-            cells.append(f"{price['parameters'] / 1e6:.2f} M" if price["parameters"] else "-")
+            cells.append(_count(price["parameters"]))
             cells.append(f"{price['macs_per_pixel'] / 1e3:.0f}" if price["macs_per_pixel"] else "-")
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def targets(scores: dict) -> str:
+def targets(scores: dict, task: Task) -> str:
     """Every floor and aim with what was measured."""
-    lines = ["", "| method | set | measured | floor | aim | |", "|---|---|---|---|---|---|"]
-    for method, name, floor, aim in TARGETS:
-        if measured := scores["sets"].get(name, {}).get(method):
-            value = measured["psnr"]
-            mark = _reached(value, floor, aim)
-            lines.append(f"| {method} | {name} | {value:.2f} | {floor:.2f} | {aim:.2f} | {mark} |")
-    for method, name, floor, aim in MARGIN_TARGETS:
-        if measured := scores["sets"].get(name, {}).get(method):
-            best, best_psnr = best_classical(scores, name)
-            gain = measured["psnr"] - best_psnr
-            mark = _reached(gain, floor, aim)
-            lines.append(f"| {method} | {name} | {gain:+.2f} over {best} | {floor:+.2f} | {aim:+.2f} | {mark} |")
+    lines = ["| method | set | measured | floor | aim | |", "|---|---|---|---|---|---|"]
+    for target in TARGETS[task]:
+        score = scores["sets"].get(target.set, {}).get(target.method)
+        if not score or target.metric not in score:
+            continue
+        value, digits = score[target.metric], 3 if target.metric == "lpips" else 2
+        measured = f"{value:.{digits}f}" + (" LPIPS" if target.metric == "lpips" else "")
+        if target.over_classical:
+            best, best_psnr = best_classical(scores, target.set)
+            value -= best_psnr
+            measured = f"{value:+.2f} over {best}"
+        sign = -1 if target.metric == "lpips" else 1
+        if sign * value >= sign * target.aim:
+            mark = "aim reached"
+        elif sign * value >= sign * target.floor:
+            mark = f"floor reached, {abs(target.aim - value):.{digits}f} to the aim"
+        else:
+            mark = f"**{abs(target.floor - value):.{digits}f} short of the floor**"
+        bounds = f"{target.floor:.{digits}f} | {target.aim:.{digits}f}"
+        lines.append(f"| {target.method} | {target.set} | {measured} | {bounds} | {mark} |")
     return "\n".join(lines)
 
 
-def _reached(value: float, floor: float, aim: float) -> str:
-    if value >= aim:
-        return "aim reached"
-    return f"floor reached, {aim - value:.2f} to the aim" if value >= floor else f"{floor - value:.2f} below the floor"
-
-
 def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
-    """The classical filter with the highest PSNR on a set, and that PSNR."""
+    """The classical method with the highest PSNR on a set, and that PSNR."""
     results = scores["sets"][set_name]
-    filters = [method.name for method in methods("denoise") if not method.learned and method.name in results]
+    filters = [method.name for method in methods() if not method.learned and method.name in results]
     best = max(filters, key=lambda name: results[name]["psnr"])
     return best, results[best]["psnr"]
 
 
+def content(scores: dict, task: Task) -> str:
+    """What the README says of a task's scores."""
+    return "\n\n".join([*(table(scores, list(sets)) for sets in TABLES[task]), targets(scores, task)])
+
+
 def write_cards(scores: dict) -> None:
     """Put the scores into the bundled checkpoints' records and write their cards anew."""
-    for name, prefixes in HOME.items():
-        folder = bundled() / name
-        if not (folder / "run.json").exists():
+    for method in methods():
+        record = bundled() / method.name / "run.json"
+        if not method.learned or not record.exists():
             continue
         rows = []
         for set_name, results in scores["sets"].items():
-            if set_name.startswith(prefixes) and name in results:
+            if method.name in results and set_name.startswith(HOME.get(method.name, "")):
                 best, best_psnr = best_classical(scores, set_name)
-                row = {key: results[name][key] for key in ("psnr", "ssim", "median_psnr", "median_ssim")}
-                noisy = {f"noisy_{key}": results["noisy"][key] for key in ("median_psnr", "median_ssim")}
-                rows.append({"set": set_name, **row, **noisy, "best_classical": best, "best_classical_psnr": best_psnr})
-        run = json.loads((folder / "run.json").read_text())
+                row = {
+                    "set": set_name,
+                    **results[method.name],
+                    "best_classical": best,
+                    "best_classical_psnr": best_psnr,
+                }
+                for baseline in ("noisy", f"bicubic-x{method.scale}"):
+                    if baseline in results:
+                        row["baseline"] = {"name": baseline, **results[baseline]}
+                rows.append(row)
+        run = json.loads(record.read_text())
         run["scores"] = rows
-        (folder / "run.json").write_text(json.dumps(run, indent=1) + "\n")
-        restoration.load(name).generate_model_card().save(folder / "README.md")
+        record.write_text(json.dumps(run, indent=1) + "\n")
+        restoration.load(method.name).generate_model_card().save(bundled() / method.name / "README.md")
 
 
-def write_readme(scores: dict) -> None:
+def write_readme(scores: dict, task: Task) -> None:
     """Put the tables between the README's marks."""
-    photos = ["CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"]
-    medical = [test_set.name for test_set in SETS if not test_set.name.startswith(("CBSD68", "BSD68", "Set12"))]
-    content = "\n\n".join((table(scores, photos), table(scores, medical), targets(scores).strip()))
-    start, end = "<!-- scores: written by train.evaluate -->", "<!-- end of scores -->"
-    text = README.read_text()
-    before, rest = text.split(start)
+    start, end = f"<!-- {task} scores: written by train.evaluate -->", f"<!-- end of {task} scores -->"
+    before, rest = README.read_text().split(start)
     after = rest.split(end)[1]
-    README.write_text(f"{before}{start}\n\n{content}\n\n{end}{after}")
+    README.write_text(f"{before}{start}\n\n{content(scores, task)}\n\n{end}{after}")
 
 
 def write_picture(path: Path) -> None:
@@ -321,36 +263,47 @@ def write_picture(path: Path) -> None:
 # The ratchet --------------------------------------------------------------------------------------------------------
 
 
-def promote(candidate: Path, train_data: list[str]) -> bool:
+def promote(candidate: Path, train_data: list[str], lpips: Lpips | None) -> bool:
     """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images."""
     if not (candidate / "run.json").exists():
         raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
     run = json.loads((candidate / "run.json").read_text())
     name = run["model"]
-    recipe = DENOISE[name]
     new = restoration.load(candidate)
     images = [centre_crop(sample.image, 256) for sample in samples(train_data, new.channels) if sample.held_out]
     if not images:
         raise SystemExit("error: the training data holds no held-out image")
-    score = validate(recipe, new, images)
+    quality, unit = judge(name, lpips)
+    score = quality(new, images)
     old_score = None
     if (bundled() / name / "model.safetensors").exists():
-        old_score = validate(recipe, restoration.load(name), images)
-    beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} dB"
-    print(f"{name} on {len(images)} held-out images: new {score:.3f} dB, {beside}")
+        old_score = quality(restoration.load(name), images)
+    beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} {unit}"
+    print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
         return False
     halved = restoration.load(candidate).half().float()
-    if abs(validate(recipe, halved, images) - score) < MARGIN:
+    if abs(quality(halved, images) - score) < MARGIN:
         new = halved.half()
-    new.run = {**run, "ratchet": {"psnr": score, "beaten": old_score, "images": len(images)}}
+    new.run = {**run, "ratchet": {"score": score, "unit": unit, "beaten": old_score, "images": len(images)}}
     fresh, target = bundled() / f".{name}", bundled() / name
     new.save_pretrained(fresh)  # whole before the old one goes
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
     print(f"bundled {name}")
     return True
+
+
+def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tensor]], float], str]:
+    """The score that decides whether a checkpoint of that name is bundled, higher is better, and its unit."""
+    if name in ESRGAN:
+        if lpips is None:
+            raise SystemExit("error: this model is judged by LPIPS, whose weights --backbones names")
+        return lambda model, images: -100 * esrgan_training.validate(model, images, lpips), "-100 LPIPS"
+    if name in UPSCALE:
+        return upscale_training.validate, "dB"
+    return lambda model, images: denoise_training.validate(DENOISE[name], model, images), "dB"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,237 @@
+"""The test sets of every task, as the papers have them: what is degraded how, what a method is told, what is scored."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from restoration.catalog import Method, Task
+from restoration.degradations import Degradation, Downscale, GaussianNoise, UniformNoise
+from restoration.metrics import Lpips, luma, psnr, ssim
+from train.data import samples
+
+Settings = tuple[float | None, ...]
+
+
+class TestSet(Protocol):
+    """Clean images, and how they are degraded, restored and scored.
+
+    Attributes:
+        name: as the tables show it.
+        baseline: what the degraded images themselves are called in the tables, None if they cannot be scored.
+    """
+
+    name: str
+    baseline: str | None
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        """The clean images, float32 (1, C, H, W)."""
+
+    def degraded(self, clean: Tensor) -> Tensor:
+        """What the methods are given."""
+
+    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+        """The rows of a method, each with what `restore` gets besides the image; none if it is not for this set."""
+
+    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None) -> dict[str, float]:
+        """Scores of restored images that are rounded to 8 bits."""
+
+
+@dataclass(frozen=True)
+class NoisySet:
+    """Noise in float, neither clipped nor rounded, the same seed for every image; PSNR over all channels, no border.
+
+    The protocol of DnCNN, FFDNet and DRUNet.
+
+    Args:
+        folders: below the data folder.
+        channels: 3 for colour; 1 turns colour images grey as MATLAB's rgb2gray does.
+        sigma: the noise's standard deviation on [0, 1], which methods that take one are told.
+        listed_in: a file below the data folder that names the images to use.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    channels: int
+    noise: Degradation
+    sigma: float
+    listed_in: str | None = None
+    baseline: str | None = field(default="noisy", init=False)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        listed = (data / self.listed_in).read_text().split() if self.listed_in else None
+        wanted = None if listed is None else {Path(name).stem for name in listed}
+        for sample in samples([data / folder for folder in self.folders], self.channels):
+            if wanted is None or Path(sample.name).stem in wanted:
+                yield sample.image[None].float() / 255
+
+    def degraded(self, clean: Tensor) -> Tensor:
+        return self.noise(clean, torch.Generator().manual_seed(0))
+
+    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+        told = [(method.name, (self.sigma,))]
+        if method.learned and method.takes_sigma:
+            told.append((f"{method.name} blind", (None,)))
+        return told
+
+    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None = None) -> dict[str, float]:
+        decibels = [float(psnr(*pair)) for pair in _rounded(restored, clean)]
+        similarity = [float(ssim(*pair)) for pair in _rounded(restored, clean)]
+        return {
+            "psnr": statistics.fmean(decibels),
+            "ssim": statistics.fmean(similarity),
+            "median_psnr": statistics.median(decibels),
+            "median_ssim": statistics.median(similarity),
+            "images": len(clean),
+        }
+
+
+@dataclass(frozen=True)
+class ReducedSet:
+    """Images cut to a multiple of the scale and reduced by MATLAB's bicubic on 8 bits; luma, `scale` border pixels cut.
+
+    The protocol of the light super-resolution papers.
+
+    Args:
+        folder: below the data folder.
+    """
+
+    name: str
+    folder: str
+    scale: int
+    baseline: str | None = field(default=None, init=False)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        for sample in samples([data / self.folder], 3):
+            height, width = (side // self.scale * self.scale for side in sample.image.shape[1:])
+            yield sample.image[None, :, :height, :width].float() / 255
+
+    def degraded(self, clean: Tensor) -> Tensor:
+        return Downscale(self.scale)(clean)
+
+    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+        return [(method.name, ())] if method.scale == self.scale else []
+
+    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None) -> dict[str, float]:
+        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "mse": []}
+        if lpips:
+            columns["lpips"] = []
+        for image, reference in _rounded(restored, clean):
+            pair = luma(image), luma(reference)
+            columns["psnr"].append(float(psnr(*pair, self.scale)))
+            columns["ssim"].append(float(ssim(*pair, self.scale)))
+            columns["mse"].append(10 ** (-columns["psnr"][-1] / 10))
+            if lpips:
+                with torch.inference_mode():
+                    columns["lpips"].append(float(lpips(image, reference)))
+        result = {"images": len(clean)}
+        for metric, values in columns.items():
+            result |= {metric: statistics.fmean(values), f"{metric}_range": [min(values), max(values)]}
+        return result
+
+
+def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
+    for image, reference in zip(restored, clean, strict=True):
+        yield (image * 255).round().clamp(0, 255) / 255, reference
+
+
+def _gaussian(name: str, folder: str, channels: int, listed_in: str | None = None) -> list[NoisySet]:
+    return [
+        NoisySet(f"{name} σ{s}", (folder,), channels, GaussianNoise(s / 255), s / 255, listed_in) for s in (15, 25, 50)
+    ]
+
+
+def _reduced(name: str, folder: str) -> list[ReducedSet]:
+    return [ReducedSet(f"{name} x{scale}", folder, scale) for scale in (2, 3, 4)]
+
+
+_XRAY = ("medical/dental_panoramic/test", "medical/chest_xray/test")
+SETS: dict[Task, tuple[TestSet, ...]] = {
+    "denoise": (
+        *_gaussian("CBSD68", "test/BSD100", 3, "test/CBSD68.txt"),
+        *_gaussian("BSD68", "test/BSD100", 1, "test/CBSD68.txt"),
+        *_gaussian("Set12", "test/Set12", 1),
+        NoisySet("X-ray Gaussian 0.1", _XRAY, 1, GaussianNoise(0.1), 0.1),
+        NoisySet("X-ray uniform ±0.17", _XRAY, 1, UniformNoise(0.1 * 3**0.5), 0.1),
+        NoisySet("CT Gaussian 0.07", ("medical/ct_covid/test",), 1, GaussianNoise(0.07), 0.07),
+        NoisySet("CIFAR-10 Gaussian 0.2", ("cifar10/test.npz",), 3, GaussianNoise(0.2), 0.2),
+    ),
+    "upscale": (
+        *_reduced("Set5", "test/Set5"),
+        *_reduced("Set14", "test/Set14"),
+        *_reduced("BSD100", "test/BSD100"),
+    ),
+}
+
+
+def sets_of(task: Task, folder: Path) -> tuple[TestSet, ...]:
+    """The task's test sets on any folder of images."""
+    name, place = folder.name, str(folder.resolve())
+    return tuple({"denoise": lambda: _gaussian(name, place, 3), "upscale": lambda: _reduced(name, place)}[task]())
+
+
+# The tables of the README: the names of the columns, sets with a metric.
+TABLES: dict[Task, tuple[tuple[str, ...], ...]] = {
+    "denoise": (
+        ("CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"),
+        ("X-ray Gaussian 0.1", "X-ray uniform ±0.17", "CT Gaussian 0.07", "CIFAR-10 Gaussian 0.2"),
+    ),
+    "upscale": tuple(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
+}
+
+# The sets that a denoiser was made for, which its card reports; the prefixes of their names.  An upscaler's card
+# reports every set of its scale.
+HOME = {
+    "drunet-fast": ("CBSD68",),
+    "mwcnn-color": ("CBSD68",),
+    "mwcnn-gray": ("BSD68", "Set12"),
+    "xray-unet": ("X-ray",),
+    "ct-autoencoder": ("CT",),
+    "cifar-autoencoder": ("CIFAR",),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a release must reach and what we are here for.
+
+    Args:
+        over_classical: the figures are dB above the best classical method on the set.
+    """
+
+    method: str
+    set: str
+    floor: float
+    aim: float
+    metric: str = "psnr"
+    over_classical: bool = False
+
+
+TARGETS: dict[Task, tuple[Target, ...]] = {
+    "denoise": (
+        Target("drunet-fast", "CBSD68 σ15", 33.5, 34.0),
+        Target("drunet-fast", "CBSD68 σ25", 30.8, 31.3),
+        Target("drunet-fast", "CBSD68 σ50", 27.6, 28.1),
+        Target("mwcnn-gray", "Set12 σ25", 29.8, 30.6),
+        Target("mwcnn-color", "CBSD68 σ25", 30.5, 31.3),
+        Target("xray-unet", "X-ray Gaussian 0.1", 1.0, 3.0, over_classical=True),
+        Target("xray-unet", "X-ray uniform ±0.17", 1.0, 3.0, over_classical=True),
+        Target("ct-autoencoder", "CT Gaussian 0.07", 1.0, 3.0, over_classical=True),
+        Target("cifar-autoencoder", "CIFAR-10 Gaussian 0.2", 0.0, 3.0, over_classical=True),
+    ),
+    "upscale": (
+        Target("compact-x4", "Set5 x4", 31.3, 32.2),
+        Target("compact-x4", "BSD100 x4", 27.1, 27.6),
+        Target("rrdb-x4", "Set5 x4", 30.9, 32.0),
+        Target("esrgan-x4", "BSD100 x4", 0.30, 0.18, metric="lpips"),
+        Target("esrgan-x4", "BSD100 x4", 24.0, 25.0),
+        Target("srcnn-x2", "Set5 x2", 36.2, 36.66),
+        Target("srcnn-x3", "Set5 x3", 32.2, 32.75),
+        Target("srcnn-x4", "Set5 x4", 30.1, 30.48),
+        Target("unet-sr-x4", "Set5 x4", 29.93, 31.0),
+    ),
+}
