@@ -242,7 +242,8 @@ def method(task: Task, name: str, scale: int | None = None) -> Method:
     for sibling in offered[family]:
         if sibling.scale == scale:
             return sibling
-    scales = " or ".join(str(sibling.scale) for sibling in offered[family])
+    *others, last = (str(sibling.scale) for sibling in offered[family])
+    scales = f"{', '.join(others)} or {last}" if others else last
     raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
 
 

@@ -14,7 +14,7 @@ import app
 import restoration
 from restoration import denoising, job
 from restoration.__main__ import main as command_line
-from restoration.image import read, write
+from restoration.image import enlarged, read, write
 
 
 def silent(*_, **__):
@@ -46,9 +46,35 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
         raise AssertionError("the page showed nothing")
 
 
+@pytest.mark.parametrize(
+    "model, scale, stay_true", [("compact", 4, False), ("lanczos-x3", 0, False), ("bicubic", 2, True)]
+)
+def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, tmp_path, model, scale, stay_true):
+    path = tmp_path / "photo.png"
+    write(photo, path)
+    answer = client.predict(handle_file(path), model, scale, 1.0, stay_true, "png", 95, api_name="/upscale")
+    name = f"photo_x{scale or 3}.png"
+    assert Path(answer).name == name
+    argv = ["upscale", str(path), "-o", str(tmp_path / "out"), "--model", model]
+    command_line([*argv, *(["--scale", str(scale)] if scale else []), *(["--stay-true"] if stay_true else [])])
+    expected = (tmp_path / "out" / name).read_bytes()
+    assert Path(answer).read_bytes() == expected
+    for shown in app.run_upscale(str(path), model, scale or 3, 1.0, stay_true, "png", 95, progress=silent):
+        if isinstance(shown[0], tuple):
+            before, after = (Path(file).read_bytes() for file in shown[0])
+            assert after == Path(shown[1]["value"]).read_bytes() == expected
+            np.testing.assert_array_equal(read(before).samples, enlarged(photo, scale or 3).samples)
+            assert read(shown[3]).samples.shape == photo.samples.shape
+            assert "matches your photo to" in shown[2]
+            break
+    else:
+        raise AssertionError("the page showed nothing")
+
+
 def test_models_are_listed(client):
     listed = client.predict(api_name="/models")
-    assert [entry["name"] for entry in listed if entry["default"]] == ["drunet-fast"]
+    assert [entry["name"] for entry in listed if entry["default"]] == ["drunet-fast", "compact-x4"]
+    assert {entry["scale"] for entry in listed if entry["task"] == "upscale"} == {2, 3, 4}
     assert {"name", "task", "title", "summary", "scale", "learned", "default"} == set(listed[0])
 
 
@@ -63,6 +89,18 @@ def test_the_api_answers_wrong_settings_with_a_sentence(client, photo, tmp_path,
     write(photo, tmp_path / "photo.png")
     with pytest.raises(gradio_client.exceptions.AppError, match=words):
         client.predict(handle_file(tmp_path / "photo.png"), *arguments, 95, api_name="/denoise")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("nothing", 0, 1.0, False, "png"), "There is no upscale model called"),
+    (("lanczos", 7, 1.0, False, "png"), "Lanczos enlarges by 2, 3 or 4, not by 7"),
+    (("lanczos", 0, 3.0, False, "png"), "alpha goes from 0 to 1"),
+    (("lanczos", 0, 1.0, False, "exe"), "format is one of"),
+])  # fmt: skip
+def test_upscale_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
+    write(photo, tmp_path / "photo.png")
+    with pytest.raises(gradio_client.exceptions.AppError, match=words):
+        client.predict(handle_file(tmp_path / "photo.png"), *arguments, 95, api_name="/upscale")
 
 
 def test_the_api_answers_a_broken_file_with_a_sentence(client, tmp_path):
@@ -206,3 +244,45 @@ def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path)
     path = _noise_file(tmp_path, rng, 64)
     with pytest.warns(UserWarning, match="noise of its own"):  # what gr.Warning does outside the page
         list(app.try_noise(path, "median", True, "Gaussian", 25, 0, progress=silent))
+
+
+def test_the_output_size_is_said_before_the_run_and_refused_when_too_large(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    assert "becomes 270 × 210 px" in app.upscale_facts(str(tmp_path / "photo.png"), "lanczos", 3)
+    write(app.Image(np.zeros((3000, 3000, 1), np.uint8)), tmp_path / "large.png")
+    assert "the limit is 64" in app.upscale_facts(str(tmp_path / "large.png"), "lanczos", 4)
+    assert app.upscale_facts(None, "lanczos", 4) == ""
+
+
+def test_the_scale_picker_offers_what_the_family_does_and_keeps_the_choice():
+    scales, blend, _ = app.chosen_family("lanczos", 3)
+    assert [value for _, value in scales["choices"]] == [2, 3, 4]
+    assert scales["value"] == 3
+    assert not blend["visible"]
+    for family, siblings in app.catalog.families("upscale").items():
+        scales, blend, guide = app.chosen_family(family, 3)
+        offered = [method.scale for method in siblings]
+        assert [value for _, value in scales["choices"]] == offered
+        assert scales["value"] == (3 if 3 in offered else offered[-1])
+        assert blend["visible"] == siblings[-1].blends
+        assert guide.startswith(siblings[0].summary)
+
+
+def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypatch):
+    write(photo, tmp_path / "photo.png")
+    *_, (*_, state) = app.run_upscale(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95, progress=silent)
+    monkeypatch.setattr(app, "upscale", None)
+    *_, (_, _, status, _, after) = app.show_upscaled(state, True, "png", 95, progress=silent)
+    assert after.true.faithfulness.psnr > state.plain.faithfulness.psnr
+    assert f"{after.true.faithfulness.psnr:.2f} dB" in status
+    *_, (_, _, status, _, _) = app.show_upscaled(after, False, "jpeg", 90, progress=silent)
+    assert f"{state.plain.faithfulness.psnr:.2f} dB" in status
+    assert len(list(app.show_upscaled(None, True, "png", 95, progress=silent))) == 1
+
+
+def test_a_reduction_trial_shows_true_scores_beside_bicubic(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    steps = app.try_reduction(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, progress=silent)
+    rows = [step[1] for step in steps if isinstance(step[1], list)][-1]
+    assert [row[0] for row in rows] == ["Bicubic", "This model"]
+    assert all(float(row[1].removesuffix(" dB")) > 15 and 0 < float(row[2]) < 1 for row in rows)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from restoration import denoising, job
-from restoration.image import encode, read, write
+from restoration import denoising, job, upscaling
+from restoration.image import encode, enlarged, read, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -44,9 +44,9 @@ def page(browser, server, request):
     page.close()
 
 
-def shown(page, index: int):
+def shown(page, index: int, task: str = "denoise"):
     """The picture on one side of the compare slider, fetched as the browser does."""
-    source = page.locator("#denoise-compare [data-testid=imageslider-image]").nth(index).get_attribute("src")
+    source = page.locator(f"#{task}-compare [data-testid=imageslider-image]").nth(index).get_attribute("src")
     with urllib.request.urlopen(source) as answer:
         return read(answer.read()), answer
 
@@ -105,3 +105,54 @@ def test_cancel_stops_a_long_run(page, rng, tmp_path):
     expect(page.locator("#denoise-status")).to_contain_text("Cancelled")
     page.wait_for_timeout(1500)
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(0)
+
+
+def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page, photo, tmp_path):
+    path = tmp_path / "my photo.png"
+    write(photo, path)
+    page.get_by_role("tab", name="Upscale").click()
+    page.locator("#upscale-input input[type=file]").first.set_input_files(path)
+    expect(page.locator("#upscale-facts")).to_contain_text("becomes 360 × 280 px")
+    page.locator("#upscale-scale").get_by_text("×3").click()
+    expect(page.locator("#upscale-facts")).to_contain_text("becomes 270 × 210 px")
+    page.locator("#upscale-run").click()
+    expect(page.locator("#upscale-status")).to_contain_text("matches your photo to")
+    expect(page.locator("#upscale-compare [data-testid=imageslider-image]")).to_have_count(2)
+
+    expected = job.finish(upscaling.upscale(photo, "compact", 3))
+    np.testing.assert_array_equal(shown(page, 0, "upscale")[0].samples, enlarged(photo, 3).samples)
+    np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, expected.image().samples)
+    with page.expect_download() as download:
+        page.locator("#upscale-download").click()
+    assert download.value.suggested_filename == "my photo_x3.png"
+    assert download.value.path().read_bytes() == encode(expected.image(), "png")
+
+    page.locator("#upscale-true input").check()
+    true = job.finish(upscaling.upscale(photo, "compact", 3, stay_true=True))
+    expect(page.locator("#upscale-status")).to_contain_text(f"{true.faithfulness.psnr:.2f} dB")
+    np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, true.image().samples)
+    page.get_by_text("Where was detail invented?").click()
+    expect(page.locator("#upscale-heat img")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+        "the page is wider than the screen"
+    )
+
+
+def test_the_scale_picker_and_the_blend_slider_follow_the_model(page):
+    page.get_by_role("tab", name="Upscale").click()
+    expect(page.locator("#upscale-scale input")).to_have_count(3)
+    expect(page.locator("#upscale-alpha")).to_be_hidden()
+    page.locator("#upscale-model input").click()
+    page.get_by_role("option", name="ESRGAN").click()
+    expect(page.locator("#upscale-scale input")).to_have_count(1)
+    expect(page.locator("#upscale-alpha")).to_be_visible()
+
+
+def test_a_reduction_trial_is_scored_beside_bicubic(page):
+    page.get_by_role("tab", name="Upscale").click()
+    page.get_by_text("Test a model: reduce a sharp picture").click()
+    page.locator("#upscale-sharp-examples button.gallery-item").first.click()
+    expect(page.locator("#upscale-facts")).to_contain_text("512 × 512 px")
+    page.locator("#upscale-trial-run").click()
+    expect(page.locator("#upscale-scores")).to_contain_text("This model")
+    expect(page.locator("#upscale-scores")).to_contain_text("dB")

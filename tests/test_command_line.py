@@ -55,6 +55,18 @@ def test_wrong_values_are_refused_before_anything_runs(tmp_path, wrong, capsys):
     assert caught.value.code == 2
 
 
+def test_upscale_names_the_result_by_its_scale_and_says_how_true_it_is(tmp_path, photo, capsys):
+    path = str(tmp_path / "photo.png")
+    write(photo, path)
+    assert main(["upscale", path, "-o", str(tmp_path), "--model", "lanczos", "--scale", "2"]) == 0
+    assert read(tmp_path / "photo_x2.png").samples.shape == (140, 180, 3)
+    assert "lanczos-x2, matches the photo to" in capsys.readouterr().out
+    assert main(["upscale", path, "-o", str(tmp_path / "y.png"), "--model", "nothing"]) == 1
+    assert "error: There is no upscale model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["upscale", path, "-o", str(tmp_path / "x.png"), "--scale", "9"])
+
+
 def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path, photo, capsys):
     write(photo, tmp_path / "photo.png")
     assert main(["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "x.png"), "--model", "nothing"]) == 1

@@ -4,24 +4,38 @@ import importlib.machinery
 import json
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 import restoration
+from restoration.catalog import bundled
 from restoration.degradations import Downscale
 from restoration.image import Image, write
 from restoration.models.compact import Compact
+from restoration.models.rrdb import RRDBNet
+from restoration.models.srcnn import SRCNN
+from restoration.models.unet_sr import UNetSR
 from restoration.tiling import restore_tiled
 from train import upscale
 from train.data import samples
 
+SMALL = {
+    **{f"compact-x{scale}": partial(Compact, scale, width=6, depth=3) for scale in (2, 3, 4)},
+    **{f"srcnn-x{scale}": partial(SRCNN, scale, widths=(8, 4)) for scale in (2, 3, 4)},
+    "unet-x4": partial(UNetSR, 4, widths=(4, 6, 8, 8, 8)),
+    "unet-x3": partial(UNetSR, 3, widths=(4, 6, 8)),
+    "rrdb-x4": partial(RRDBNet, 4, width=8, blocks=1, growth=4),
+    "rrdb-x2": partial(RRDBNet, 2, width=8, blocks=1, growth=4),
+}
 
-@pytest.fixture(params=[2, 3, 4])
+
+@pytest.fixture(params=SMALL)
 def model(request):
     torch.manual_seed(0)
-    return Compact(request.param, width=6, depth=3).eval()
+    return SMALL[request.param]().eval()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (13, 7)])
@@ -32,8 +46,31 @@ def test_any_size_comes_back_scale_times_as_large(model, size):
 
 def test_tiles_equal_the_whole(model):
     image = torch.rand(1, 3, 61, 47)
-    tiled = restore_tiled(model.restore, image, receptive_field=model.receptive_field, scale=model.scale, tile=20)
+    tiled = restore_tiled(
+        model.restore,
+        image,
+        receptive_field=model.receptive_field,
+        multiple_of=model.multiple_of,
+        scale=model.scale,
+        tile=20,
+    )
     assert (tiled - model.restore(image)).abs().max() < 1e-4
+
+
+def test_no_pixel_outside_the_receptive_field_matters_and_the_bound_is_not_idle(model):
+    reach = model.receptive_field
+    side = -(-2 * (reach + 4) // model.multiple_of) * model.multiple_of
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_().mul_(0.3)  # nothing cancels and no ReLU is off, so every path shows
+    furthest = 0
+    for offset in range(model.multiple_of):
+        row = side // 2 + offset
+        lr = torch.rand(1, 3, side, side, dtype=torch.double, requires_grad=True)
+        model.double()(lr)[0, 1, model.scale * row : model.scale * (row + 1), model.scale * side // 2].sum().backward()
+        rows = lr.grad[0].abs().sum((0, 2)).nonzero().flatten() - row
+        furthest = max(furthest, int(rows.abs().max()))
+    assert 0.5 * reach < furthest <= reach
 
 
 def test_weights_survive_a_folder(model, tmp_path):
@@ -58,13 +95,18 @@ def spandrel(monkeypatch):
     return pytest.importorskip("spandrel")
 
 
-def test_spandrel_loads_the_file_and_computes_the_same_pixels(model, tmp_path, spandrel):
-    model.save_pretrained(tmp_path)
-    other = spandrel.ModelLoader().load_from_file(tmp_path / "model.safetensors")
-    assert (other.architecture.id, other.scale) == ("Compact", model.scale)
+KNOWN = [method.name for method in restoration.methods("upscale") if method.family in ("compact", "rrdb", "esrgan")]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_spandrel_loads_the_bundled_file_and_computes_the_same_pixels(name, spandrel):
+    model = restoration.load(name)
+    other = spandrel.ModelLoader().load_from_file(bundled() / name / "model.safetensors")
+    assert other.architecture.id == ("Compact" if "compact" in name else "ESRGAN")
+    assert other.scale == model.scale
     image = torch.rand(1, 3, 12, 10)
     with torch.inference_mode():
-        assert torch.allclose(other(image), model.restore(image), atol=1e-5)
+        assert torch.allclose(other(image).clamp(0, 1), model.restore(image), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
