@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -13,6 +14,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from restoration.image import Image
@@ -31,6 +33,36 @@ def photo(rng) -> Image:
     y, x = np.mgrid[:70, :90]
     planes = [0.5 + 0.4 * np.sin(x / 9), (x > 40) * 0.6 + 0.2, ((x // 6 + y // 6) % 2) * 0.5 + 0.25]
     return Image(np.rint(np.stack(planes, axis=-1) * 255).astype(np.uint8), name="photo")
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory):
+    """Random weights in the layout of VGG19's file."""
+    channels = (3, 64, 64, 128, 128, 256, 256, 256, 256)
+    torch.manual_seed(0)
+    weights = {}
+    for index, (inputs, outputs) in zip((0, 2, 5, 7, 10, 12, 14, 16), pairwise(channels), strict=True):
+        weights[f"features.{index}.weight"] = torch.randn(outputs, inputs, 3, 3) * (2 / (9 * inputs)) ** 0.5
+        weights[f"features.{index}.bias"] = torch.randn(outputs) * 0.1
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.safetensors"
+    safetensors.torch.save_file(weights, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def lpips_folder(tmp_path_factory):
+    """Random weights in the layout of the files of LPIPS."""
+    folder = tmp_path_factory.mktemp("lpips")
+    torch.manual_seed(0)
+    shapes = {0: (64, 3, 11, 11), 3: (192, 64, 5, 5), 6: (384, 192, 3, 3), 8: (256, 384, 3, 3), 10: (256, 256, 3, 3)}
+    features = {}
+    for index, shape in shapes.items():
+        features[f"features.{index}.weight"] = torch.randn(shape) * 0.03
+        features[f"features.{index}.bias"] = torch.zeros(shape[0])
+    linear = {f"lin{i}.model.1.weight": torch.rand(1, s[0], 1, 1) for i, s in enumerate(shapes.values())}
+    safetensors.torch.save_file(features, folder / "alexnet_features.safetensors")
+    safetensors.torch.save_file(linear, folder / "lpips_lin_alex_v0.1.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Upscalers: the contract, the layout that other tools load, and the training pairs."""
 
+import dataclasses
 import importlib.machinery
 import json
 import sys
@@ -19,8 +20,9 @@ from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
 from restoration.models.unet_sr import UNetSR
 from restoration.tiling import restore_tiled
-from train import upscale
+from train import esrgan, upscale
 from train.data import samples
+from train.recipe import ESRGAN, UPSCALE
 
 SMALL = {
     **{f"compact-x{scale}": partial(Compact, scale, width=6, depth=3) for scale in (2, 3, 4)},
@@ -121,11 +123,67 @@ def test_training_pairs_equal_the_reduced_whole_image(scale):
     assert hr.shape[-1] == scale * lr.shape[-1]
 
 
-def test_a_training_run_writes_a_checkpoint_and_another_scale_starts_from_it(tmp_path):
+@pytest.fixture
+def photos(tmp_path):
     rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
     for index in range(40):
-        write(Image(rng.integers(0, 256, (300, 290, 3)).astype(np.uint8)), tmp_path / f"cid22_{index:02}.png")
-    common = ["--data", str(tmp_path), "--batch", "1", "--validate-every", "2", "--steps", "2"]
+        write(Image(rng.integers(0, 256, (300, 290, 3)).astype(np.uint8)), folder / f"cid22_{index:02}.png")
+    return folder
+
+
+def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
+    tmp_path, photos, vgg_file, lpips_folder, capsys, monkeypatch
+):
+    RRDBNet(4, width=4, blocks=1, growth=2).save_pretrained(tmp_path / "start")
+    small = dataclasses.replace(
+        ESRGAN["esrgan-x4"], build=partial(RRDBNet, 4, width=4, blocks=1, growth=2), critic_width=4, crop=12
+    )
+    monkeypatch.setitem(ESRGAN, "esrgan-x4", small)
+    common = ["esrgan-x4", "--data", str(photos), "--batch", "1", "--validate-every", "2", "--save-every", "0"]
+    common += ["--vgg", str(vgg_file), "--backbones", str(lpips_folder), "--steps", "4"]
+    with pytest.raises(SystemExit):
+        esrgan.main([*common, "--out", str(tmp_path / "out")])
+    assert "--init is needed" in capsys.readouterr().err
+    common += ["--init", str(tmp_path / "start")]
+    esrgan.main([*common, "--out", str(tmp_path / "whole")])
+    with monkeypatch.context() as killed:
+        calls = iter(range(100))
+        real = esrgan.relativistic
+        killed.setattr(esrgan, "relativistic", lambda *pair: 1 / 0 if next(calls) == 5 else real(*pair))
+        with pytest.raises(ZeroDivisionError):
+            esrgan.main([*common, "--out", str(tmp_path / "killed")])
+    esrgan.main([*common, "--out", str(tmp_path / "killed")])
+    whole, again = (restoration.load(tmp_path / name).state_dict() for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    run = json.loads((tmp_path / "whole" / "run.json").read_text())
+    assert run["validation_lpips"] == min(point["lpips"] for point in run["curve"])
+    assert "LPIPS is" in (tmp_path / "whole" / "README.md").read_text()
+
+
+def test_a_run_without_progress_stops_early(tmp_path, photos, monkeypatch):
+    scores = iter([3.0, 5.0, 4.0, 4.5, 5.0, 9.0])
+    monkeypatch.setattr(upscale, "validate", lambda *_: next(scores))
+    recipe = dataclasses.replace(UPSCALE["srcnn-x2"], patience=2)
+    monkeypatch.setitem(UPSCALE, "srcnn-x2", recipe)
+    common = ["srcnn-x2", "--data", str(photos), "--batch", "1", "--validate-every", "1", "--steps", "50"]
+    upscale.main([*common, "--out", str(tmp_path / "out")])
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (run["steps"], run["validation_psnr"]) == (4, 5.0)
+
+
+@pytest.mark.parametrize("loss", ["combined", "vgg+mse"])
+def test_perceptual_losses_train(tmp_path, photos, vgg_file, loss):
+    common = ["--data", str(photos), "--batch", "1", "--crop", "8", "--steps", "2", "--vgg", str(vgg_file)]
+    upscale.main(["srcnn-x2", *common, "--loss", loss, "--out", str(tmp_path / "out")])
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["recipe"]["loss"] == loss
+    assert run["recipe"]["first_loss"] is None
+
+
+def test_a_training_run_writes_a_checkpoint_and_another_scale_starts_from_it(tmp_path, photos):
+    common = ["--data", str(photos), "--batch", "1", "--validate-every", "2", "--steps", "2"]
     upscale.main(["compact-x4", *common, "--out", str(tmp_path / "x4")])
     upscale.main(["compact-x2", *common, "--out", str(tmp_path / "x2"), "--init", str(tmp_path / "x4")])
     x4, x2 = (restoration.load(tmp_path / name) for name in ("x4", "x2"))

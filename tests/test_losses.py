@@ -1,0 +1,95 @@
+"""Perceptual losses, LPIPS and the discriminator, with random weights in the real files' layout."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from restoration.metrics import Lpips, ssim
+from train.critics import Discriminator, relativistic
+from train.losses import PERCEPTUAL, Vgg19, build_loss
+
+
+@pytest.fixture
+def pair():
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(2, 3, 48, 48, generator=generator)
+    return (clean + 0.1 * torch.randn(clean.shape, generator=generator)).clamp(0, 1), clean
+
+
+def test_vgg19_is_the_plain_chain_of_its_layers_without_the_last_activation(vgg_file, pair):
+    weights, (_, image) = load_file(vgg_file), pair
+    x = (image - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
+        1, 3, 1, 1
+    )
+    for index in Vgg19.CONVOLUTIONS:
+        if index in (5, 10):
+            x = F.max_pool2d(x, 2)
+        x = F.conv2d(F.relu(x) if index else x, weights[f"features.{index}.weight"], weights[f"features.{index}.bias"],
+                     padding=1)  # fmt: skip
+    features = Vgg19(vgg_file)(image)
+    assert features.shape == (2, 256, 12, 12)
+    assert torch.allclose(features, x, rtol=1e-3, atol=1e-3)
+    assert features.min() < 0
+
+
+def test_weights_for_bgr_input_see_the_same_picture(tmp_path, vgg_file, pair):
+    weights = load_file(vgg_file)
+    save_file(weights, tmp_path / "bgr.safetensors", {"input": "BGR, 0..255 minus mean"})
+    _, image = pair
+    x = 255 * image.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    first = F.conv2d(x, weights["features.0.weight"], weights["features.0.bias"], padding=1)
+    vgg = Vgg19(tmp_path / "bgr.safetensors")
+    ours = F.conv2d((image - vgg.mean) / vgg.scale, vgg.weight0, vgg.bias0, padding=1)
+    assert torch.allclose(ours, first, rtol=1e-3, atol=1e-2)
+
+
+def test_the_vgg_distance_is_relative_and_has_a_gradient_for_the_image_alone(vgg_file, pair):
+    vgg = Vgg19(vgg_file)
+    image, clean = pair
+    assert vgg.distance(clean, clean) == 0
+    assert list(vgg.parameters()) == []
+    image.requires_grad_(True)
+    clean.requires_grad_(True)
+    vgg.distance(image, clean, power=1).backward()
+    assert image.grad.abs().sum() > 0
+    assert clean.grad is None
+
+
+def test_the_combined_loss_is_the_formula(vgg_file, pair):
+    vgg, (image, clean) = Vgg19(vgg_file), pair
+    parts = [F.mse_loss(image, clean), ssim(image, clean).mean().float(), vgg.distance(image, clean)]
+    expected = 0.8 * parts[0].sigmoid() + 0.1 * (1 - (1 + parts[1]) / 2) + 0.1 * parts[2].sigmoid()
+    assert torch.allclose(build_loss("combined", vgg)(image, clean), expected)
+    assert set(PERCEPTUAL) == {"combined", "vgg+mse"}
+    assert torch.allclose(build_loss("vgg+mse", vgg)(image, clean), parts[0] + 0.01 * parts[2])
+
+
+def test_lpips_is_zero_for_equal_images_grows_with_damage_and_takes_grey(lpips_folder, pair):
+    lpips, (noisy, clean) = Lpips(lpips_folder), pair
+    assert lpips(clean, clean).abs().max() == 0
+    worse = (clean + 3 * (noisy - clean)).clamp(0, 1)
+    slight, strong = lpips(noisy, clean), lpips(worse, clean)
+    assert slight.shape == (2,)
+    assert (strong > slight).all()
+    assert (slight > 0).all()
+    assert torch.allclose(lpips(noisy[:, :1], clean[:, :1]), lpips(noisy[:, :1].expand(-1, 3, -1, -1),
+                                                                   clean[:, :1].expand(-1, 3, -1, -1)))  # fmt: skip
+
+
+def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
+    torch.manual_seed(0)
+    critic = Discriminator(3, width=4)
+    assert critic(torch.rand(2, 3, 40, 24)).shape == (2, 1, 5, 3)
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-2)
+    losses = []
+    for _ in range(40):
+        real, fake = torch.rand(4, 3, 16, 16) * 0.3 + 0.7, torch.rand(4, 3, 16, 16) * 0.3
+        loss = relativistic(critic(real), critic(fake))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(0.69, abs=0.2)  # log 2: no idea
+    assert losses[-1] < 0.2
+    assert relativistic(critic(fake), critic(real)) > 1
