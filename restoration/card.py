@@ -154,11 +154,19 @@ def _training(run: dict) -> list[str]:
         else f"PSNR is {run['validation_psnr']:.2f} dB"
     )
     started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
+    recipe = run.get("recipe", {})
+    tried = [
+        f"Tried as well: the {other['loss']} loss with {other['optimizer']} at {other['learning_rate']:g}, "
+        f"{run['ratchet']['score'] - other['score']:.2f} {run['ratchet']['unit']} worse on the held-out images than "
+        f"the {recipe['loss']} loss with {recipe['optimizer']} at {recipe['learning_rate']:g} of these weights."
+        for other in run.get("other_recipes", [])
+    ]
     return [
         "## Training\n\n"
         f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{started}; seed {run['seed']}; "
         f"one image in twenty was held out, on which the mean {validation}. "
-        "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines)
+        "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines),
+        *tried,
     ]
 
 

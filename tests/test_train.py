@@ -18,7 +18,7 @@ from restoration.image import Image, write
 from train import denoise, evaluate
 from train.data import Crops, Sample, samples
 from train.loop import Ema, Optimizers, learning_rate_factor, load_tensors, save_tensors, step_generator
-from train.recipe import DENOISE, RandomNoise
+from train.recipe import DENOISE, UPSCALE, RandomNoise
 
 ROOT = Path(__file__).parent.parent
 
@@ -233,3 +233,24 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     assert {path.name for path in (bundled / "mwcnn-gray").iterdir()} == {
         "model.safetensors", "config.json", "README.md", "run.json",
     }  # fmt: skip
+
+
+def test_the_ratchet_asks_other_recipes_as_well_and_the_card_tells_of_those_beaten(folder, tmp_path, monkeypatch):
+    for module in (catalog, evaluate):
+        monkeypatch.setattr(module, "bundled", lambda: tmp_path / "checkpoints")
+    model = UPSCALE["srcnn-x2"].build()
+    recipe = {"loss": "mse", "optimizer": "muon", "learning_rate": 2e-3}
+    facts = {"model": "srcnn-x2", "steps": 1, "minutes": 0, "device": "cpu", "seed": 0, "validation_psnr": 0.0}
+    for name, weight in (("bicubic", 0.0), ("worse", 0.5)):
+        torch.nn.init.constant_(model.conv3.bias, weight)
+        torch.nn.init.zeros_(model.conv3.weight)
+        loss = "mse" if name == "bicubic" else "combined"
+        model.run = {**facts, "data": {"sources": {"cid22": 40}}, "recipe": {**recipe, "loss": loss}}
+        model.save_pretrained(tmp_path / name)
+    bicubic, worse = str(tmp_path / "bicubic"), str(tmp_path / "worse")
+    data = ["--train-data", str(folder)]
+    assert evaluate.main(["--promote", worse, *data, "--against", bicubic]) == 1
+    assert not (tmp_path / "checkpoints" / "srcnn-x2").exists()
+    assert evaluate.main(["--promote", bicubic, *data, "--against", worse]) == 0
+    card = (tmp_path / "checkpoints" / "srcnn-x2" / "README.md").read_text()
+    assert "Tried as well: the combined loss with muon at 0.002" in card

@@ -52,12 +52,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=SCORES, help="where the scores are kept")
     parser.add_argument("--promote", type=Path, metavar="FOLDER", help="bundle this checkpoint if it wins")
     parser.add_argument("--train-data", nargs="+", metavar="FOLDER", help="with --promote: its training data")
+    parser.add_argument(
+        "--against", nargs="+", type=Path, default=[], metavar="FOLDER", help="with --promote: other recipes to beat"
+    )
     arguments = parser.parse_args(argv)
     lpips = _lpips(arguments)
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
-        return 0 if promote(arguments.promote, arguments.train_data, lpips) else 1
+        return 0 if promote(arguments.promote, arguments.train_data, lpips, arguments.against) else 1
     if arguments.folder:
         sets = sets_of(arguments.task, arguments.folder)
         scores = score_all(arguments, sets, lpips)
@@ -263,8 +266,12 @@ def write_picture(path: Path) -> None:
 # The ratchet --------------------------------------------------------------------------------------------------------
 
 
-def promote(candidate: Path, train_data: list[str], lpips: Lpips | None) -> bool:
-    """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images."""
+def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals: list[Path]) -> bool:
+    """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images.
+
+    Args:
+        rivals: runs of the same model by other recipes, which it must beat as well; its card then tells of them.
+    """
     if not (candidate / "run.json").exists():
         raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
     run = json.loads((candidate / "run.json").read_text())
@@ -283,10 +290,21 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None) -> bool
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
         return False
+    beaten = []
+    for rival in rivals:
+        recipe = json.loads((rival / "run.json").read_text())["recipe"]
+        rival_score = quality(restoration.load(rival), images)
+        print(f"{rival.name}: {rival_score:.3f} {unit}")
+        if rival_score > score:
+            print(f"refused: {rival} is better than {candidate}", file=sys.stderr)
+            return False
+        beaten.append({**{key: recipe[key] for key in ("loss", "optimizer", "learning_rate")}, "score": rival_score})
     halved = restoration.load(candidate).half().float()
     if abs(quality(halved, images) - score) < MARGIN:
         new = halved.half()
     new.run = {**run, "ratchet": {"score": score, "unit": unit, "beaten": old_score, "images": len(images)}}
+    if beaten:
+        new.run["other_recipes"] = beaten
     fresh, target = bundled() / f".{name}", bundled() / name
     new.save_pretrained(fresh)  # whole before the old one goes
     shutil.rmtree(target, ignore_errors=True)
