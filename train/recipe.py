@@ -143,15 +143,25 @@ DENOISE: dict[str, DenoiseRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleRecipe(Recipe):
-    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input."""
+    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input.
+
+    Args:
+        drawn: crops that are drawn for each that is trained on: those that bicubic enlargement misses most are kept.
+    """
 
     crop: int = 32
     late_crop: int = 64
+    drawn: int = 1
     learning_rate: float = 2e-3
 
 
 UPSCALE: dict[str, UpscaleRecipe] = {
-    **{f"compact-x{scale}": UpscaleRecipe(build=partial(Compact, scale, width=48, depth=10)) for scale in (2, 3, 4)},
+    **{
+        f"compact-x{scale}": UpscaleRecipe(
+            build=partial(Compact, scale, width=48, depth=10), loss="mse", first_loss="l1", late_crop=32, drawn=2
+        )
+        for scale in (2, 3, 4)
+    },
     **{f"srcnn-x{scale}": UpscaleRecipe(build=partial(SRCNN, scale), loss="mse", patience=10) for scale in (2, 3, 4)},
     "unet-sr-x4": UpscaleRecipe(
         build=partial(UNetSR, 4, widths=(24, 32, 64, 96, 128)), loss="mse", first_loss="vgg+mse", late_crop=48
