@@ -80,6 +80,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         padding = (0, -width % self.multiple_of, 0, -height % self.multiple_of)
         padded = [F.pad(plane, padding, mode="replicate") for plane in (image, *planes)]
         restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
+        if isinstance(restored, tuple):  # stages, coarse to fine
+            restored = restored[-1]
         return restored[..., : height * self.scale, : width * self.scale].clamp(0, 1).contiguous()
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -196,6 +198,31 @@ class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"
             RuntimeError: the model is in training mode.
         """
         return self._infer(lr)
+
+
+class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
+    """Fills missing pixels.  `forward(image, mask)` gets the image with zeros in the holes; it may give its stages."""
+
+    task = "inpaint"
+
+    def restore(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The image (B, C, H, W) in [0, 1] with its holes filled; known pixels come back bit for bit.
+
+        Args:
+            image: float image (B, C, H, W); what it holds in the holes does not matter.
+            mask: (B, 1, H, W), 1 where a pixel is missing, 0 where it is known.
+
+        Raises:
+            ValueError: wrong shape or type, or a mask of other values.
+            RuntimeError: the model is in training mode.
+        """
+        if mask.shape != (image.shape[0], 1, *image.shape[-2:]):
+            raise ValueError(f"expected a mask {(image.shape[0], 1, *image.shape[-2:])}, got {tuple(mask.shape)}")
+        if not ((mask == 0) | (mask == 1)).all():
+            raise ValueError("a mask holds 1 where a pixel is missing and 0 elsewhere")
+        missing = mask.bool()
+        filled = self._infer(image.masked_fill(missing, 0), mask.to(image.dtype))
+        return torch.where(missing, filled, image)
 
 
 def interpolated(first: Restorer, second: Restorer, alpha: float) -> Restorer:

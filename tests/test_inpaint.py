@@ -1,0 +1,143 @@
+"""Inpainters: holes of the wanted share, the contract on known pixels, contextual attention that copies texture."""
+
+import pytest
+import torch
+
+import restoration.models.deepfill as deepfill
+from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
+from restoration.models.deepfill import ContextualAttention, DeepFill
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("holes", [
+    StrokeHoles(0.1, 0.3), StrokeHoles(0.03, 0.08, strokes=24, corners=5, reach=0.03), BoxHoles(0.1, 0.3),
+    PixelHoles(0.5),
+], ids=["strokes", "writing", "box", "pixels"])  # fmt: skip
+def test_holes_are_binary_and_cover_the_share(holes):
+    masks = holes(20, (96, 64), seeded())
+    assert masks.shape == (20, 1, 96, 64)
+    assert set(masks.unique().tolist()) == {0.0, 1.0}
+    share = masks.mean((1, 2, 3))
+    low, high = getattr(holes, "low", 0.47), getattr(holes, "high", 0.53)
+    assert low - 0.02 <= share.min() < share.max() <= high + 0.02
+    assert torch.equal(masks, holes(20, (96, 64), seeded()))
+    assert (masks[0] != masks[1]).any()
+
+
+def test_a_box_is_one_rectangle():
+    for mask in BoxHoles(0.2, 0.4)(8, (50, 70), seeded()):
+        rows, columns = mask[0].amax(1), mask[0].amax(0)
+        assert torch.equal(mask[0], rows[:, None] * columns)
+        assert (rows.diff() != 0).sum() <= 2
+
+
+def test_strokes_are_wide_and_connected_unlike_single_pixels():
+    strokes, pixels = StrokeHoles(0.2, 0.2)(4, (64, 64), seeded()), PixelHoles(0.2)(4, (64, 64), seeded())
+
+    def edges(masks):
+        return (masks.diff(dim=2) != 0).float().mean() + (masks.diff(dim=3) != 0).float().mean()
+
+    assert edges(strokes) < 0.3 * edges(pixels)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: StrokeHoles(0.3, 0.2), lambda: BoxHoles(0, 0.5), lambda: PixelHoles(1.0),
+])  # fmt: skip
+def test_impossible_shares_are_refused(make):
+    with pytest.raises(ValueError, match="share of missing pixels"):
+        make()
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return DeepFill(4).eval()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 51), (1, 1)])
+def test_known_pixels_come_back_bit_for_bit_and_holes_are_filled_whatever_they_held(model, size):
+    image = torch.rand(2, 3, *size)
+    mask = PixelHoles(0.5)(2, size, seeded())
+    restored = model.restore(image, mask)
+    known = (mask == 0).expand_as(image)
+    assert torch.equal(restored[known], image[known])
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    assert torch.equal(model.restore(torch.where(known, image, 0.9), mask), restored)
+
+
+@pytest.mark.parametrize("mask", [torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 9), torch.full((1, 1, 8, 8), 0.5)])
+def test_wrong_masks_are_refused(model, mask):
+    with pytest.raises(ValueError, match="mask"):
+        model.restore(torch.rand(1, 3, 8, 8), mask)
+
+
+def test_weights_survive_a_folder(model, tmp_path):
+    import restoration
+
+    model.save_pretrained(tmp_path)
+    image, mask = torch.rand(1, 3, 32, 32), BoxHoles(0.2, 0.3)(1, (32, 32), seeded())
+    assert torch.allclose(restoration.load(tmp_path).restore(image, mask), model.restore(image, mask), atol=1e-5)
+
+
+def textured() -> tuple[torch.Tensor, torch.Tensor]:
+    """Features with a periodic texture on the left, noise on the right, and a hole in the texture."""
+    generator = seeded()
+    features = torch.randn(1, 6, 8, 8, generator=generator).repeat(1, 1, 4, 4)
+    features[..., 16:] = torch.randn(1, 6, 32, 16, generator=generator)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 4:12] = 1
+    return features, mask
+
+
+def test_attention_copies_a_known_texture_into_the_hole():
+    features, mask = textured()
+    guess = features + 0.3 * torch.randn(features.shape, generator=seeded())  # what a coarse fill would give
+    rebuilt = ContextualAttention()(guess, features * (1 - mask), mask)
+    inside = (..., slice(10, 18), slice(6, 10))
+    assert (guess - features)[inside].abs().mean() > 0.2
+    assert (rebuilt - features)[inside].abs().mean() < 0.06
+
+
+def test_attention_never_copies_from_the_hole():
+    features, mask = textured()
+    spoilt = torch.where(mask.bool(), torch.tensor(100.0), features)
+    rebuilt = ContextualAttention()(features, spoilt, mask)
+    assert rebuilt.abs().max() < 10
+    everything = ContextualAttention()(features, features, torch.ones_like(mask))
+    assert everything.isfinite().all()
+
+
+def test_attention_treats_the_images_of_a_batch_by_themselves():
+    features, mask = textured()
+    others = torch.randn(features.shape, generator=seeded())
+    together = ContextualAttention()(
+        torch.cat([features, others]), torch.cat([features, others]), torch.cat([mask, 1 - mask])
+    )
+    alone = ContextualAttention()(others, others, 1 - mask)
+    assert torch.allclose(together[1:], alone, atol=1e-5)
+
+
+def test_propagation_averages_along_the_diagonals_of_both_axes():
+    similarity = torch.rand(1, 12, 3, 4, generator=seeded())  # 3 x 4 places against 3 x 4 places
+    table = similarity.view(3, 4, 3, 4)  # background row, column, then foreground row, column
+    expected = torch.zeros(3, 4, 3, 4)
+    flat_shift = {(0, 0): 1, (0, 1): 1, (0, -1): 1}
+    for (_, step), weight in flat_shift.items():  # along the rows, as the flattened places follow each other
+        for background in range(12):
+            for place in range(12):
+                if 0 <= background + step < 12 and 0 <= place + step < 12:
+                    value = similarity.view(12, 12)[background + step, place + step]
+                    expected.view(12, 12)[background, place] += weight * value / 3
+    table = expected.permute(1, 0, 3, 2).reshape(12, 12)
+    second = torch.zeros(12, 12)
+    for step in (0, 1, -1):
+        for background in range(12):
+            for place in range(12):
+                if 0 <= background + step < 12 and 0 <= place + step < 12:
+                    second[background, place] += table[background + step, place + step] / 3
+    expected = second.view(4, 3, 4, 3).permute(1, 0, 3, 2).reshape(1, 12, 3, 4)
+    assert torch.allclose(deepfill._propagated(similarity), expected, atol=1e-6)
