@@ -1,11 +1,21 @@
 """Inpainters: holes of the wanted share, the contract on known pixels, contextual attention that copies texture."""
 
+import dataclasses
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
-import restoration.models.deepfill as deepfill
+import restoration
 from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
+from restoration.image import Image, write
+from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
+from train import inpaint
+from train.critics import gradient_penalty
+from train.losses import discounted_l1
+from train.recipe import INPAINT
 
 
 def seeded() -> torch.Generator:
@@ -76,8 +86,6 @@ def test_wrong_masks_are_refused(model, mask):
 
 
 def test_weights_survive_a_folder(model, tmp_path):
-    import restoration
-
     model.save_pretrained(tmp_path)
     image, mask = torch.rand(1, 3, 32, 32), BoxHoles(0.2, 0.3)(1, (32, 32), seeded())
     assert torch.allclose(restoration.load(tmp_path).restore(image, mask), model.restore(image, mask), atol=1e-5)
@@ -141,3 +149,68 @@ def test_propagation_averages_along_the_diagonals_of_both_axes():
                     second[background, place] += table[background + step, place + step] / 3
     expected = second.view(4, 3, 4, 3).permute(1, 0, 3, 2).reshape(1, 12, 3, 4)
     assert torch.allclose(deepfill._propagated(similarity), expected, atol=1e-6)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(40):
+        write(Image(rng.integers(0, 256, (80, 72, 3)).astype(np.uint8)), folder / f"cid22_{index:02}.png")
+    return folder
+
+
+def test_a_training_run_brings_in_the_critics_and_goes_on_after_a_kill(tmp_path, photos, lpips_folder, monkeypatch):
+    small = dataclasses.replace(INPAINT["deepfill"], build=partial(DeepFill, 4), crop=32, late_crop=32, critic_width=4)
+    monkeypatch.setitem(INPAINT, "deepfill", small)
+    common = ["deepfill", "--data", str(photos), "--batch", "2", "--validate-every", "2", "--save-every", "0"]
+    common += ["--backbones", str(lpips_folder), "--steps", "6"]
+    penalties = []
+    real = inpaint.gradient_penalty
+
+    def counted(*arguments):
+        penalties.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(inpaint, "gradient_penalty", counted)
+    inpaint.main([*common, "--out", str(tmp_path / "whole")])
+    assert len(penalties) == 2 * 3  # two critics, the second half of the steps
+    with monkeypatch.context() as killed:
+        killed.setattr(inpaint, "gradient_penalty", lambda *a: 1 / 0 if len(penalties) > 9 else counted(*a))
+        with pytest.raises(ZeroDivisionError):
+            inpaint.main([*common, "--out", str(tmp_path / "killed")])
+    inpaint.main([*common, "--out", str(tmp_path / "killed")])
+    whole, again = (restoration.load(tmp_path / name).state_dict() for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_loss_is_discounted_with_the_distance_to_known_pixels():
+    mask = torch.zeros(1, 1, 9, 9)
+    mask[..., 2:7, 2:7] = 1
+    ones, zeros = torch.ones(1, 3, 9, 9), torch.zeros(1, 3, 9, 9)
+    weights = 56 * 1 + 16 * 0.9 + 8 * 0.9**2 + 1 * 0.9**3
+    assert discounted_l1(ones, zeros, mask, discount=0.9).item() == pytest.approx(weights / 81)
+
+
+def test_the_penalty_wants_a_slope_of_one():
+    real, fake = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    for slope in (1.0, 3.0):
+        length = (3 * 8 * 8) ** 0.5
+
+        def critic(image, factor=slope / length):
+            return factor * image.flatten(1).sum(1, keepdim=True)
+
+        penalty = gradient_penalty(critic, real, fake, seeded())
+        assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-4)
+
+
+def test_the_window_of_the_local_critic_lies_around_the_hole():
+    mask = torch.zeros(2, 1, 16, 16)
+    mask[0, :, 12:, 12:] = 1
+    mask[1, :, 7:9, 7:9] = 1
+    image = torch.arange(256.0).view(1, 1, 16, 16).expand(2, -1, -1, -1)
+    windows = inpaint.around(image, mask)
+    assert windows.shape == (2, 1, 8, 8)
+    assert windows[0, 0, -1, -1] == 255
+    assert windows[1, 0, 0, 0] == 16 * 3 + 3

@@ -1,7 +1,9 @@
 """Discriminators for adversarial training, and the losses between them and a generator."""
 
+from itertools import pairwise
+
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -44,3 +46,40 @@ def relativistic(better: Tensor, worse: Tensor) -> Tensor:
         F.binary_cross_entropy_with_logits(above, torch.ones_like(above))
         + F.binary_cross_entropy_with_logits(below, torch.zeros_like(below))
     ) / 2
+
+
+class WassersteinCritic(nn.Module):
+    """Strided 5x5 convolutions and one number for each image, for the Wasserstein losses of DeepFill.
+
+    Yu et al., arXiv:1801.07892.
+    Differs from the paper: the last features are averaged over the image, so that any crop size will do.
+
+    Args:
+        channels: of the images.
+        width: features of the first layer; the paper has 64.
+        depth: halvings of the resolution, 4 for whole images and for the window around the hole.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32, depth: int = 4):
+        super().__init__()
+        widths = [channels, *(width * min(2**level, 4) for level in range(depth))]
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
+        self.value = nn.Linear(widths[-1], 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 1), higher for what looks real, of images (B, C, H, W)."""
+        return self.value(self.layers(image).mean((2, 3)))
+
+
+def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, generator: Generator) -> Tensor:
+    """Mean squared distance of the critic's gradient norm from 1, between real and generated images.
+
+    Gulrajani et al. "Improved Training of Wasserstein GANs", NeurIPS 2017, arXiv:1704.00028.
+    """
+    between = torch.rand(len(real), 1, 1, 1, generator=generator, device=real.device)
+    mixed = real.lerp(fake, between).detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

@@ -87,3 +87,19 @@ def build_loss(name: LossName, vgg: Vgg19 | None = None) -> Loss:
     if name in PERCEPTUAL:
         return {"combined": combined, "vgg+mse": vgg_and_mse}[name](vgg)
     return {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy}[name]
+
+
+def discounted_l1(image: Tensor, reference: Tensor, mask: Tensor, discount: float = 0.99, reach: int = 64) -> Tensor:
+    """L1 whose weight in a hole falls with the distance to the nearest known pixel, `discount` for each pixel.
+
+    Yu et al., arXiv:1801.07892, section 3.3: what lies deep in a hole cannot be known.
+
+    Args:
+        mask: (B, 1, H, W), 1 where pixels are missing; known pixels have weight 1.
+        reach: distances beyond this many pixels count as this many.
+    """
+    distance, inside = torch.zeros_like(mask), mask
+    for _ in range(reach):
+        distance = distance + inside
+        inside = 1 - F.max_pool2d(1 - inside, 3, 1, 1)
+    return (discount**distance * (image - reference).abs()).mean()

@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from restoration.degradations import GaussianNoise, UniformNoise
+from restoration.degradations import BoxHoles, GaussianNoise, Holes, StrokeHoles, UniformNoise
 from restoration.models.cifar_autoencoder import CifarAutoencoder
 from restoration.models.compact import Compact
 from restoration.models.ct_autoencoder import CtAutoencoder
+from restoration.models.deepfill import DeepFill
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.models.rrdb import RRDBNet
@@ -195,4 +196,33 @@ ESRGAN: dict[str, EsrganRecipe] = {
         learning_rate=2e-4,
         ema=0.995,
     ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintRecipe(Recipe):
+    """One inpainter's training.
+
+    Args:
+        holes: what is missing; every crop draws one of them.
+        adversarial_from: share of the run after which the critics join.
+        adversarial_weight: of the critics' judgement in the inpainter's loss.
+        critic_width: features of the critics' first layer.
+        penalty: weight of the gradient penalty in the critics' loss.
+    """
+
+    holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
+    crop: int = 128
+    late_crop: int = 128
+    batch: int = 8
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    learning_rate: float = 2e-4
+    adversarial_from: float = 0.5
+    adversarial_weight: float = 1e-3
+    critic_width: int = 32
+    penalty: float = 10.0
+
+
+INPAINT: dict[str, InpaintRecipe] = {
+    "deepfill": InpaintRecipe(build=partial(DeepFill, 16)),
 }
