@@ -2,6 +2,7 @@
 
 python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
 python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
+python -m restoration inpaint photo.jpg -o clean.png --mask mask.png --grow 2 --feather 4
 python -m restoration models
 """
 
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog, denoising, upscaling
+from restoration import catalog, denoising, inpainting, upscaling
 from restoration.catalog import Task
 from restoration.denoising import Restored, denoise
 from restoration.image import ENDINGS, FORMATS, Image, ImageError, output_name, read, write
+from restoration.inpainting import Inpainted, adjusted, inpaint, mask_from, transparent_pixels
 from restoration.job import Job, Outcome, finish
 from restoration.metrics import text
 from restoration.upscaling import Upscaled, upscale
@@ -54,6 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--stay-true", action="store_true", help="pull the result back to the photo's own pixels")
     command.set_defaults(run=_upscale)
+
+    command = commands.add_parser("inpaint", parents=[files], help="fill holes")
+    command.add_argument("--model", default=_default("inpaint"), help="see the models command; default %(default)s")
+    holes = command.add_mutually_exclusive_group(required=True)
+    holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
+    holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
+    command.add_argument("--invert", action="store_true", help="black is missing instead")
+    command.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the holes; negative shrinks them")
+    command.add_argument("--feather", type=int, default=0, metavar="PX", help="soft edge around the holes")
+    command.set_defaults(run=_inpaint)
     return parser
 
 
@@ -109,6 +121,19 @@ def _upscale(arguments: argparse.Namespace) -> int:
         ),
         lambda result: (result.image(), upscaling.suffix(result.method), told(result)),
     )
+
+
+def _inpaint(arguments: argparse.Namespace) -> int:
+    def job(image: Image) -> Job[Inpainted]:
+        mask = transparent_pixels(image) if arguments.transparent else mask_from(read(arguments.mask), image)
+        mask = adjusted(mask, invert=arguments.invert, grow=arguments.grow, feather=arguments.feather)
+        return inpaint(image, mask, arguments.model)
+
+    def told(result: Inpainted) -> str:
+        share = f"{100 * result.mask.share:.1f} % of the pixels filled"
+        return " ".join([f"{result.method.name}, {share}, {result.seconds:.1f} s", *result.notes])
+
+    return _restore(arguments, job, lambda result: (result.image(), inpainting.SUFFIX, told(result)))
 
 
 def _restore(

@@ -15,7 +15,7 @@ from torch import Tensor
 from restoration import classical, models
 from restoration.restorer import Checkpoint, Restorer, interpolated
 
-Task = Literal["denoise", "upscale"]
+Task = Literal["denoise", "upscale", "inpaint"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
@@ -161,6 +161,21 @@ _CLASSICAL = (
             ("nearest", "Nearest", "Classical: repeats pixels; pixel art and screenshots.", classical.nearest, 1),
         )
         for scale in (2, 3, 4)
+    ),
+    # A fill reaches into a hole from wherever known pixels are: jobs cut out each hole with its surroundings.
+    Method(
+        "biharmonic",
+        "inpaint",
+        "Biharmonic",
+        "Classical: goes on smoothly from the hole's edge; scratches and small spots.",
+        Filter(classical.biharmonic, 512),
+    ),
+    Method(
+        "diffusion",
+        "inpaint",
+        "Diffusion",
+        "Classical: spreads the colours around a hole into it; instant, also for large holes.",
+        Filter(classical.diffusion, 512),
     ),
 )
 

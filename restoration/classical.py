@@ -1,9 +1,10 @@
-"""Classical methods, as plain functions: denoisers from scikit-image and upscalers by interpolation.
+"""Classical methods, as plain functions: denoisers from scikit-image, upscalers by interpolation, fills of holes.
 
-A denoiser takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image) and
-gives an image of the same size in [0, 1]; an upscaler takes the image and a whole factor and gives `scale` times the
-size.  They are the yardstick for every learned model.  The denoisers' settings are the best of a small grid on
-training photos with sigma 15 to 50 / 255.
+A denoiser takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image)
+and gives an image of the same size in [0, 1]; an upscaler takes the image and a whole factor and gives `scale` times
+the size; a fill takes the image and a mask (B, 1, H, W) with 1 = missing and changes only the holes.  They are the
+yardstick for every learned model.  The denoisers' settings are the best of a small grid on training photos with sigma
+15 to 50 / 255.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from scipy import ndimage
 from skimage import filters
 from skimage import restoration as skimage_restoration
 from torch import Tensor
+from torch.nn import functional as F
 
 from restoration import resampling
 
@@ -113,6 +115,47 @@ def bicubic(lr: Tensor, scale: int) -> Tensor:
 def lanczos(lr: Tensor, scale: int) -> Tensor:
     """Windowed sinc of three lobes.  Duchon, "Lanczos filtering", J. Appl. Meteorology 1979."""
     return resampling.enlarge(lr, scale, resampling.LANCZOS).clamp(0, 1)
+
+
+def diffusion(image: Tensor, mask: Tensor, sweeps: int = 8) -> Tensor:
+    """Smooth fill of holes of any size: known pixels spread inwards, coarse to fine.
+
+    Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", SIGGRAPH 1996 (pull-push), then `sweeps` averages of the four
+    neighbours at every resolution, which approach the solution of Laplace's equation.
+    """
+    missing = mask.bool()
+    if not missing.any():
+        return image
+    height, width = image.shape[-2:]
+    if height * width == 1:
+        return image.masked_fill(missing, 0.5)
+    known = 1 - mask.to(image.dtype)
+    padding = (0, width % 2, 0, height % 2)
+    weight = F.avg_pool2d(F.pad(known, padding), 2)
+    coarse = F.avg_pool2d(F.pad(image * known, padding), 2) / weight.clamp(min=1e-6)
+    coarse = diffusion(coarse, (weight == 0).to(mask.dtype), sweeps)
+    filled = resampling.enlarge(coarse, 2, resampling.BILINEAR)[..., :height, :width]
+    filled = torch.where(missing, filled, image)
+    for _ in range(sweeps):
+        around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
+        mean = (around[..., :-2, 1:-1] + around[..., 2:, 1:-1] + around[..., 1:-1, :-2] + around[..., 1:-1, 2:]) / 4
+        filled = torch.where(missing, mean, filled)
+    return filled
+
+
+def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
+    """Smooth fill whose slopes go on across the edge of the hole; slow for large holes.
+
+    Damelin, Hoang, "On surface completion and image inpainting by biharmonic functions", 2018, arXiv:1707.06567.
+    """
+    filled = [
+        skimage_restoration.inpaint_biharmonic(picture, hole, channel_axis=-1, split_into_regions=True)
+        for picture, hole in zip(
+            image.permute(0, 2, 3, 1).double().cpu().numpy(), mask[:, 0].bool().cpu().numpy(), strict=True
+        )
+    ]
+    result = torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2).to(image).clamp(0, 1)
+    return torch.where(mask.bool(), result, image)
 
 
 def _level(noisy: Tensor, sigma: float | None) -> float:

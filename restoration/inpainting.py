@@ -1,0 +1,223 @@
+"""Inpainting jobs: masks, and filling holes at the picture's own resolution."""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from restoration import catalog
+from restoration.catalog import Filter, Method
+from restoration.image import Image
+from restoration.job import Job, loaded, with_channels
+from restoration.resampling import enlarge
+from restoration.restorer import Restorer
+from restoration.tiling import Progress, run_tiled
+
+SUFFIX = "inpainted"  # of the result's file name
+WHOLE = 512  # holes with their surroundings up to this side are filled in one piece
+CONTEXT = 64  # at least so many known pixels around a hole are shown to the method
+THIN = 32  # in a larger hole, pixels within this distance of known ones are filled at full resolution
+GROUPED = 32  # holes closer than this are filled together
+
+
+# Masks --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which pixels of an image are missing.
+
+    Args:
+        opacity: float32 (H, W), 1 where the fill replaces the image, 0 where the image stays, between where they blend.
+        notes: what was done to the mask, one sentence each.
+    """
+
+    opacity: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Share of the pixels that change."""
+        return float((self.opacity > 0).mean())
+
+
+def mask_from(picture: Image, image: Image) -> Mask:
+    """The mask that a picture shows: white is missing.  Another size is brought to the image's, pixel by pixel.
+
+    A picture with transparency is a drawing: what is opaque and white is missing.
+    """
+    grey = picture.bytes(1)[0].numpy() > 127
+    if picture.alpha is not None:
+        grey &= picture.alpha > np.iinfo(picture.alpha.dtype).max // 2
+    if grey.shape == (image.height, image.width):
+        return Mask(grey.astype(np.float32))
+    rows = (np.arange(image.height) * 2 + 1) * grey.shape[0] // (2 * image.height)
+    columns = (np.arange(image.width) * 2 + 1) * grey.shape[1] // (2 * image.width)
+    note = f"The mask was resized from {grey.shape[1]} × {grey.shape[0]} to {image.width} × {image.height} px."
+    return Mask(grey[rows[:, None], columns].astype(np.float32), (note,))
+
+
+def transparent_pixels(image: Image) -> Mask:
+    """The mask of the fully transparent pixels; empty for an opaque image."""
+    missing = np.zeros((image.height, image.width), bool) if image.alpha is None else image.alpha == 0
+    return Mask(missing.astype(np.float32))
+
+
+def adjusted(mask: Mask, *, invert: bool = False, grow: int = 0, feather: int = 0) -> Mask:
+    """A mask inverted, then grown (or shrunk, for a negative number) and feathered, in pixels.
+
+    Feathering adds a soft edge of that width outside the hole; inside, the fill stays opaque.
+    """
+    missing = mask.opacity > 0.5
+    if invert:
+        missing = ~missing
+    if grow > 0:
+        missing = ndimage.distance_transform_edt(~missing) <= grow if missing.any() else missing
+    elif grow < 0:
+        missing = ndimage.distance_transform_edt(missing) > -grow
+    opacity = missing.astype(np.float32)
+    if feather > 0 and missing.any():
+        distance = ndimage.distance_transform_edt(~missing)
+        opacity = np.clip(1 - distance / (feather + 1), 0, 1).astype(np.float32)
+    return replace(mask, opacity=opacity)
+
+
+def mask_image(mask: Mask, name: str = "mask") -> Image:
+    """The mask as a grey picture, white where pixels are missing."""
+    return Image(np.rint(mask.opacity * 255).astype(np.uint8)[..., None], name=name)
+
+
+# Filling ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Inpainted:
+    """What a finished job gives.
+
+    Args:
+        result: the filled image; pixels of opacity 0 equal the original's bit for bit.
+        method: what filled it.
+        mask: what was filled.
+        seconds: how long it took.
+        notes: what a visitor should know, one sentence each.
+    """
+
+    result: Image
+    method: Method
+    mask: Mask
+    seconds: float
+    notes: tuple[str, ...]
+
+    def image(self) -> Image:
+        """The filled picture."""
+        return self.result
+
+
+def inpaint(image: Image, mask: Mask, model: str = "deepfill") -> Job[Inpainted]:
+    """Fill the holes of an image one after the other; yields progress before the first and after each.
+
+    Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
+    larger than the method handles is filled coarse to fine.
+
+    Args:
+        model: name of a method in `methods("inpaint")`.
+
+    Raises:
+        ValueError: no such model, or a mask that is empty, covers everything, or is of another size.
+    """
+    method = catalog.method("inpaint", model)
+    missing = mask.opacity > 0
+    if missing.shape != (image.height, image.width):
+        raise ValueError("The mask has another size than the picture.")
+    if not missing.any():
+        raise ValueError("Nothing is marked: paint over what should be filled.")
+    if missing.all():
+        raise ValueError("Everything is marked: leave something that the fill can be made of.")
+    restorer = loaded(method)
+    started = time.monotonic()
+    samples, alpha = image.samples.copy(), None if image.alpha is None else image.alpha.copy()
+    notes = list(mask.notes)
+    groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
+    done, total = 0, int(missing.sum())
+    for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
+        own = (groups[box] == number) & missing[box]
+        cut = _surroundings(box, missing.shape)
+        picture = replace(image, samples=samples).tensor(cut)
+        hole = torch.from_numpy(missing[cut])[None, None].float()
+        filling = _fill(restorer, picture, hole)
+        while True:
+            yield Progress(done, total)
+            try:
+                next(filling)
+            except StopIteration as end:
+                filled, coarse = end.value
+                break
+        if coarse:
+            notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
+        inside = tuple(slice(b.start - c.start, b.stop - c.start) for b, c in zip(box, cut, strict=True))
+        fill = filled[0, :, inside[0], inside[1]].permute(1, 2, 0).double().cpu().numpy()
+        opacity = (mask.opacity[box] * own)[..., None]
+        highest = np.iinfo(samples.dtype).max
+        blended = np.rint(samples[box] * (1 - opacity) + fill * highest * opacity).astype(samples.dtype)
+        samples[box] = np.where(own[..., None], blended, samples[box])
+        if alpha is not None:
+            alpha[box] = np.where(own, np.maximum(alpha[box], np.rint(opacity[..., 0] * highest)), alpha[box])
+        missing[box] &= ~own  # the next holes may draw on it
+        done += int(own.sum())
+    yield Progress(total, total)
+    result = replace(image, samples=samples, alpha=alpha)
+    return Inpainted(result, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
+
+
+def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slice, slice]:
+    """A box with as much around it as half its longer side, at least `CONTEXT` pixels, within the image."""
+    context = max(CONTEXT, max(side.stop - side.start for side in box) // 2)
+    return tuple(
+        slice(max(0, side.start - context), min(length, side.stop + context))
+        for side, length in zip(box, size, strict=True)
+    )
+
+
+def _fill(restorer: Restorer | Filter, picture: Tensor, hole: Tensor) -> Generator[None, None, tuple[Tensor, bool]]:
+    """Fill holes of any size; yields between pieces.
+
+    Returns:
+        The picture (1, C, H, W) without its holes, and whether its resolution was lowered on the way.
+    """
+    depth = torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))[None, None]
+    if max(picture.shape[-2:]) <= WHOLE:
+        return with_channels(restorer, picture, hole).cpu(), False
+    if depth.max() <= THIN:
+        return (yield from _fill_in_pieces(restorer, picture, hole)), False
+    height, width = picture.shape[-2:]
+    padding = (0, width % 2, 0, height % 2)
+    weight = F.avg_pool2d(F.pad(1 - hole, padding), 2)
+    half = F.avg_pool2d(F.pad(picture * (1 - hole), padding), 2) / weight.clamp(min=1e-6)
+    half, _ = yield from _fill(restorer, half, (weight == 0).float())
+    picture = torch.where(hole.bool(), enlarge(half, 2)[..., :height, :width].clamp(0, 1), picture)
+    edge = ((depth > 0) & (depth <= THIN)).float()  # what lies next to known pixels can be filled sharply
+    return (yield from _fill_in_pieces(restorer, picture, edge)), True
+
+
+def _fill_in_pieces(restorer: Restorer | Filter, picture: Tensor, hole: Tensor) -> Generator[None, None, Tensor]:
+    """Fill holes that are thin everywhere, window by window; yields between windows."""
+    result = picture.clone()
+    both = torch.cat([picture, hole], dim=1)
+
+    def fill(part: Tensor) -> Tensor:
+        inside = part[:, -1:]
+        return with_channels(restorer, part[:, :-1], inside).cpu() if inside.any() else part[:, :-1]
+
+    def paste(part: Tensor, top: int, left: int) -> None:
+        result[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+
+    for _ in run_tiled(
+        fill, lambda window: both[(..., *window)], paste, picture.shape[-2:], receptive_field=CONTEXT, tile=WHOLE // 2
+    ):
+        yield
+    return result

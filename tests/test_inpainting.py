@@ -1,0 +1,163 @@
+"""Inpainting jobs: masks of every kind, untouched surroundings, the picture's own resolution."""
+
+import numpy as np
+import pytest
+from skimage import data
+
+import restoration
+from restoration import inpainting, job
+from restoration.__main__ import main as command_line
+from restoration.image import Image, read, write
+from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
+
+METHODS = [method.name for method in restoration.methods("inpaint")]
+
+
+@pytest.fixture(scope="module")
+def cat() -> Image:
+    return Image(np.ascontiguousarray(data.chelsea()[60:180, 100:244]), name="cat")
+
+
+def box(image: Image, top=40, bottom=60, left=50, right=80) -> Mask:
+    opacity = np.zeros((image.height, image.width), np.float32)
+    opacity[top:bottom, left:right] = 1
+    return Mask(opacity)
+
+
+def run(image: Image, mask: Mask, model: str = "diffusion") -> inpainting.Inpainted:
+    return job.finish(inpaint(image, mask, model))
+
+
+@pytest.mark.parametrize("model", METHODS)
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_known_pixels_are_bit_identical_and_the_hole_is_filled(rng, model, bits, channels):
+    kind = np.uint8 if bits == 8 else np.uint16
+    samples = rng.integers(0, 2**bits, (50, 70, channels)).astype(kind)
+    image = Image(samples, rng.integers(0, 2**bits, (50, 70)).astype(kind))
+    mask = adjusted(box(image, 20, 30, 20, 40), feather=3)
+    result = run(image, mask, model).image()
+    outside = mask.opacity == 0
+    np.testing.assert_array_equal(result.samples[outside], samples[outside])
+    np.testing.assert_array_equal(result.alpha[outside], image.alpha[outside])
+    assert (result.samples[~outside] != samples[~outside]).mean() > 0.8
+    assert result.samples.dtype == kind
+
+
+@pytest.mark.parametrize("model", METHODS)
+def test_what_a_hole_held_does_not_matter(cat, model):
+    mask = box(cat)
+    spoilt = cat.samples.copy()
+    spoilt[mask.opacity == 1] = 255
+    np.testing.assert_array_equal(
+        run(cat, mask, model).image().samples, run(Image(spoilt), mask, model).image().samples
+    )
+
+
+@pytest.mark.parametrize("model", METHODS)
+def test_a_fill_is_far_closer_to_the_truth_than_grey(cat, model):
+    mask = box(cat)
+    hole = mask.opacity == 1
+    truth = cat.samples[hole].astype(float)
+    error = np.abs(run(cat, mask, model).image().samples[hole] - truth).mean()
+    assert error < 0.7 * np.abs(truth - 128).mean()
+
+
+def test_several_holes_are_filled_each_with_its_surroundings(cat):
+    opacity = box(cat, 5, 10, 5, 10).opacity + box(cat, 90, 100, 120, 140).opacity
+    steps = [step.share for step in inpaint(cat, Mask(opacity), "diffusion")]
+    assert steps == sorted(steps)
+    assert steps[0] == 0
+    assert steps[-1] == 1
+    assert len(steps) >= 3
+    result = run(cat, Mask(opacity)).image()
+    alone = run(cat, box(cat, 5, 10, 5, 10)).image()
+    np.testing.assert_array_equal(result.samples[:20, :20], alone.samples[:20, :20])
+
+
+def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(rng):
+    y, x = np.mgrid[:700, :900]
+    smooth = np.stack([x / 4, y / 4, (x + y) / 8], axis=-1).astype(np.uint8)
+    image = Image(smooth)
+    wide = run(image, box(image, 100, 600, 100, 800))
+    assert wide.image().samples.shape == smooth.shape
+    assert any("lower resolution" in note for note in wide.notes)
+    assert np.abs(wide.image().samples.astype(int) - smooth)[100:600, 100:800].mean() < 40
+    opacity = np.zeros((700, 900), np.float32)
+    opacity[340:350] = 1
+    thin = run(image, Mask(opacity))
+    assert not thin.notes
+    assert np.abs(thin.image().samples.astype(int) - smooth)[340:350].max() <= 4
+
+
+def test_cancelling_stops_between_pieces(monkeypatch):
+    calls = []
+    real = inpainting.with_channels
+    monkeypatch.setattr(inpainting, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
+    opacity = np.zeros((700, 1200), np.float32)
+    opacity[340:350] = 1
+    running = inpaint(Image(np.zeros((700, 1200, 1), np.uint8)), Mask(opacity), "diffusion")
+    while len(calls) < 2:
+        next(running)
+    running.close()
+    assert len(calls) == 2  # of five pieces that the hole crosses
+
+
+@pytest.mark.parametrize("opacity, words", [
+    (np.zeros((120, 144)), "Nothing is marked"), (np.ones((120, 144)), "Everything is marked"),
+    (np.ones((5, 5)), "another size"),
+])  # fmt: skip
+def test_useless_masks_are_answered_in_a_sentence(cat, opacity, words):
+    with pytest.raises(ValueError, match=words):
+        run(cat, Mask(opacity.astype(np.float32)))
+
+
+def test_a_mask_of_another_size_is_resized_by_nearest_pixels_and_that_is_said(cat):
+    small = np.zeros((12, 12, 1), np.uint8)
+    small[3:6, 6:9] = 255
+    mask = mask_from(Image(small), cat)
+    assert mask.opacity.shape == (120, 144)
+    np.testing.assert_array_equal(mask.opacity, small[..., 0].repeat(10, 0).repeat(12, 1) / 255)
+    assert mask.notes == ("The mask was resized from 12 × 12 to 144 × 120 px.",)
+    assert mask_from(mask_image(mask), cat).notes == ()
+
+
+def test_a_drawing_on_a_transparent_layer_is_a_mask(cat):
+    strokes = Image(np.full((120, 144, 3), 255, np.uint8), np.zeros((120, 144), np.uint8))
+    strokes.alpha[10:20, 30:40] = 255
+    assert mask_from(strokes, cat).opacity.sum() == 100
+
+
+def test_masks_are_inverted_grown_shrunk_and_feathered(cat):
+    mask = box(cat)
+    assert adjusted(mask, invert=True).opacity.sum() == 120 * 144 - 600
+    grown, shrunk = adjusted(mask, grow=3).opacity, adjusted(mask, grow=-3).opacity
+    assert grown[37, 60] == grown[62, 60] == 1
+    assert grown[36, 60] == grown[63, 60] == 0
+    assert shrunk.sum() == (20 - 6) * (30 - 6)
+    soft = adjusted(mask, feather=4).opacity
+    np.testing.assert_array_equal(soft[40:60, 50:80], 1)
+    assert 1 > soft[39, 60] > soft[38, 60] > soft[36, 60] > soft[35, 60] == 0
+    assert adjusted(Mask(np.zeros((9, 9), np.float32)), grow=2, feather=2).opacity.sum() == 0
+
+
+def test_transparent_pixels_can_be_the_hole_and_become_opaque(cat):
+    alpha = np.full((120, 144), 255, np.uint8)
+    alpha[40:60, 50:80] = 0
+    image = Image(cat.samples, alpha)
+    result = run(image, transparent_pixels(image)).image()
+    assert result.alpha.min() == 255
+    assert transparent_pixels(cat).opacity.sum() == 0
+
+
+def test_the_command_line_fills_and_says_how_much(cat, tmp_path, capsys):
+    write(cat, tmp_path / "cat.png")
+    write(mask_image(box(cat)), tmp_path / "mask.png")
+    argv = ["inpaint", str(tmp_path / "cat.png"), "-o", str(tmp_path), "--model", "diffusion", "--feather", "2"]
+    assert command_line([*argv, "--mask", str(tmp_path / "mask.png")]) == 0
+    expected = run(cat, adjusted(box(cat), feather=2)).image()
+    np.testing.assert_array_equal(read(tmp_path / "cat_inpainted.png").samples, expected.samples)
+    assert "diffusion, 4." in capsys.readouterr().out
+    assert command_line([*argv, "--mask", str(tmp_path / "no.png")]) == 1
+    assert command_line([*argv, "--transparent"]) == 1
+    assert "error: Nothing is marked" in capsys.readouterr().err
