@@ -15,7 +15,7 @@ from pathlib import Path
 import gradio as gr
 
 import restoration
-from restoration import catalog, denoising, gallery, metrics, upscaling
+from restoration import catalog, denoising, gallery, inpainting, metrics, upscaling
 from restoration.card import verdict
 from restoration.catalog import Task
 from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, denoise, measured_sigma, noise_trial
@@ -25,17 +25,20 @@ from restoration.image import (
     ImageError,
     encode,
     enlarged,
+    fitted,
     output_name,
     read,
     to_8_bit,
     visible_colours,
     write,
 )
+from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels, union
 from restoration.job import Score
 from restoration.upscaling import Upscaled, corrected, output_size, reduction_trial, upscale
 
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
+PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 CLEAN_BELOW_255 = 4  # a measured noise level under which denoising can only lose detail
 NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
 
@@ -46,7 +49,8 @@ footer { margin-top: 1rem; }
 .examples .gallery-item { width: 60px; height: 60px; }
 """
 INTRO = """# Image restoration
-Removes noise from photos, scans, X-rays and CT slices, and enlarges pictures. Bit depth, transparency and colours stay.
+Removes noise from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth, transparency and
+colours stay.
 Your files are deleted within 30 minutes.
 """
 HINT = "Drag the handle to compare: before on the left, after on the right."
@@ -420,6 +424,153 @@ def upscale_file(
         yield from as_file(result.image(), upscaling.suffix(result.method), format, quality)
 
 
+# Inpaint ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a visitor's last run left on the server, so that the format moves without the model."""
+
+    filled: Inpainted
+    before: bytes  # the input as PNG, for the slider
+
+
+def inpaint_facts(path: str | None) -> str:
+    """What is known of an uploaded file before anything is run."""
+    if not path:
+        return ""
+    try:
+        image = read(path)
+    except ImageError as error:
+        return f"⚠️ {html.escape(str(error))}"
+    notes = list(image.notes)
+    if transparent_pixels(image).share:
+        notes.append("It has transparent pixels, which can be the hole.")
+    return " · ".join(described(image)) + "  \n" + " ".join(notes)
+
+
+def canvas(path: str | None) -> Generator:
+    """The picture to paint on: the upload, reduced so that painting is quick."""
+    image = None
+    if path:
+        with suppress(ImageError):  # the facts below the picture say what is wrong with it
+            image = read(path)
+    if image is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture.png"
+        file.write_bytes(preview(fitted(image, PAINTED_SIDE)))
+        yield {"background": str(file), "layers": [], "composite": None}
+
+
+def chosen_mask(
+    image: Image,
+    painted: dict | None,
+    uploaded: str | None,
+    transparent: bool,
+    invert: bool,
+    grow: float,
+    feather: float,
+) -> Mask:
+    """The mask of all that was painted, uploaded and chosen, adjusted."""
+    masks = [replace(mask_from(read(layer), image), notes=()) for layer in (painted or {}).get("layers") or [] if layer]
+    if uploaded:
+        masks.append(mask_from(read(uploaded), image))
+    if transparent:
+        masks.append(transparent_pixels(image))
+    return adjusted(union(image, masks), invert=invert, grow=round(grow), feather=round(feather))
+
+
+def show_mask(path: str | None, *choices) -> Generator:
+    """The mask as a picture to look at and to download."""
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        image = opened(path)
+        file = Path(folder) / f"{image.name}_mask.png"
+        file.write_bytes(preview(mask_image(chosen_mask(image, *choices))))
+        yield str(file)
+
+
+def run_inpaint(
+    path: str | None,
+    model: str,
+    painted: dict | None,
+    uploaded: str | None,
+    transparent: bool,
+    invert: bool,
+    grow: float,
+    feather: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Fill the holes; yields after every piece, so that Cancel stops it there."""
+    with sentences():
+        image = opened(path)
+        mask = chosen_mask(image, painted, uploaded, transparent, invert, grow, feather)
+        filled = yield from stepped(inpaint(image, mask, model), progress, outputs=5)
+        yield from show_filled(Filled(filled, preview(image)), format, quality)
+
+
+def show_filled(result: Filled | None, format: str, quality: float) -> Generator:
+    """The comparison, the file, a line of facts, whether it can go on from here, and the state; runs no model."""
+    if result is None:
+        yield unchanged(5)
+        return
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        filled = result.filled
+        image = filled.image()
+        status = " · ".join(
+            [
+                f"**{filled.method.title}**",
+                f"{filled.seconds:.1f} s",
+                f"{image.width} × {image.height} px",
+                f"{100 * filled.mask.share:.1f} % filled, every other pixel untouched",
+            ]
+        )
+        pair, download = compared(folder, result.before, image, inpainting.SUFFIX, format, quality)
+        yield pair, download, "  \n".join([status, *filled.notes]), gr.update(interactive=True), result
+
+
+def go_on(result: Filled | None) -> Generator:
+    """The result as the new picture, for the next hole."""
+    if result is None:
+        yield gr.skip()
+        return
+    image = result.filled.image()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{image.name}.png"
+        write(image, file, metadata="all")
+        yield str(file)
+
+
+def inpaint_file(
+    image: str,
+    mask: str | None = None,
+    model: str = "biharmonic",
+    invert: bool = False,
+    grow: float = 0,
+    feather: float = 0,
+    format: str = "png",
+    quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Fill holes in an image file.
+
+    mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
+    model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
+    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; quality: of a JPEG.  The bytes
+    equal those of the command line.
+    """
+    with sentences():
+        grow, feather, quality = number(grow, "grow"), number(feather, "feather"), number(quality, "quality")
+        format = checked_format(format)
+        picture = opened(image)
+        chosen = chosen_mask(picture, None, mask, not mask, bool(invert), grow, feather)
+        filled = yield from stepped(inpaint(picture, chosen, model), progress, outputs=1)
+        yield from as_file(filled.image(), inpainting.SUFFIX, format, quality)
+
+
 # Layout -------------------------------------------------------------------------------------------------------------
 
 
@@ -432,6 +583,8 @@ def build() -> gr.Blocks:
                 denoise_tab()
             with gr.Tab("Upscale", id="upscale"):
                 upscale_tab()
+            with gr.Tab("Inpaint", id="inpaint"):
+                inpaint_tab()
         gr.api(list_models, api_name="models")
     return page
 
@@ -687,6 +840,94 @@ def upscale_tab() -> None:
             gr.Number(95, label="quality"),
         ]
         api(upscale_file, inputs, "upscale")
+
+
+def inpaint_tab() -> None:
+    offered = restoration.methods("inpaint")
+    first = offered[0].name
+    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            source = picture("inpaint", gallery.examples()[0])
+            known = gr.Markdown(elem_id="inpaint-facts", elem_classes="line")
+            editor = gr.ImageEditor(
+                label="Paint over what should go",
+                type="filepath",
+                sources=(),
+                transforms=(),
+                layers=False,
+                brush=gr.Brush(default_size=24, colors=["#ffffff"], default_color="#ffffff", color_mode="fixed"),
+                eraser=gr.Eraser(default_size=24),
+                format="png",
+                buttons=["fullscreen"],
+                elem_id="inpaint-editor",
+            )
+            with gr.Accordion("Other masks, and their edges", open=False):
+                uploaded = UploadedImage(
+                    label="A mask of any size: white is missing",
+                    sources=["upload", "clipboard"],
+                    type="filepath",
+                    image_mode=None,
+                    height=160,
+                    elem_id="inpaint-mask",
+                )
+                transparent = gr.Checkbox(False, label="Transparent pixels are the hole", elem_id="inpaint-transparent")
+                invert = gr.Checkbox(False, label="Invert: fill what is not marked", elem_id="inpaint-invert")
+                grow = gr.Slider(-32, 32, 2, step=1, label="Grow in pixels (negative shrinks)", elem_id="inpaint-grow")
+                feather = gr.Slider(0, 32, 2, step=1, label="Feather in pixels", elem_id="inpaint-feather")
+                look = gr.Button("Show the mask", elem_id="inpaint-look")
+                shown = gr.Image(
+                    label="White is filled; the download is the mask",
+                    type="filepath",
+                    format="png",
+                    interactive=False,
+                    height=200,
+                    buttons=["download", "fullscreen"],
+                    elem_id="inpaint-shown-mask",
+                )
+            model = gr.Dropdown(
+                [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="inpaint-model"
+            )
+            advice = gr.Markdown(guide("inpaint", first), elem_classes="line")
+            start, cancel = start_and_cancel("inpaint", "Fill")
+        with gr.Column(min_width=320):
+            compare = comparison("Before and after", "inpaint-compare")
+            status = gr.Markdown(HINT, elem_id="inpaint-status", elem_classes="line")
+            format, quality, download = output_file("inpaint")
+            again = gr.Button("Go on from this result", interactive=False, elem_id="inpaint-again")
+
+    outputs = [compare, download, status, again, state]
+    nothing = (None, gr.update(value=None, interactive=False), HINT, gr.update(interactive=False), None)
+    choices = [editor, uploaded, transparent, invert, grow, feather]
+    source.change(inpaint_facts, source, known, **QUIET)
+    source.change(canvas, source, editor, **QUIET)
+    source.change(lambda: nothing, None, outputs, **QUIET)
+    model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
+    look.click(show_mask, [source, *choices], shown, **PRIVATE)
+    running = start.click(
+        run_inpaint,
+        [source, model, *choices, format, quality],
+        outputs,
+        show_progress_on=[compare],
+        **ONE_AT_A_TIME,
+        **PRIVATE,
+    )
+    for event in (format.change, quality.change):
+        event(show_filled, [state, format, quality], outputs, trigger_mode="always_last", **QUIET)
+    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
+    again.click(go_on, state, source, **QUIET)
+    with gr.Row(visible=False):
+        inputs = [
+            gr.File(type="filepath", label="image"),
+            gr.File(type="filepath", label="mask"),
+            gr.Textbox(first, label="model"),
+            gr.Checkbox(False, label="invert"),
+            gr.Number(0, label="grow"),
+            gr.Number(0, label="feather"),
+            gr.Textbox("png", label="format"),
+            gr.Number(95, label="quality"),
+        ]
+        api(inpaint_file, inputs, "inpaint")
 
 
 def main() -> None:

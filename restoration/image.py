@@ -136,6 +136,12 @@ def reduced(image: Image, factor: int) -> Image:
     return _resized(image, (-(-image.height // factor), -(-image.width // factor)), 1 / factor)
 
 
+def fitted(image: Image, side: int) -> Image:
+    """The image, reduced by a whole factor so that its longer side is at most `side`."""
+    factor = -(-max(image.height, image.width) // side)
+    return image if factor == 1 else reduced(image, factor)
+
+
 def _resized(image: Image, size: tuple[int, int], scale: float) -> Image:
     planes = [_resized_plane(image.samples[..., channel], size, scale) for channel in range(image.channels)]
     alpha = None if image.alpha is None else _resized_plane(image.alpha, size, scale)

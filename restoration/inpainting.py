@@ -1,7 +1,7 @@
 """Inpainting jobs: masks, and filling holes at the picture's own resolution."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +66,15 @@ def transparent_pixels(image: Image) -> Mask:
     """The mask of the fully transparent pixels; empty for an opaque image."""
     missing = np.zeros((image.height, image.width), bool) if image.alpha is None else image.alpha == 0
     return Mask(missing.astype(np.float32))
+
+
+def union(image: Image, masks: Iterable[Mask]) -> Mask:
+    """What any of the masks marks; nothing without masks."""
+    opacity, notes = np.zeros((image.height, image.width), np.float32), []
+    for mask in masks:
+        opacity = np.maximum(opacity, mask.opacity)
+        notes += mask.notes
+    return Mask(opacity, tuple(notes))
 
 
 def adjusted(mask: Mask, *, invert: bool = False, grow: int = 0, feather: int = 0) -> Mask:

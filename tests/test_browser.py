@@ -156,3 +156,38 @@ def test_a_reduction_trial_is_scored_beside_bicubic(page):
     page.locator("#upscale-trial-run").click()
     expect(page.locator("#upscale-scores")).to_contain_text("This model")
     expect(page.locator("#upscale-scores")).to_contain_text("dB")
+
+
+def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo, tmp_path):
+    path = tmp_path / "my photo.png"
+    write(photo, path)
+    page.get_by_role("tab", name="Inpaint").click()
+    page.locator("#inpaint-input input[type=file]").first.set_input_files(path)
+    expect(page.locator("#inpaint-facts")).to_contain_text("90 × 70 px")
+    page.locator("#inpaint-editor").scroll_into_view_if_needed()
+    page.locator("#inpaint-editor button[aria-label=Brush]").click()
+    page.wait_for_timeout(1500)  # the editor zooms its picture to fit
+    box = page.locator("#inpaint-editor canvas").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 10, y)
+    page.mouse.down()
+    for step in range(5):
+        page.mouse.move(x - 10 + 5 * step, y)
+    page.mouse.up()
+    page.locator("#inpaint-run").click()
+    expect(page.locator("#inpaint-status")).to_contain_text("every other pixel untouched")
+    result = shown(page, 1, "inpaint")[0].samples
+    changed = (result != photo.samples).any(axis=2)
+    assert 0.005 < changed.mean() < 0.6
+    rows, columns = np.nonzero(changed)
+    assert (rows.min() <= 35 <= rows.max()) and (
+        columns.min() <= 45 <= columns.max()
+    )  # the middle, where it was painted
+    assert not changed[:3].any() and not changed[:, :3].any()
+    with page.expect_download() as download:
+        page.locator("#inpaint-download").click()
+    assert download.value.suggested_filename == "my photo_inpainted.png"
+    page.locator("#inpaint-again").click()
+    expect(page.locator("#inpaint-compare [data-testid=imageslider-image]")).to_have_count(0)
+    expect(page.locator("#inpaint-facts")).to_contain_text("90 × 70 px")
+    page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
