@@ -144,22 +144,17 @@ DENOISE: dict[str, DenoiseRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleRecipe(Recipe):
-    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input.
-
-    Args:
-        drawn: crops that are drawn for each that is trained on: those that bicubic enlargement misses most are kept.
-    """
+    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input."""
 
     crop: int = 32
     late_crop: int = 64
-    drawn: int = 1
     learning_rate: float = 2e-3
 
 
 UPSCALE: dict[str, UpscaleRecipe] = {
     **{
         f"compact-x{scale}": UpscaleRecipe(
-            build=partial(Compact, scale, width=48, depth=10), loss="mse", first_loss="l1", late_crop=32, drawn=2
+            build=partial(Compact, scale, width=48, depth=10), loss="psnr", first_loss="l1", late_crop=32
         )
         for scale in (2, 3, 4)
     },

@@ -44,9 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation))
     for progress in run:
         count, size = recipe.crops_at(progress)
-        lr, hr = pairs(crops(recipe.drawn * count, (size + 2 * MARGIN) * scale, run.generator()), scale)
-        if recipe.drawn > 1:
-            lr, hr = hardest(lr, hr, count)
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
         name = recipe.first_loss if recipe.first_loss and progress < FIRST else recipe.loss
         run.learn(losses[name](run.network(lr).float(), hr), progress)
 
@@ -59,13 +57,6 @@ def pairs(clean: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """Low- and high-resolution crops without the margin in which a reduced crop differs from a reduced image."""
     edge = MARGIN * scale
     return Downscale(scale)(clean)[..., MARGIN:-MARGIN, MARGIN:-MARGIN], clean[..., edge:-edge, edge:-edge]
-
-
-def hardest(lr: Tensor, hr: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` pairs of a batch that bicubic enlargement misses most."""
-    missed = (enlarge(lr, hr.shape[-1] // lr.shape[-1]) - hr).square().mean((1, 2, 3))
-    kept = missed.topk(count).indices
-    return lr[kept], hr[kept]
 
 
 def reduced(image: Tensor, scale: int) -> tuple[Tensor, Tensor]:
