@@ -352,8 +352,9 @@ def write_curve(path: Path, curve: list[dict], metric: str) -> None:
     minutes = [point["minutes"] for point in curve]
     figure = Figure(figsize=(7, 3.5), layout="constrained")
     left = figure.subplots()
-    left.plot(minutes, [point["loss"] for point in curve], color="tab:orange")
-    left.set(xlabel="minutes", ylabel="training loss", yscale="log")
+    losses = [point["loss"] for point in curve]
+    left.plot(minutes, losses, color="tab:orange")
+    left.set(xlabel="minutes", ylabel="training loss", yscale="log" if min(losses, default=0) > 0 else "linear")
     right = left.twinx()
     right.plot(minutes, [point[metric] for point in curve], color="tab:blue")
     right.set_ylabel(f"validation {metric.upper()}", color="tab:blue")
