@@ -34,7 +34,7 @@ from restoration.image import (
 )
 from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels, union
 from restoration.job import Score
-from restoration.upscaling import Upscaled, corrected, output_size, reduction_trial, upscale
+from restoration.upscaling import DEFAULT_ALPHA, Upscaled, corrected, output_size, reduction_trial, upscale
 
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
@@ -404,7 +404,7 @@ def upscale_file(
     image: str,
     model: str = "compact-x4",
     scale: float = 0,
-    alpha: float = 1.0,
+    alpha: float = DEFAULT_ALPHA,
     stay_true: bool = False,
     format: str = "png",
     quality: float = 95,
@@ -760,7 +760,7 @@ def upscale_tab() -> None:
             alpha = gr.Slider(
                 0,
                 1,
-                1,
+                DEFAULT_ALPHA,
                 step=0.05,
                 label="Texture: 0 is true (RRDB), 1 invents the most",
                 visible=blends["visible"],
@@ -834,7 +834,7 @@ def upscale_tab() -> None:
             gr.File(type="filepath", label="image"),
             gr.Textbox(catalog.method("upscale", first).name, label="model"),
             gr.Number(0, label="scale"),
-            gr.Number(1.0, label="alpha"),
+            gr.Number(DEFAULT_ALPHA, label="alpha"),
             gr.Checkbox(False, label="stay_true"),
             gr.Textbox("png", label="format"),
             gr.Number(95, label="quality"),

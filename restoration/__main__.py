@@ -52,7 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--model", default=_default("upscale"), help="see the models command; default %(default)s")
     command.add_argument("--scale", type=int, choices=(2, 3, 4), help="if the model has several; else its own")
     command.add_argument(
-        "--alpha", type=_share, default=1.0, metavar="0..1", help="esrgan: 0 is rrdb, true; 1 invents texture"
+        "--alpha",
+        type=_share,
+        default=upscaling.DEFAULT_ALPHA,
+        metavar="0..1",
+        help="esrgan: 0 is rrdb, true; 1 invents the most texture; default %(default)s",
     )
     command.add_argument("--stay-true", action="store_true", help="pull the result back to the photo's own pixels")
     command.set_defaults(run=_upscale)
