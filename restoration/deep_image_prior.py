@@ -1,0 +1,157 @@
+"""Deep Image Prior: an untrained network is fitted to one damaged image, and finds the picture before the damage.
+
+Ulyanov, Vedaldi, Lempitsky. "Deep Image Prior", CVPR 2018, arXiv:1711.10925.
+Differs from the paper: one network for every task, narrower by default so that a small picture takes minutes on a CPU.
+"""
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.resampling import resample
+
+PREVIEW_EVERY = 1.0  # seconds
+NOISE_CHANNELS = 32
+
+Damage = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How far the fit has come.
+
+    Args:
+        step, steps: iterations done and in all.
+        seconds_left: estimated from the pace so far.
+        image: the exponential average of the outputs, (1, C, H, W) in [0, 1]: what stopping now would give.
+    """
+
+    step: int
+    steps: int
+    seconds_left: float
+    image: Tensor
+
+
+class Hourglass(nn.Module):
+    """Encoder and decoder with a skip connection at every resolution; noise in, image in [0, 1] out.
+
+    Args:
+        channels: of the image.
+        width: features at every resolution; the paper has 128.
+        depth: halvings of the resolution; the paper has 5.
+        skip: features of each skip connection; the paper has 4 for noise and 128 for missing pixels.
+    """
+
+    def __init__(self, channels: int, width: int = 48, depth: int = 4, skip: int = 8):
+        super().__init__()
+        self.depth = depth
+        self.down, self.skips, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for level in range(depth):
+            inputs = NOISE_CHANNELS if level == 0 else width
+            self.skips.append(_layer(inputs, skip, kernel=1))
+            self.down.append(nn.Sequential(_layer(inputs, width, stride=2), _layer(width, width)))
+            self.up.append(
+                nn.Sequential(nn.BatchNorm2d(width + skip), _layer(width + skip, width), _layer(width, width, 1))
+            )
+        self.head = nn.Sequential(nn.Conv2d(width, channels, 1), nn.Sigmoid())
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """(1, C, H, W) of noise (1, 32, H, W) whose sides 2 ** depth divides."""
+        x, skipped = noise, []
+        for down, skip in zip(self.down, self.skips, strict=True):
+            skipped.append(skip(x))
+            x = down(x)
+        for up in reversed(self.up):
+            x = F.interpolate(x, scale_factor=2, mode="bilinear")
+            x = up(torch.cat([x, skipped.pop()], dim=1))
+        return self.head(x)
+
+
+def fit(
+    observed: Tensor,
+    damage: Damage,
+    size: tuple[int, int],
+    *,
+    weight: Tensor | None = None,
+    steps: int = 1500,
+    seed: int = 0,
+    jitter: float = 0.03,
+    averaging: float = 0.99,
+    learning_rate: float = 0.01,
+    width: int = 48,
+) -> Generator[Attempt, None, Tensor]:
+    """Fit a network so that its damaged output equals what was observed; yields about once a second.
+
+    Dropping the generator stops the work; the last `Attempt` holds the best so far.
+
+    Args:
+        observed: the damaged image (1, C, h, w) in [0, 1].
+        damage: what the damage does to a picture (1, C, H, W), differentiably.
+        size: height and width of the picture.
+        weight: 0 where `observed` says nothing, 1 elsewhere, of a shape that broadcasts; everything counts by default.
+        steps: iterations of Adam; more fit the damage as well.
+        seed: equal seeds give equal pictures on one machine.
+        jitter: standard deviation of the noise added to the input noise at every step.
+        averaging: decay of the running average of the outputs.
+
+    Returns:
+        The picture (1, C, H, W) in [0, 1].
+    """
+    device = observed.device
+    generator = torch.Generator(device).manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Hourglass(observed.shape[1], width).to(device)
+    multiple = 2**network.depth
+    padded = [max(2, -(-side // multiple)) * multiple for side in size]
+    noise = 0.1 * torch.rand(1, NOISE_CHANNELS, *padded, generator=generator, device=device)
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+    average = None
+    started = shown = time.monotonic()
+    for step in range(1, steps + 1):
+        shaken = noise + jitter * torch.randn(noise.shape, generator=generator, device=device)
+        with torch.enable_grad():
+            image = network(shaken)[..., : size[0], : size[1]]
+            error = (damage(image) - observed).square()
+            loss = (error if weight is None else error * weight).mean()
+            optimizer.zero_grad()
+            loss.backward()
+        optimizer.step()
+        output = image.detach()
+        decay = min(averaging, (1 + step) / (10 + step))
+        average = output.clone() if average is None else average.lerp_(output, 1 - decay)
+        now = time.monotonic()
+        if now - shown >= PREVIEW_EVERY or step == steps:
+            shown = now
+            yield Attempt(step, steps, (now - started) / step * (steps - step), average.clone())
+    return average
+
+
+def inpaint(image: Tensor, mask: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
+    """Fill the holes of an image (1, C, H, W), mask (1, 1, H, W) with 1 = missing; known pixels stay, see `fit`."""
+    known = 1 - mask
+    result = yield from fit(image * known, lambda x: x * known, image.shape[-2:], weight=known, **settings)
+    return torch.where(mask.bool(), result, image)
+
+
+def denoise(noisy: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
+    """Remove noise, or JPEG artifacts, from an image (1, C, H, W): the fit is stopped before it learns them."""
+    return fit(noisy, lambda x: x, noisy.shape[-2:], **settings)
+
+
+def upscale(lr: Tensor, scale: int, **settings) -> Generator[Attempt, None, Tensor]:
+    """Enlarge an image (1, C, h, w) `scale` times: the picture whose bicubic reduction it is."""
+    height, width = lr.shape[-2:]
+    return fit(lr, lambda x: resample(x, (height, width), 1 / scale), (scale * height, scale * width), **settings)
+
+
+def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect" if kernel > 1 else "zeros"),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.2),
+    )

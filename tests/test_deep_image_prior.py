@@ -1,0 +1,82 @@
+"""Deep Image Prior: it restores, reports, repeats itself, and stops when dropped."""
+
+import pytest
+import torch
+from skimage import data
+
+from restoration import deep_image_prior
+from restoration.deep_image_prior import Attempt, Hourglass
+from restoration.degradations import GaussianNoise, PixelHoles
+from restoration.metrics import psnr
+from restoration.resampling import enlarge, resample
+
+FAST = {"steps": 120, "width": 16}
+
+
+@pytest.fixture(scope="module")
+def clean() -> torch.Tensor:
+    return torch.from_numpy(data.camera()[100:148, 200:256].copy())[None, None] / 255
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def last(attempts) -> torch.Tensor:
+    while True:
+        try:
+            next(attempts)
+        except StopIteration as end:
+            return end.value
+
+
+def test_missing_pixels_are_filled_and_known_ones_stay(clean):
+    mask = PixelHoles(0.5)(1, clean.shape[-2:], seeded())
+    filled = last(deep_image_prior.inpaint(clean * (1 - mask), mask, **FAST))
+    assert torch.equal(torch.where(mask.bool(), 0, filled), clean * (1 - mask))
+    mean = torch.where(mask.bool(), clean.mean(), clean)
+    assert psnr(filled, clean) > psnr(mean, clean) + 3
+
+
+def test_noise_goes_before_it_is_learned(clean):
+    noisy = GaussianNoise(0.15)(clean, seeded())
+    assert psnr(last(deep_image_prior.denoise(noisy, **FAST)), clean) > psnr(noisy.clamp(0, 1), clean) + 2
+
+
+def test_an_enlargement_reduces_to_what_was_observed(clean):
+    lr = resample(clean, (24, 28), 1 / 2)
+    large = last(deep_image_prior.upscale(lr, 2, steps=300, width=16))
+    assert large.shape == clean.shape
+    assert psnr(resample(large, (24, 28), 1 / 2), lr) > 24
+    assert psnr(large, enlarge(lr, 2)) > 20
+
+
+def test_equal_seeds_give_equal_pictures_and_leave_the_global_generator_alone(clean):
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    first, second, other = (last(deep_image_prior.denoise(clean, steps=8, width=8, seed=seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_progress_is_reported_and_dropping_it_stops_the_work(clean, monkeypatch):
+    monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
+    attempts = list(deep_image_prior.denoise(clean, steps=5, width=8))
+    assert [attempt.step for attempt in attempts] == [1, 2, 3, 4, 5]
+    assert attempts[-1].seconds_left == 0
+    assert attempts[0].seconds_left > 0
+    assert all(isinstance(attempt, Attempt) and attempt.image.shape == clean.shape for attempt in attempts)
+    assert not torch.equal(attempts[0].image, attempts[-1].image)
+    calls = []
+    monkeypatch.setattr(Hourglass, "forward", lambda self, noise: calls.append(1) or self.head(noise[:, :8]))
+    running = deep_image_prior.denoise(clean, steps=100, width=8)
+    next(running), next(running)
+    running.close()
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("size", [(16, 16), (33, 47)])
+def test_any_size_and_colour(size):
+    image = torch.rand(1, 3, *size, generator=seeded())
+    assert last(deep_image_prior.denoise(image, steps=2, width=8)).shape == image.shape
