@@ -7,7 +7,7 @@ import html
 import logging
 import os
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,6 +129,18 @@ def described(image: Image) -> list[str]:
     return [f"{image.width} × {image.height} px, {image.bits}-bit {kind}", *transparency]
 
 
+def facts(path: str | None, about: Callable[[Image], tuple[list[str], list[str]]]) -> str:
+    """What is known of an uploaded file, or what is wrong with it; `about` gives a tab's own facts and notes."""
+    if not path:
+        return ""
+    try:
+        image = read(path)
+        more, notes = about(image)
+    except (ImageError, ValueError) as error:
+        return f"⚠️ {html.escape(str(error))}"
+    return " · ".join([*described(image), *more]) + "  \n" + " ".join([*image.notes, *notes])
+
+
 def guide(task: Task, name: str, scale: int | None = None) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method(task, name, scale)
@@ -218,17 +230,13 @@ class Denoised:
 
 def denoise_facts(path: str | None) -> str:
     """What is known of an uploaded file before anything is run."""
-    if not path:
-        return ""
-    try:
-        image = read(path)
-    except ImageError as error:
-        return f"⚠️ {html.escape(str(error))}"
-    level = 255 * measured_sigma(image)
-    notes = list(image.notes)
-    if level < CLEAN_BELOW_255:
-        notes.append("This picture is nearly free of noise: denoising may only cost detail.")
-    return " · ".join([*described(image), f"measured noise level {level:.1f}"]) + "  \n" + " ".join(notes)
+
+    def about(image: Image) -> tuple[list[str], list[str]]:
+        level = 255 * measured_sigma(image)
+        clean = ["This picture is nearly free of noise: denoising may only cost detail."]
+        return [f"measured noise level {level:.1f}"], clean if level < CLEAN_BELOW_255 else []
+
+    return facts(path, about)
 
 
 def run_denoise(
@@ -316,19 +324,15 @@ class Enlarged:
 
 def upscale_facts(path: str | None, model: str, scale: int | None) -> str:
     """What is known of an uploaded file before anything is run, the size of the result above all."""
-    if not path:
-        return ""
-    try:
-        image = read(path)
+
+    def about(image: Image) -> tuple[list[str], list[str]]:
         width, height = output_size(image, catalog.method("upscale", model, scale).scale)
-    except (ImageError, ValueError) as error:
-        return f"⚠️ {html.escape(str(error))}"
-    size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
-    notes = list(image.notes)
-    level = 255 * measured_sigma(image)
-    if level > NOISY_ABOVE_255:
-        notes.append(f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first.")
-    return " · ".join([*described(image), size]) + "  \n" + " ".join(notes)
+        level = 255 * measured_sigma(image)
+        noisy = [f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."]
+        size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
+        return [size], noisy if level > NOISY_ABOVE_255 else []
+
+    return facts(path, about)
 
 
 def chosen_family(family: str, scale: int) -> tuple:
@@ -437,16 +441,8 @@ class Filled:
 
 def inpaint_facts(path: str | None) -> str:
     """What is known of an uploaded file before anything is run."""
-    if not path:
-        return ""
-    try:
-        image = read(path)
-    except ImageError as error:
-        return f"⚠️ {html.escape(str(error))}"
-    notes = list(image.notes)
-    if transparent_pixels(image).share:
-        notes.append("It has transparent pixels, which can be the hole.")
-    return " · ".join(described(image)) + "  \n" + " ".join(notes)
+    hint = ["It has transparent pixels, which can be the hole."]
+    return facts(path, lambda image: ([], hint if transparent_pixels(image).share else []))
 
 
 def canvas(path: str | None) -> Generator:
@@ -664,6 +660,26 @@ def api(function, inputs: list[gr.components.Component], api_name: str) -> None:
     gr.Button().click(function, inputs, result, api_name=api_name, **ONE_AT_A_TIME)
 
 
+def run_on_click(
+    buttons: tuple[gr.Button, gr.Button],
+    function: Callable,
+    inputs: list[gr.components.Component],
+    outputs: list[gr.components.Component],
+    status: gr.Markdown | None = None,
+) -> None:
+    """Start and Cancel of a job whose progress shows on the first output; one job runs at a time."""
+    start, cancel = buttons
+    running = start.click(function, inputs, outputs, show_progress_on=[outputs[0]], **ONE_AT_A_TIME, **PRIVATE)
+    said = (lambda: "Cancelled.", None, status) if status else (None,)
+    cancel.click(*said, cancels=[running], queue=False, **PRIVATE)
+
+
+def follow(components: list[gr.components.Component], function: Callable, inputs: list, outputs: list) -> None:
+    """Call a quick function whenever one of the components changes."""
+    for component in components:
+        component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)
+
+
 def denoise_tab() -> None:
     offered = restoration.methods("denoise")
     first = offered[0].name
@@ -681,7 +697,7 @@ def denoise_tab() -> None:
             sigma = gr.Slider(
                 0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="denoise-sigma"
             )
-            start, cancel = start_and_cancel("denoise", "Denoise")
+            buttons = start_and_cancel("denoise", "Denoise")
         with gr.Column(min_width=320):
             compare = comparison("Before and after", "denoise-compare")
             status = gr.Markdown(HINT, elem_id="denoise-status", elem_classes="line")
@@ -699,7 +715,7 @@ def denoise_tab() -> None:
             kind = gr.Dropdown(list(NOISES), value=next(iter(NOISES)), label="Noise", min_width=140)
             level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
             seed = gr.Number(0, label="Seed", precision=0, min_width=100)
-        test, stop = start_and_cancel("denoise-trial", "Add noise and denoise")
+        trial = start_and_cancel("denoise-trial", "Add noise and denoise")
         pair, table = trial_results("denoise", "With noise and denoised")
 
     outputs = [compare, download, status, state]
@@ -707,26 +723,9 @@ def denoise_tab() -> None:
     source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
     model.change(lambda name: guide("denoise", name), model, advice, **QUIET)
     auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, **QUIET)
-    running = start.click(
-        run_denoise,
-        [source, model, auto, sigma, strength, format, quality],
-        outputs,
-        show_progress_on=[compare],
-        **ONE_AT_A_TIME,
-        **PRIVATE,
-    )
-    for event in (strength.change, format.change, quality.change):
-        event(show_denoised, [state, strength, format, quality], outputs, trigger_mode="always_last", **QUIET)
-    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
-    trial = test.click(
-        try_noise,
-        [source, model, auto, kind, level, seed],
-        [pair, table],
-        show_progress_on=[pair],
-        **ONE_AT_A_TIME,
-        **PRIVATE,
-    )
-    stop.click(None, cancels=[trial], **PRIVATE)
+    run_on_click(buttons, run_denoise, [source, model, auto, sigma, strength, format, quality], outputs, status)
+    follow([strength, format, quality], show_denoised, [state, strength, format, quality], outputs)
+    run_on_click(trial, try_noise, [source, model, auto, kind, level, seed], [pair, table])
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -772,7 +771,7 @@ def upscale_tab() -> None:
                 info="Pulls the result back to your photo, so that reduced again it gives your photo.",
                 elem_id="upscale-true",
             )
-            start, cancel = start_and_cancel("upscale", "Upscale")
+            buttons = start_and_cancel("upscale", "Upscale")
         with gr.Column(min_width=320):
             compare = comparison("Bicubic and this model, at the new size", "upscale-compare")
             status = gr.Markdown(UPSCALE_HINT, elem_id="upscale-status", elem_classes="line")
@@ -799,7 +798,7 @@ def upscale_tab() -> None:
             "settings chosen above and compares luma with the original. Your own download is not touched."
         )
         pick(sharp, source, "Sharp pictures", "upscale-sharp-examples")
-        test, stop = start_and_cancel("upscale-trial", "Reduce and enlarge")
+        trial = start_and_cancel("upscale-trial", "Reduce and enlarge")
         pair, table = trial_results("upscale", "Bicubic and this model")
 
     outputs = [compare, download, status, heat, state]
@@ -807,28 +806,10 @@ def upscale_tab() -> None:
     source.change(lambda: nothing, None, outputs, **QUIET)
     model.change(chosen_family, [model, scale], [scale, alpha, advice], **QUIET)
     scale.change(lambda *chosen: guide("upscale", *chosen), [model, scale], advice, **QUIET)
-    for event in (source.change, model.change, scale.change):
-        event(upscale_facts, [source, model, scale], known, trigger_mode="always_last", **QUIET)
-    running = start.click(
-        run_upscale,
-        [source, model, scale, alpha, stay_true, format, quality],
-        outputs,
-        show_progress_on=[compare],
-        **ONE_AT_A_TIME,
-        **PRIVATE,
-    )
-    for event in (stay_true.change, format.change, quality.change):
-        event(show_upscaled, [state, stay_true, format, quality], outputs, trigger_mode="always_last", **QUIET)
-    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
-    trial = test.click(
-        try_reduction,
-        [source, model, scale, alpha, stay_true],
-        [pair, table],
-        show_progress_on=[pair],
-        **ONE_AT_A_TIME,
-        **PRIVATE,
-    )
-    stop.click(None, cancels=[trial], **PRIVATE)
+    follow([source, model, scale], upscale_facts, [source, model, scale], known)
+    run_on_click(buttons, run_upscale, [source, model, scale, alpha, stay_true, format, quality], outputs, status)
+    follow([stay_true, format, quality], show_upscaled, [state, stay_true, format, quality], outputs)
+    run_on_click(trial, try_reduction, [source, model, scale, alpha, stay_true], [pair, table])
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -889,7 +870,7 @@ def inpaint_tab() -> None:
                 [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="inpaint-model"
             )
             advice = gr.Markdown(guide("inpaint", first), elem_classes="line")
-            start, cancel = start_and_cancel("inpaint", "Fill")
+            buttons = start_and_cancel("inpaint", "Fill")
         with gr.Column(min_width=320):
             compare = comparison("Before and after", "inpaint-compare")
             status = gr.Markdown(HINT, elem_id="inpaint-status", elem_classes="line")
@@ -904,17 +885,8 @@ def inpaint_tab() -> None:
     source.change(lambda: nothing, None, outputs, **QUIET)
     model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
     look.click(show_mask, [source, *choices], shown, **PRIVATE)
-    running = start.click(
-        run_inpaint,
-        [source, model, *choices, format, quality],
-        outputs,
-        show_progress_on=[compare],
-        **ONE_AT_A_TIME,
-        **PRIVATE,
-    )
-    for event in (format.change, quality.change):
-        event(show_filled, [state, format, quality], outputs, trigger_mode="always_last", **QUIET)
-    cancel.click(lambda: "Cancelled.", None, status, cancels=[running], queue=False, **PRIVATE)
+    run_on_click(buttons, run_inpaint, [source, model, *choices, format, quality], outputs, status)
+    follow([format, quality], show_filled, [state, format, quality], outputs)
     again.click(go_on, state, source, **QUIET)
     with gr.Row(visible=False):
         inputs = [
