@@ -92,15 +92,30 @@ def opened(path: str | None) -> Image:
     return read(path)
 
 
-def stepped(job: Generator, progress: gr.Progress, outputs: int) -> Generator:
-    """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns."""
+def stepped(
+    job: Generator, progress: gr.Progress, outputs: int, show: Callable[[object], Generator] | None = None
+) -> Generator:
+    """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns.
+
+    Args:
+        show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
+    """
     while True:
         try:
             step = next(job)
         except StopIteration as end:
             return end.value
-        progress(step.share, desc="Restoring")
-        yield unchanged(outputs)
+        left = "" if step.seconds_left is None else f", about {duration(step.seconds_left)} left"
+        count = "" if step.so_far is None else f" {step.done} of {step.total}"
+        progress(step.share, desc=f"Restoring{count}{left}")
+        if step.so_far is None or show is None:
+            yield unchanged(outputs)
+        else:
+            yield from show(step.so_far)
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def unchanged(outputs: int) -> object:
@@ -145,7 +160,7 @@ def guide(task: Task, name: str, scale: int | None = None) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method(task, name, scale)
     parts = [method.summary]
-    if task == "denoise" and not method.takes_sigma:
+    if task == "denoise" and not method.takes_sigma and not method.prior:
         parts.append("It always finds the noise level itself.")
     scores = method.load().run.get("scores") if method.learned else None
     if scores:
@@ -253,9 +268,14 @@ def run_denoise(
     with sentences():
         image = opened(path)
         job = denoise(image, model, None if auto else sigma_255 / 255)
-        restored = yield from stepped(job, progress, outputs=4)
+        before = preview(image)
+
+        def show(restored: Restored) -> Generator:
+            return show_denoised(Denoised(restored, before), strength, format, quality)
+
+        restored = yield from stepped(job, progress, 4, show)
         progress(1, desc="Writing the file")
-        yield from show_denoised(Denoised(restored, preview(image)), strength, format, quality)
+        yield from show(restored)
 
 
 def show_denoised(result: Denoised | None, strength: float, format: str, quality: float) -> Generator:
@@ -360,9 +380,15 @@ def run_upscale(
     """Enlarge the upload; yields after every tile, so that Cancel stops it there."""
     with sentences():
         image = opened(path)
-        plain = yield from stepped(upscale(image, model, scale, alpha=alpha), progress, outputs=5)
-        before = preview(enlarged(visible_colours(image), plain.method.scale))
-        yield from show_upscaled(Enlarged(plain, None, before), stay_true, format, quality, progress)
+        scale = catalog.method("upscale", model, scale).scale
+        output_size(image, scale)
+        before = preview(enlarged(visible_colours(image), scale))
+
+        def show(plain: Upscaled, stay_true: bool = False) -> Generator:
+            return show_upscaled(Enlarged(plain, None, before), stay_true, format, quality, progress)
+
+        plain = yield from stepped(upscale(image, model, scale, alpha=alpha), progress, 5, show)
+        yield from show(plain, stay_true)
 
 
 def show_upscaled(
@@ -504,8 +530,12 @@ def run_inpaint(
     with sentences():
         image = opened(path)
         mask = chosen_mask(image, painted, uploaded, transparent, invert, grow, feather)
-        filled = yield from stepped(inpaint(image, mask, model), progress, outputs=5)
-        yield from show_filled(Filled(filled, preview(image)), format, quality)
+        before = preview(image)
+
+        def show(filled: Inpainted) -> Generator:
+            return show_filled(Filled(filled, before), format, quality)
+
+        yield from show((yield from stepped(inpaint(image, mask, model), progress, 5, show)))
 
 
 def show_filled(result: Filled | None, format: str, quality: float) -> Generator:

@@ -3,7 +3,7 @@
 import importlib
 import json
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Literal, get_args
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from restoration import classical, models
+from restoration import classical, deep_image_prior, models
+from restoration.deep_image_prior import Attempt
 from restoration.restorer import Checkpoint, Restorer, interpolated
 
 Task = Literal["denoise", "upscale", "inpaint"]
@@ -40,6 +41,28 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Stands where a trained model does for Deep Image Prior, which fits an untrained network to each picture.
+
+    Args:
+        fit: takes what the task's contract takes, and yields attempts before it returns the restored image.
+    """
+
+    fit: Callable[..., Generator[Attempt, None, Tensor]]
+    scale: int = 1
+    channels: int | None = None
+
+    def restore(self, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+        """The restored image (1, C, H, W), after minutes."""
+        fit = self.fit(image, *settings)
+        while True:
+            try:
+                next(fit)
+            except StopIteration as end:
+                return end.value
+
+
+@dataclass(frozen=True)
 class Method:
     """One entry of the drop-down list.
 
@@ -49,7 +72,7 @@ class Method:
         summary: one line, what it is good at.
         scale: output size / input size.
         flagship: whether it is its task's default.
-        source: a `Checkpoint`, or a `Filter` for a classical method.
+        source: a `Checkpoint`, a `Filter` for a classical method, or a `Prior`.
         takes_sigma: whether a noise level makes a difference.
     """
 
@@ -57,7 +80,7 @@ class Method:
     task: Task
     title: str
     summary: str
-    source: Checkpoint | Filter
+    source: Checkpoint | Filter | Prior
     takes_sigma: bool = False
     scale: int = 1
     flagship: bool = False
@@ -65,6 +88,11 @@ class Method:
     @property
     def learned(self) -> bool:
         return isinstance(self.source, Checkpoint)
+
+    @property
+    def prior(self) -> bool:
+        """Whether it is Deep Image Prior, which takes minutes and shows its progress."""
+        return isinstance(self.source, Prior)
 
     @property
     def family(self) -> str:
@@ -76,8 +104,8 @@ class Method:
         """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
         return self.learned and self.source.blends_with is not None
 
-    def load(self, alpha: float = 1.0) -> Restorer | Filter:
-        """What restores: the model with its bundled weights, or the filter itself.
+    def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior:
+        """What restores: the model with its bundled weights, or the filter or prior itself.
 
         Args:
             alpha: see the function `load`; 1 for methods that do not blend.
@@ -85,6 +113,7 @@ class Method:
         return load(self.name, alpha) if self.learned else self.source
 
 
+_PRIOR = "No training: fits a network to your picture alone, in minutes; small pictures. Cancel keeps the best so far."
 _CLASSICAL = (
     Method(
         "non-local-means",
@@ -177,6 +206,19 @@ _CLASSICAL = (
         "Classical: spreads the colours around a hole into it; instant, also for large holes.",
         Filter(classical.diffusion, 512),
     ),
+    Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
+    *(
+        Method(
+            f"deep-image-prior-x{scale}",
+            "upscale",
+            "Deep Image Prior",
+            _PRIOR,
+            Prior(partial(deep_image_prior.upscale, scale=scale), scale),
+            scale=scale,
+        )
+        for scale in (2, 3, 4)
+    ),
+    Method("deep-image-prior", "inpaint", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.inpaint)),
 )
 
 

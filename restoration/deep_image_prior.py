@@ -7,6 +7,7 @@ Differs from the paper: one network for every task, narrower by default so that 
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 from restoration.resampling import resample
 
 PREVIEW_EVERY = 1.0  # seconds
+STEPS = {"denoise": 900, "upscale": 1200, "inpaint": 1500}  # by task; noise is learned in the end, so it gets fewer
+LONGEST = 1800  # seconds that a job may be expected to take
 NOISE_CHANNELS = 32
 
 Damage = Callable[[Tensor], Tensor]
@@ -77,7 +80,7 @@ def fit(
     size: tuple[int, int],
     *,
     weight: Tensor | None = None,
-    steps: int = 1500,
+    steps: int,
     seed: int = 0,
     jitter: float = 0.03,
     averaging: float = 0.99,
@@ -134,19 +137,39 @@ def fit(
 def inpaint(image: Tensor, mask: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
     """Fill the holes of an image (1, C, H, W), mask (1, 1, H, W) with 1 = missing; known pixels stay, see `fit`."""
     known = 1 - mask
+    settings = {"steps": STEPS["inpaint"], **settings}
     result = yield from fit(image * known, lambda x: x * known, image.shape[-2:], weight=known, **settings)
     return torch.where(mask.bool(), result, image)
 
 
-def denoise(noisy: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
-    """Remove noise, or JPEG artifacts, from an image (1, C, H, W): the fit is stopped before it learns them."""
-    return fit(noisy, lambda x: x, noisy.shape[-2:], **settings)
+def denoise(noisy: Tensor, sigma: float | None = None, **settings) -> Generator[Attempt, None, Tensor]:
+    """Remove noise, or JPEG artifacts, from an image (1, C, H, W): the fit is stopped before it learns them.
+
+    Args:
+        sigma: of no influence; other denoisers are told it.
+    """
+    return fit(noisy, lambda x: x, noisy.shape[-2:], **{"steps": STEPS["denoise"], **settings})
 
 
 def upscale(lr: Tensor, scale: int, **settings) -> Generator[Attempt, None, Tensor]:
     """Enlarge an image (1, C, h, w) `scale` times: the picture whose bicubic reduction it is."""
-    height, width = lr.shape[-2:]
-    return fit(lr, lambda x: resample(x, (height, width), 1 / scale), (scale * height, scale * width), **settings)
+    size = tuple(scale * side for side in lr.shape[-2:])
+    settings = {"steps": STEPS["upscale"], **settings}
+    return fit(lr, lambda x: resample(x, lr.shape[-2:], 1 / scale), size, **settings)
+
+
+def expected_seconds(pixels: int, steps: int) -> float:
+    """About how long a fit of so many output pixels takes on this machine, from a few steps on a small picture."""
+    return pixels * steps * _seconds_per_pixel_and_step()
+
+
+@cache
+def _seconds_per_pixel_and_step() -> float:
+    side, steps = 96, 6
+    started = time.monotonic()
+    for _ in fit(torch.zeros(1, 3, side, side), lambda x: x, (side, side), steps=steps):
+        pass
+    return (time.monotonic() - started) / steps / side**2
 
 
 def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from restoration import catalog
 from restoration.catalog import Method
@@ -18,7 +19,7 @@ from restoration.degradations import (
     UniformNoise,
 )
 from restoration.image import Canvas, Image, from_tensor
-from restoration.job import Job, Score, loaded, middle, score, with_channels
+from restoration.job import Job, Score, improving, loaded, middle, score, with_channels
 from restoration.tiling import run_tiled
 
 ESTIMATION_SIDE = 2048  # the noise level of a larger image is measured in its middle
@@ -73,11 +74,22 @@ def denoise(
     method = catalog.method("denoise", model)
     if sigma is not None and not 0 <= sigma <= MAX_SIGMA_255 / 255:
         raise ValueError(f"The noise level goes from 0 to {MAX_SIGMA_255}, not {sigma * 255:g}.")
-    restorer = loaded(method)
-    started = time.monotonic()
     level = measured_sigma(image) if sigma is None else sigma
-    told = sigma if method.learned else level
+    started = time.monotonic()
     canvas = Canvas(image)
+
+    def outcome() -> Restored:
+        return Restored(canvas, method, level, sigma is None, time.monotonic() - started)
+
+    def fitted(picture: Tensor) -> Restored:
+        canvas.put(picture, 0, 0)
+        return outcome()
+
+    if method.prior:
+        attempts = method.source.fit(image.tensor())
+        return (yield from improving(attempts, "denoise", image.height * image.width, fitted))
+    restorer = loaded(method)
+    told = sigma if method.learned else level
     yield from run_tiled(
         lambda noisy: with_channels(restorer, noisy, told),
         image.tensor,
@@ -87,7 +99,7 @@ def denoise(
         multiple_of=restorer.multiple_of,
         tile=tile,
     )
-    return Restored(canvas, method, level, sigma is None, time.monotonic() - started)
+    return outcome()
 
 
 # Trials: noise added to a clean picture --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from restoration import catalog
 from restoration.catalog import Filter, Method
 from restoration.image import Image
-from restoration.job import Job, loaded, with_channels
+from restoration.job import Job, improving, loaded, with_channels
 from restoration.resampling import enlarge
 from restoration.restorer import Restorer
 from restoration.tiling import Progress, run_tiled
@@ -147,18 +147,33 @@ def inpaint(image: Image, mask: Mask, model: str = "deepfill") -> Job[Inpainted]
         raise ValueError("Nothing is marked: paint over what should be filled.")
     if missing.all():
         raise ValueError("Everything is marked: leave something that the fill can be made of.")
-    restorer = loaded(method)
     started = time.monotonic()
-    samples, alpha = image.samples.copy(), None if image.alpha is None else image.alpha.copy()
+    painting = replace(image, samples=image.samples.copy(), alpha=None if image.alpha is None else image.alpha.copy())
     notes = list(mask.notes)
+
+    def outcome() -> Inpainted:
+        copy = replace(painting, samples=painting.samples.copy())
+        return Inpainted(copy, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
+
+    if method.prior:
+        (box,) = ndimage.find_objects(missing.astype(np.uint8))
+        cut = _surroundings(box, missing.shape)
+        hole = torch.from_numpy(missing[cut])[None, None].float()
+
+        def fitted(picture: Tensor) -> Inpainted:
+            _paste(painting, picture, cut, image, mask.opacity[cut])
+            return outcome()
+
+        attempts = method.source.fit(image.tensor(cut), hole)
+        return (yield from improving(attempts, "inpaint", hole.numel(), fitted))
+
+    restorer = loaded(method)
     groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     done, total = 0, int(missing.sum())
     for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
-        own = (groups[box] == number) & missing[box]
         cut = _surroundings(box, missing.shape)
-        picture = replace(image, samples=samples).tensor(cut)
-        hole = torch.from_numpy(missing[cut])[None, None].float()
-        filling = _fill(restorer, picture, hole)
+        own = (groups[cut] == number) & missing[cut]
+        filling = _fill(restorer, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float())
         while True:
             yield Progress(done, total)
             try:
@@ -168,19 +183,23 @@ def inpaint(image: Image, mask: Mask, model: str = "deepfill") -> Job[Inpainted]
                 break
         if coarse:
             notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
-        inside = tuple(slice(b.start - c.start, b.stop - c.start) for b, c in zip(box, cut, strict=True))
-        fill = filled[0, :, inside[0], inside[1]].permute(1, 2, 0).double().cpu().numpy()
-        opacity = (mask.opacity[box] * own)[..., None]
-        highest = np.iinfo(samples.dtype).max
-        blended = np.rint(samples[box] * (1 - opacity) + fill * highest * opacity).astype(samples.dtype)
-        samples[box] = np.where(own[..., None], blended, samples[box])
-        if alpha is not None:
-            alpha[box] = np.where(own, np.maximum(alpha[box], np.rint(opacity[..., 0] * highest)), alpha[box])
-        missing[box] &= ~own  # the next holes may draw on it
+        _paste(painting, filled, cut, image, mask.opacity[cut] * own)
+        missing[cut] &= ~own  # the next holes may draw on it
         done += int(own.sum())
     yield Progress(total, total)
-    result = replace(image, samples=samples, alpha=alpha)
-    return Inpainted(result, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
+    return outcome()
+
+
+def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image, opacity: np.ndarray) -> None:
+    """Blend a fill (1, C, h, w) of the window `cut` over the image, into `painting`, where opacity (h, w) is."""
+    changed, share = opacity > 0, opacity[..., None]
+    highest = np.iinfo(image.samples.dtype).max
+    values = fill[0].permute(1, 2, 0).double().cpu().numpy() * highest
+    blended = np.rint(image.samples[cut] * (1 - share) + values * share).astype(image.samples.dtype)
+    painting.samples[cut][changed] = blended[changed]
+    if image.alpha is not None:
+        opaque = np.maximum(image.alpha[cut], np.rint(opacity * highest).astype(image.alpha.dtype))
+        painting.alpha[cut][changed] = opaque[changed]
 
 
 def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slice, slice]:

@@ -4,14 +4,16 @@ A job yields `Progress` before its first step and after each, and returns its re
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from restoration import deep_image_prior
 from restoration.catalog import Filter, Method
+from restoration.deep_image_prior import Attempt
 from restoration.image import Image
 from restoration.metrics import psnr, ssim
 from restoration.restorer import Restorer
@@ -24,12 +26,18 @@ TRIAL_SIDE = 1024  # trials take the middle of larger pictures
 
 
 def finish(job: Job[Outcome], report: Callable[[Progress], object] | None = None) -> Outcome:
-    """Run a job to its end, telling `report` of every step."""
+    """Run a job to its end, telling `report` of every step; an interrupt keeps the best so far, if there is one."""
+    best = None
     while True:
         try:
             step = next(job)
         except StopIteration as end:
             return end.value
+        except KeyboardInterrupt:
+            if best is None:
+                raise
+            return best
+        best = step.so_far
         if report:
             report(step)
 
@@ -41,7 +49,36 @@ def stage(job: Job[Outcome], index: int, count: int) -> Job[Outcome]:
             step = next(job)
         except StopIteration as end:
             return end.value
-        yield Progress(index * step.total + step.done, count * step.total)
+        yield replace(step, done=index * step.total + step.done, total=count * step.total)
+
+
+def improving(
+    attempts: Generator[Attempt, None, Tensor], task: str, pixels: int, outcome: Callable[[Tensor], Outcome]
+) -> Job[Outcome]:
+    """A job of Deep Image Prior: every step says what stopping there would give.
+
+    Args:
+        pixels: of the picture that is fitted.
+        outcome: makes a job's result of a picture (1, C, H, W).
+
+    Raises:
+        ValueError: it would take longer than half an hour here.
+    """
+    steps = deep_image_prior.STEPS[task]
+    expected = deep_image_prior.expected_seconds(pixels, steps)
+    if expected > deep_image_prior.LONGEST:
+        side = int((pixels * deep_image_prior.LONGEST / expected) ** 0.5)
+        raise ValueError(
+            f"Deep Image Prior would take about {expected / 60:.0f} minutes for this picture here; "
+            f"crop it to about {side} × {side} px."
+        )
+    yield Progress(0, steps, seconds_left=expected)
+    while True:
+        try:
+            attempt = next(attempts)
+        except StopIteration as end:
+            return outcome(end.value)
+        yield Progress(attempt.step, attempt.steps, outcome(attempt.image), attempt.seconds_left)
 
 
 @lru_cache(maxsize=8)

@@ -18,10 +18,17 @@ SMALLEST = 32  # sides below this are not halved again when memory runs out
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job has come, for a tiled run in input pixels."""
+    """How far a job has come, for a tiled run in input pixels.
+
+    Args:
+        so_far: what stopping now would give, for a job that improves its result step by step; else None.
+        seconds_left: estimated, for a job that can tell.
+    """
 
     done: int
     total: int
+    so_far: object = None
+    seconds_left: float | None = None
 
     @property
     def share(self) -> float:

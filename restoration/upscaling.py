@@ -13,7 +13,7 @@ from restoration import catalog, metrics
 from restoration.catalog import Method
 from restoration.degradations import Downscale
 from restoration.image import Canvas, Image, enlarged, from_tensor, visible_colours
-from restoration.job import Job, Score, loaded, middle, score, stage, with_channels
+from restoration.job import Job, Score, improving, loaded, middle, score, stage, with_channels
 from restoration.resampling import enlarge, resample
 from restoration.tiling import Progress, run_tiled
 
@@ -120,27 +120,42 @@ def upscale(
         ValueError: no such model or scale, an alpha out of range, or a result of more than 64 megapixels.
     """
     method = catalog.method("upscale", model, scale)
-    output_size(image, method.scale)
+    width, height = output_size(image, method.scale)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha goes from 0 to 1, not {alpha:g}.")
     if not method.blends:
         alpha = 1.0
-    restorer = loaded(method, alpha)
     started = time.monotonic()
     original = visible_colours(image)
     canvas = Canvas(original, method.scale)
-    tiles = run_tiled(
-        lambda lr: with_channels(restorer, lr),
-        original.tensor,
-        canvas.put,
-        (image.height, image.width),
-        receptive_field=restorer.receptive_field,
-        multiple_of=restorer.multiple_of,
-        scale=method.scale,
-        tile=tile or TILE_PIXELS // method.scale,
-    )
-    yield from stage(tiles, 0, 1 + stay_true)
-    result = Upscaled(canvas, method, alpha, False, time.monotonic() - started)
+
+    def outcome() -> Upscaled:
+        return Upscaled(canvas, method, alpha, False, time.monotonic() - started)
+
+    def fitted(picture: Tensor) -> Upscaled:
+        canvas.put(picture, 0, 0)
+        return outcome()
+
+    def tiled() -> Job[Upscaled]:
+        restorer = loaded(method, alpha)
+        yield from run_tiled(
+            lambda lr: with_channels(restorer, lr),
+            original.tensor,
+            canvas.put,
+            (image.height, image.width),
+            receptive_field=restorer.receptive_field,
+            multiple_of=restorer.multiple_of,
+            scale=method.scale,
+            tile=tile or TILE_PIXELS // method.scale,
+        )
+        return outcome()
+
+    if method.prior:
+        attempts = method.source.fit(original.tensor())
+        work = improving(attempts, "upscale", width * height, fitted)
+    else:
+        work = tiled()
+    result = yield from stage(work, 0, 1 + stay_true)
     return (yield from stage(corrected(result), 1, 2)) if stay_true else result
 
 

@@ -17,6 +17,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from restoration import deep_image_prior
 from restoration.image import Image
 
 torch.set_num_threads(2)
@@ -33,6 +34,12 @@ def photo(rng) -> Image:
     y, x = np.mgrid[:70, :90]
     planes = [0.5 + 0.4 * np.sin(x / 9), (x > 40) * 0.6 + 0.2, ((x // 6 + y // 6) % 2) * 0.5 + 0.25]
     return Image(np.rint(np.stack(planes, axis=-1) * 255).astype(np.uint8), name="photo")
+
+
+@pytest.fixture(autouse=True)
+def quick_prior(monkeypatch):
+    """A few iterations of Deep Image Prior instead of minutes."""
+    monkeypatch.setattr(deep_image_prior, "STEPS", dict.fromkeys(deep_image_prior.STEPS, 4))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
 """Deep Image Prior: it restores, reports, repeats itself, and stops when dropped."""
 
+import numpy as np
 import pytest
 import torch
 from skimage import data
 
-from restoration import deep_image_prior
+from restoration import deep_image_prior, denoising, inpainting, job, upscaling
 from restoration.deep_image_prior import Attempt, Hourglass
 from restoration.degradations import GaussianNoise, PixelHoles
+from restoration.image import Image
+from restoration.inpainting import Mask
 from restoration.metrics import psnr
 from restoration.resampling import enlarge, resample
 
@@ -74,6 +77,56 @@ def test_progress_is_reported_and_dropping_it_stops_the_work(clean, monkeypatch)
     next(running), next(running)
     running.close()
     assert len(calls) == 2
+
+
+def jobs(image: Image) -> dict:
+    hole = np.zeros((image.height, image.width), np.float32)
+    hole[5:9, 5:9] = 1
+    return {
+        "denoise": lambda: denoising.denoise(image, "deep-image-prior"),
+        "upscale": lambda: upscaling.upscale(image, "deep-image-prior", 2),
+        "inpaint": lambda: inpainting.inpaint(image, Mask(hole), "deep-image-prior"),
+    }
+
+
+@pytest.mark.parametrize("task", ["denoise", "upscale", "inpaint"])
+def test_every_job_shows_what_it_has_so_far_and_how_long_it_will_take(photo, task, monkeypatch):
+    monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
+    steps = list(jobs(photo)[task]())
+    assert [step.done for step in steps] == [0, 1, 2, 3, 4]
+    assert steps[0].seconds_left > 0
+    assert steps[0].so_far is None
+    size = (180, 140) if task == "upscale" else (90, 70)
+    for step in steps[1:]:
+        shown = step.so_far.image()
+        assert (shown.width, shown.height) == size
+
+
+@pytest.mark.parametrize("task", ["denoise", "upscale", "inpaint"])
+def test_a_job_of_hours_is_refused_with_a_size_that_would_do(photo, task, monkeypatch):
+    monkeypatch.setattr(deep_image_prior, "STEPS", dict.fromkeys(deep_image_prior.STEPS, 10**7))
+    with pytest.raises(ValueError, match=r"would take about \d+ minutes for this picture here; crop it to about \d+"):
+        next(jobs(photo)[task]())
+
+
+def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
+    monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
+    finished = job.finish(jobs(photo)["denoise"]())
+    real, calls = Hourglass.forward, []
+
+    def interrupted(self, noise):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, noise)
+
+    monkeypatch.setattr(Hourglass, "forward", interrupted)
+    kept = job.finish(jobs(photo)["denoise"]())
+    assert kept.image().samples.shape == photo.samples.shape
+    assert not np.array_equal(kept.image().samples, finished.image().samples)
+    calls[:] = [1, 1]
+    with pytest.raises(KeyboardInterrupt):  # nothing there yet
+        job.finish(jobs(photo)["denoise"]())
 
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 47)])

@@ -88,10 +88,15 @@ def _lpips(arguments: argparse.Namespace) -> Lpips | None:
 def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips | None) -> dict:
     """The scores of the chosen methods on the sets, and what the methods cost."""
     scores: dict = {"methods": {}, "sets": {}}
-    chosen = [method for method in methods(arguments.task) if not arguments.methods or method.name in arguments.methods]
+    chosen = [
+        method
+        for method in methods(arguments.task)
+        if (method.name in arguments.methods if arguments.methods else not method.prior)  # minutes for each image
+    ]
     loaded = {method.name: (method.load(), method) for method in chosen}
-    for name, (restorer, _) in loaded.items():
-        scores["methods"][name] = cost(restorer)
+    for name, (restorer, method) in loaded.items():
+        if not method.prior:
+            scores["methods"][name] = cost(restorer)
     for test_set in sets:
         clean = list(test_set.images(arguments.data))
         degraded = [test_set.degraded(image) for image in clean]
@@ -208,7 +213,7 @@ def targets(scores: dict, task: Task) -> str:
 def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
     """The classical method with the highest PSNR on a set, and that PSNR."""
     results = scores["sets"][set_name]
-    filters = [method.name for method in methods() if not method.learned and method.name in results]
+    filters = [m.name for m in methods() if not m.learned and not m.prior and m.name in results]
     best = max(filters, key=lambda name: results[name]["psnr"])
     return best, results[best]["psnr"]
 
