@@ -7,6 +7,7 @@ from torch import nn
 
 import restoration
 from restoration.models.mwcnn import MWCNN
+from restoration.models.srcnn import SRCNN
 from restoration.models.xray_unet import XrayUNet
 from restoration.restorer import Denoiser
 
@@ -25,8 +26,7 @@ RUN = {
             "ssim": 0.85,
             "median_psnr": 29.5,
             "median_ssim": 0.86,
-            "noisy_median_psnr": 20.2,
-            "noisy_median_ssim": 0.4,
+            "baseline": {"name": "noisy", "median_psnr": 20.2, "median_ssim": 0.4},
             "best_classical": "non-local-means",
             "best_classical_psnr": 30.25,
         }
@@ -111,6 +111,20 @@ def test_the_card_says_what_was_measured_also_when_it_is_a_loss(tmp_path):
     assert "BSDS500" in card.text
     assert "arxiv.org/abs/1805.07071" in card.text
     assert restoration.load(tmp_path).run == RUN
+
+
+def test_the_card_of_an_upscaler_has_ranges_beside_bicubic():
+    figures = {"psnr": 31.0, "psnr_range": [25.0, 35.0], "ssim": 0.88, "ssim_range": [0.8, 0.9], "mse": 0.001,
+               "mse_range": [0.0003, 0.003], "lpips": 0.2, "lpips_range": [0.1, 0.3]}  # fmt: skip
+    bicubic = {**figures, "psnr": 28.43, "name": "bicubic-x4"}
+    model = SRCNN(4, widths=(4, 4))
+    score = {"set": "Set5 x4", **figures, "baseline": bicubic}
+    model.run = {**RUN, "scores": [{**score, "best_classical": "lanczos-x4", "best_classical_psnr": 28.81}]}
+    card = str(model.generate_model_card())
+    assert "| Set5 x4 | 31.00 (25.00 to 35.00) | 0.8800 (0.8000 to 0.9000) | 1.00 (0.30 to 3.00) | 0.200 (0" in card
+    assert "| Set5 x4, bicubic | 28.43" in card
+    assert "+2.19 dB over lanczos-x4" in card
+    assert "type: lpips" in card
 
 
 def test_weights_from_free_images_alone_are_apache_licensed(tmp_path):
