@@ -45,6 +45,7 @@ NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass
 CSS = """
 footer { margin-top: 1rem; }
 .line p { margin: 0.2rem 0; }
+.status { min-height: 5rem; }
 .gradio-container { max-width: 1280px !important; }
 .examples .gallery-item { width: 60px; height: 60px; }
 """
@@ -697,9 +698,10 @@ def run_on_click(
     outputs: list[gr.components.Component],
     status: gr.Markdown | None = None,
 ) -> None:
-    """Start and Cancel of a job whose progress shows on the first output; one job runs at a time."""
+    """Start and Cancel of a job; one runs at a time.  Progress shows on the status line, or else the first output."""
     start, cancel = buttons
-    running = start.click(function, inputs, outputs, show_progress_on=[outputs[0]], **ONE_AT_A_TIME, **PRIVATE)
+    on = [status or outputs[0]]
+    running = start.click(function, inputs, outputs, show_progress_on=on, **ONE_AT_A_TIME, **PRIVATE)
     said = (lambda: "Cancelled.", None, status) if status else (None,)
     cancel.click(*said, cancels=[running], queue=False, **PRIVATE)
 
@@ -730,7 +732,7 @@ def denoise_tab() -> None:
             buttons = start_and_cancel("denoise", "Denoise")
         with gr.Column(min_width=320):
             compare = comparison("Before and after", "denoise-compare")
-            status = gr.Markdown(HINT, elem_id="denoise-status", elem_classes="line")
+            status = gr.Markdown(HINT, elem_id="denoise-status", elem_classes=["line", "status"])
             strength = gr.Slider(
                 0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id="denoise-strength"
             )
@@ -804,7 +806,7 @@ def upscale_tab() -> None:
             buttons = start_and_cancel("upscale", "Upscale")
         with gr.Column(min_width=320):
             compare = comparison("Bicubic and this model, at the new size", "upscale-compare")
-            status = gr.Markdown(UPSCALE_HINT, elem_id="upscale-status", elem_classes="line")
+            status = gr.Markdown(UPSCALE_HINT, elem_id="upscale-status", elem_classes=["line", "status"])
             format, quality, download = output_file("upscale")
             with gr.Accordion("Where was detail invented?", open=False):
                 gr.Markdown(
@@ -903,7 +905,7 @@ def inpaint_tab() -> None:
             buttons = start_and_cancel("inpaint", "Fill")
         with gr.Column(min_width=320):
             compare = comparison("Before and after", "inpaint-compare")
-            status = gr.Markdown(HINT, elem_id="inpaint-status", elem_classes="line")
+            status = gr.Markdown(HINT, elem_id="inpaint-status", elem_classes=["line", "status"])
             format, quality, download = output_file("inpaint")
             again = gr.Button("Go on from this result", interactive=False, elem_id="inpaint-again")
 
