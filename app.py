@@ -574,7 +574,7 @@ def go_on(result: Filled | None) -> Generator:
 def inpaint_file(
     image: str,
     mask: str | None = None,
-    model: str = "biharmonic",
+    model: str = "diffusion",
     invert: bool = False,
     grow: float = 0,
     feather: float = 0,

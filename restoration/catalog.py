@@ -193,18 +193,18 @@ _CLASSICAL = (
     ),
     # A fill reaches into a hole from wherever known pixels are: jobs cut out each hole with its surroundings.
     Method(
-        "biharmonic",
-        "inpaint",
-        "Biharmonic",
-        "Classical: goes on smoothly from the hole's edge; scratches and small spots.",
-        Filter(classical.biharmonic, 512),
-    ),
-    Method(
         "diffusion",
         "inpaint",
         "Diffusion",
         "Classical: spreads the colours around a hole into it; instant, also for large holes.",
         Filter(classical.diffusion, 512),
+    ),
+    Method(
+        "biharmonic",
+        "inpaint",
+        "Biharmonic",
+        "Classical: goes on smoothly from the hole's edge; scratches and small spots.",
+        Filter(classical.biharmonic, 512),
     ),
     Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
     *(

@@ -1,11 +1,16 @@
 """The scores: protocol, table, verdicts."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 
 from restoration import catalog
+from restoration.image import Image, write
+from restoration.metrics import psnr_y
+from restoration.resampling import enlarge
 from train import benchmarks, evaluate
 
 
@@ -13,8 +18,10 @@ def test_results_are_rounded_to_8_bits_before_they_are_scored():
     clean = [torch.full((1, 1, 16, 16), 100 / 255)]
     nearly = [torch.full((1, 1, 16, 16), 100.4 / 255)]
     noisy_set = benchmarks.NoisySet("x", (), 1, None, 0.1)
-    assert noisy_set.summary(nearly, clean)["psnr"] == float("inf")
-    assert noisy_set.summary([clean[0] + 10 / 255], clean)["psnr"] == pytest.approx(28.13, abs=0.01)  # 20 log10(25.5)
+    assert noisy_set.summary(nearly, clean, [], None)["psnr"] == float("inf")
+    assert noisy_set.summary([clean[0] + 10 / 255], clean, [], None)["psnr"] == pytest.approx(
+        28.13, abs=0.01
+    )  # 20 log10(25.5)
 
 
 def test_cost_counts_a_convolution_as_the_textbook_does():
@@ -23,7 +30,7 @@ def test_cost_counts_a_convolution_as_the_textbook_does():
     model = MWCNN(1, (8,), depth=2).eval()
     # At half resolution: 4->8, 8->8 on the way down; 8->8, 8->4 on the way up; 9 taps each; a quarter of the pixels.
     macs = 9 * (4 * 8 + 8 * 8 + 8 * 8 + 8 * 4) / 4
-    cost = evaluate.cost(model)
+    cost = evaluate.cost(model, "denoise")
     assert cost["macs_per_pixel"] == pytest.approx(macs)
     assert cost["parameters"] == 9 * 192 + 8 + 8 + 8 + 4
     assert cost["seconds_per_megapixel"] > 0
@@ -75,3 +82,57 @@ def test_every_denoiser_has_a_home_and_every_home_a_set():
     assert set(benchmarks.HOME) == names
     for prefixes in benchmarks.HOME.values():
         assert any(test_set.name.startswith(prefixes) for test_set in benchmarks.SETS["denoise"])
+
+
+def test_upscaling_is_scored_on_the_luma_of_reduced_images(tmp_path, capsys):
+    from skimage import data
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write(Image(np.ascontiguousarray(data.chelsea()[50:150, 100:231])), folder / "cat.png")
+    arguments = ["--task", "upscale", "--data", str(tmp_path), "--folder", str(folder), "--methods", "bicubic-x2"]
+    assert evaluate.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "| method | photos x2 |" in printed.splitlines()[1]
+    assert "bicubic-x2" in printed
+    (test_set,) = (s for s in benchmarks.sets_of("upscale", folder) if s.scale == 2)
+    (clean,) = test_set.images(tmp_path)
+    assert clean.shape == (1, 3, 100, 130)
+    (lr,) = test_set.degraded(clean, 0, tmp_path)
+    restored = enlarge(lr, 2).clamp(0, 1)
+    scores = test_set.summary([restored], [clean], [(lr,)], None)
+    assert f"{scores['psnr']:.2f} / {scores['ssim']:.3f}" in printed
+    assert scores["psnr"] == pytest.approx(-10 * math.log10(scores["mse"]))
+    assert scores["psnr_range"] == [scores["psnr"]] * 2
+    rounded = (restored * 255).round() / 255
+    assert scores["psnr"] == pytest.approx(float(psnr_y(rounded, clean, 2)))
+
+
+def test_inpainting_is_scored_by_the_range_of_its_holes(tmp_path, capsys):
+    from skimage import data
+
+    for name in ("photos", "masks"):
+        (tmp_path / name).mkdir()
+    write(Image(np.ascontiguousarray(data.astronaut()[:300, :280])), tmp_path / "photos" / "a.png")
+    hole = np.zeros((512, 512, 1), np.uint8)
+    hole[:128, :256] = 255
+    write(Image(hole), tmp_path / "masks" / "r10-20_01.png")
+    (test_set,) = (s for s in benchmarks.sets_of("inpaint", tmp_path / "photos") if s.masks == "r10-20")
+    (clean,) = test_set.images(tmp_path)
+    holed, mask = test_set.degraded(clean, 0, tmp_path)
+    assert clean.shape == (1, 3, 256, 256)
+    assert mask.mean() == 1 / 8
+    assert torch.equal(holed, clean * (1 - mask))
+    scores = test_set.summary([holed], [clean], [(holed, mask)], None)
+    inside = clean[..., :64, :128]
+    assert scores["hole_psnr"] == pytest.approx(-10 * math.log10(float(inside.square().mean())), abs=1e-3)
+    assert scores["hole_psnr"] == pytest.approx(scores["psnr"] - 10 * math.log10(8), abs=1e-6)
+
+
+def test_lpips_counts_the_other_way_round():
+    def scores(value):
+        return {"sets": {"BSD100 x4": {"esrgan-x4": {"psnr": 24.5, "lpips": value}}}}
+
+    assert "**0.050 short of the floor**" in evaluate.targets(scores(0.35), "upscale")
+    assert "floor reached, 0.070 to the aim" in evaluate.targets(scores(0.25), "upscale")
+    assert "aim reached" in evaluate.targets(scores(0.17), "upscale")

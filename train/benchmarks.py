@@ -1,18 +1,22 @@
 """The test sets of every task, as the papers have them: what is degraded how, what a method is told, what is scored."""
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from restoration.catalog import Method, Task
 from restoration.degradations import Degradation, Downscale, GaussianNoise, UniformNoise
+from restoration.image import Image, read
+from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr, ssim
-from train.data import samples
+from train.data import centre_crop, samples
 
 Settings = tuple[float | None, ...]
 
@@ -31,14 +35,16 @@ class TestSet(Protocol):
     def images(self, data: Path) -> Iterable[Tensor]:
         """The clean images, float32 (1, C, H, W)."""
 
-    def degraded(self, clean: Tensor) -> Tensor:
-        """What the methods are given."""
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        """What the methods are given for the image at that index: the degraded image, and a mask if there is one."""
 
     def runs(self, method: Method) -> list[tuple[str, Settings]]:
         """The rows of a method, each with what `restore` gets besides the image; none if it is not for this set."""
 
-    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None) -> dict[str, float]:
-        """Scores of restored images that are rounded to 8 bits."""
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
+        """Scores of restored images that are rounded to 8 bits; `given` is what the method was given for each."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class NoisySet:
             if wanted is None or Path(sample.name).stem in wanted:
                 yield sample.image[None].float() / 255
 
-    def degraded(self, clean: Tensor) -> Tensor:
-        return self.noise(clean, torch.Generator().manual_seed(0))
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        return (self.noise(clean, torch.Generator().manual_seed(0)),)
 
     def runs(self, method: Method) -> list[tuple[str, Settings]]:
         told = [(method.name, (self.sigma,))]
@@ -78,7 +84,9 @@ class NoisySet:
             told.append((f"{method.name} blind", (None,)))
         return told
 
-    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None = None) -> dict[str, float]:
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
         decibels = [float(psnr(*pair)) for pair in _rounded(restored, clean)]
         similarity = [float(ssim(*pair)) for pair in _rounded(restored, clean)]
         return {
@@ -110,13 +118,15 @@ class ReducedSet:
             height, width = (side // self.scale * self.scale for side in sample.image.shape[1:])
             yield sample.image[None, :, :height, :width].float() / 255
 
-    def degraded(self, clean: Tensor) -> Tensor:
-        return Downscale(self.scale)(clean)
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        return (Downscale(self.scale)(clean),)
 
     def runs(self, method: Method) -> list[tuple[str, Settings]]:
         return [(method.name, ())] if method.scale == self.scale else []
 
-    def summary(self, restored: list[Tensor], clean: list[Tensor], lpips: Lpips | None) -> dict[str, float]:
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
         columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "mse": []}
         if lpips:
             columns["lpips"] = []
@@ -134,9 +144,65 @@ class ReducedSet:
         return result
 
 
+@dataclass(frozen=True)
+class HoledSet:
+    """The middles of images, 256 pixels a side, with free-form holes of one range of sizes; a mask of its own for each.
+
+    PSNR and SSIM of the whole image, PSNR of the holes alone (`hole_psnr`), over all channels, and LPIPS.
+
+    Args:
+        folder: of images, below the data folder.
+        masks: what the names of the masks in `masks/` start with; white is missing.
+    """
+
+    name: str
+    folder: str
+    masks: str
+    baseline: str | None = field(default=None, init=False)
+    SIDE = 256
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        count = len(self._masks(data))
+        for sample, _ in zip(samples([data / self.folder], 3), range(count), strict=False):
+            yield centre_crop(sample.image, self.SIDE)[None].float() / 255
+
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        height, width = clean.shape[-2:]
+        picture = Image(np.zeros((height, width, 3), np.uint8))
+        opacity = mask_from(read(self._masks(data)[index]), picture).opacity
+        mask = torch.from_numpy(opacity)[None, None]
+        return clean * (1 - mask), mask
+
+    def _masks(self, data: Path) -> list[Path]:
+        return sorted((data / "masks").glob(f"{self.masks}_*"))
+
+    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+        return [(method.name, ())]
+
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
+        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "hole_psnr": []}
+        if lpips:
+            columns["lpips"] = []
+        for (image, reference), (_, mask) in zip(_rounded(restored, clean), given, strict=True):
+            columns["psnr"].append(float(psnr(image, reference)))
+            columns["ssim"].append(float(ssim(image, reference)))
+            # Outside the holes nothing differs, so the whole image's error is the holes', diluted.
+            columns["hole_psnr"].append(columns["psnr"][-1] + 10 * math.log10(float(mask.mean())))
+            if lpips:
+                with torch.inference_mode():
+                    columns["lpips"].append(float(lpips(image, reference)))
+        return {"images": len(clean), **{metric: statistics.fmean(values) for metric, values in columns.items()}}
+
+
 def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
     for image, reference in zip(restored, clean, strict=True):
         yield (image * 255).round().clamp(0, 255) / 255, reference
+
+
+def _holed(name: str, folder: str) -> list[HoledSet]:
+    return [HoledSet(f"{name} {low}-{low + 10} %", folder, f"r{low:02}-{low + 10}") for low in range(0, 60, 10)]
 
 
 def _gaussian(name: str, folder: str, channels: int, listed_in: str | None = None) -> list[NoisySet]:
@@ -165,13 +231,15 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
         *_reduced("Set14", "test/Set14"),
         *_reduced("BSD100", "test/BSD100"),
     ),
+    "inpaint": tuple(_holed("BSD100", "test/BSD100")),
 }
 
 
 def sets_of(task: Task, folder: Path) -> tuple[TestSet, ...]:
     """The task's test sets on any folder of images."""
     name, place = folder.name, str(folder.resolve())
-    return tuple({"denoise": lambda: _gaussian(name, place, 3), "upscale": lambda: _reduced(name, place)}[task]())
+    make = {"denoise": lambda *where: _gaussian(*where, 3), "upscale": _reduced, "inpaint": _holed}[task]
+    return tuple(make(name, place))
 
 
 # The tables of the README: the names of the columns, sets with a metric.
@@ -181,6 +249,7 @@ TABLES: dict[Task, tuple[tuple[str, ...], ...]] = {
         ("X-ray Gaussian 0.1", "X-ray uniform ±0.17", "CT Gaussian 0.07", "CIFAR-10 Gaussian 0.2"),
     ),
     "upscale": tuple(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
+    "inpaint": tuple(tuple(s.name for s in SETS["inpaint"][half : half + 3]) for half in (0, 3)),
 }
 
 # The sets that a denoiser was made for, which its card reports; the prefixes of their names.  An upscaler's card
@@ -234,4 +303,5 @@ TARGETS: dict[Task, tuple[Target, ...]] = {
         Target("srcnn-x4", "Set5 x4", 30.1, 30.48),
         Target("unet-sr-x4", "Set5 x4", 29.93, 31.0),
     ),
+    "inpaint": (),
 }

@@ -96,20 +96,20 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
     loaded = {method.name: (method.load(), method) for method in chosen}
     for name, (restorer, method) in loaded.items():
         if not method.prior:
-            scores["methods"][name] = cost(restorer)
+            scores["methods"][name] = cost(restorer, arguments.task)
     for test_set in sets:
         clean = list(test_set.images(arguments.data))
-        degraded = [test_set.degraded(image) for image in clean]
+        given = [test_set.degraded(image, index, arguments.data) for index, image in enumerate(clean)]
         results = scores["sets"][test_set.name] = {}
         if test_set.baseline:
-            results[test_set.baseline] = test_set.summary(degraded, clean, lpips)
+            results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
             for row, settings in test_set.runs(method):
                 restored = [
-                    with_channels(restorer, image, *settings).cpu()
-                    for image in tqdm(degraded, desc=f"{test_set.name}, {row}", leave=False, disable=None)
+                    with_channels(restorer, image, *extra, *settings).cpu()
+                    for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None)
                 ]
-                results[row] = test_set.summary(restored, clean, lpips)
+                results[row] = test_set.summary(restored, clean, given, lpips)
                 print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
     return scores
 
@@ -124,11 +124,11 @@ def merged(path: Path, new: dict) -> dict:
     return scores
 
 
-def cost(restorer: Restorer | Filter) -> dict:
+def cost(restorer: Restorer | Filter, task: Task) -> dict:
     """Parameters; multiply-accumulates per output pixel, seconds per output megapixel on one thread (best of 3)."""
     side = 512 // restorer.scale
     image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
-    settings = (0.1,) if restorer.scale == 1 else ()
+    settings = {"denoise": (0.1,), "upscale": (), "inpaint": (_square(side),)}[task]
     pixels = (side * restorer.scale) ** 2
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -149,11 +149,18 @@ def cost(restorer: Restorer | Filter) -> dict:
     return result
 
 
+def _square(side: int) -> Tensor:
+    """A mask with a quarter missing, in the middle."""
+    mask = torch.zeros(1, 1, side, side)
+    mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
+    return mask
+
+
 # Showing ------------------------------------------------------------------------------------------------------------
 
 
 def _cell(score: dict) -> str:
-    values = f"{score['psnr']:.2f} / {score['ssim']:.3f}"
+    values = f"{score.get('hole_psnr', score['psnr']):.2f} / {score['ssim']:.3f}"
     return f"{values} / {score['lpips']:.3f}" if "lpips" in score else values
 
 
@@ -220,7 +227,8 @@ def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
 
 def content(scores: dict, task: Task) -> str:
     """What the README says of a task's scores."""
-    return "\n\n".join([*(table(scores, list(sets)) for sets in TABLES[task]), targets(scores, task)])
+    parts = [table(scores, list(sets)) for sets in TABLES[task]]
+    return "\n\n".join([*parts, targets(scores, task)] if TARGETS[task] else parts)
 
 
 def write_cards(scores: dict) -> None:
