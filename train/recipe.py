@@ -158,7 +158,10 @@ UPSCALE: dict[str, UpscaleRecipe] = {
         )
         for scale in (2, 3, 4)
     },
-    **{f"srcnn-x{scale}": UpscaleRecipe(build=partial(SRCNN, scale), loss="mse", patience=10) for scale in (2, 3, 4)},
+    **{
+        f"srcnn-x{scale}": UpscaleRecipe(build=partial(SRCNN, scale), loss="mse", late_crop=32, patience=10)
+        for scale in (2, 3, 4)
+    },
     "unet-sr-x4": UpscaleRecipe(
         build=partial(UNetSR, 4, widths=(24, 32, 64, 96, 128)), loss="mse", first_loss="vgg+mse", late_crop=48
     ),
