@@ -175,10 +175,16 @@ def preview(image: Image) -> bytes:
     return encode(to_8_bit(image), "png", metadata="none")
 
 
-def compared(folder: str, before: bytes, image: Image, suffix: str, format: str, quality: float) -> tuple:
-    """What the slider and the download button show of a result: files in `folder`."""
+def written(folder: str, image: Image, suffix: str, format: str, quality: float) -> Path:
+    """The result's file, in `folder`."""
     file = Path(folder) / output_name(image, suffix, format)
     file.write_bytes(encode(image, format, round(quality)))
+    return file
+
+
+def compared(folder: str, before: bytes, image: Image, suffix: str, format: str, quality: float) -> tuple:
+    """What the slider and the download button show of a result: files in `folder`."""
+    file = written(folder, image, suffix, format, quality)
     first = Path(folder) / f"{image.name}_before.png"
     first.write_bytes(before)
     second = file
@@ -212,9 +218,7 @@ def checked_format(format: str) -> str:
 def as_file(image: Image, suffix: str, format: str, quality: float) -> Generator:
     """The API's answer: the image's file."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / output_name(image, suffix, format)
-        file.write_bytes(encode(image, format, round(quality)))
-        yield str(file)
+        yield str(written(folder, image, suffix, format, quality))
 
 
 def list_models() -> list[dict]:

@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _default(task: Task) -> str:
-    return next((method.name for method in catalog.methods(task) if method.flagship), catalog.methods(task)[0].name)
+    return catalog.methods(task)[0].name
 
 
 def _sigma(text: str) -> float | None:

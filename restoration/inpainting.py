@@ -127,7 +127,7 @@ class Inpainted:
         return self.result
 
 
-def inpaint(image: Image, mask: Mask, model: str = "deepfill") -> Job[Inpainted]:
+def inpaint(image: Image, mask: Mask, model: str = "diffusion") -> Job[Inpainted]:
     """Fill the holes of an image one after the other; yields progress before the first and after each.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
@@ -152,8 +152,7 @@ def inpaint(image: Image, mask: Mask, model: str = "deepfill") -> Job[Inpainted]
     notes = list(mask.notes)
 
     def outcome() -> Inpainted:
-        copy = replace(painting, samples=painting.samples.copy())
-        return Inpainted(copy, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
+        return Inpainted(painting, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
 
     if method.prior:
         (box,) = ndimage.find_objects(missing.astype(np.uint8))

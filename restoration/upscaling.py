@@ -1,11 +1,9 @@
 """Enlarging jobs: the function behind the page, the API and the command line, and how far a result can be trusted."""
 
-import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,13 +64,10 @@ class Upscaled:
     @cached_property
     def faithfulness(self) -> Faithfulness:
         """The result, reduced bicubically to the photo's size, against the photo."""
-        original = self.canvas.original
-        squares, difference = 0.0, torch.zeros(1, 1, original.height, original.width)
-        for channel in range(original.channels):
-            residual = _residual(self.canvas.plane(channel), original, channel)
-            squares += float(residual.double().square().mean()) / original.channels
-            difference += residual.abs() / original.channels
-        return Faithfulness(-10 * math.log10(squares) if squares else math.inf, difference)
+        photo = self.canvas.original.tensor()
+        planes = [_reduced(self.canvas.plane(channel), photo) for channel in range(photo.shape[1])]
+        reduced = torch.cat(planes, dim=1)
+        return Faithfulness(float(metrics.psnr(reduced, photo)), (reduced - photo).abs().mean(1, keepdim=True))
 
 
 def suffix(method: Method) -> str:
@@ -170,22 +165,22 @@ def corrected(result: Upscaled) -> Job[Upscaled]:
     """
     started = time.monotonic()
     scale, original = result.canvas.scale, result.canvas.original
-    canvas = Canvas(original, scale)
+    canvas, photo = Canvas(original, scale), original.tensor()
     total = original.channels * CORRECTIONS
     for channel in range(original.channels):
         plane = result.canvas.plane(channel)
         for step in range(CORRECTIONS):
             yield Progress(channel * CORRECTIONS + step, total)
-            plane = (plane + enlarge(_residual(plane, original, channel), scale)).clamp_(0, 1)
+            residual = photo[:, channel : channel + 1] - _reduced(plane, photo)
+            plane = (plane + enlarge(residual, scale)).clamp_(0, 1)
         canvas.put_plane(channel, plane)
     yield Progress(total, total)
     return replace(result, canvas=canvas, stays_true=True, seconds=result.seconds + time.monotonic() - started)
 
 
-def _residual(plane: Tensor, original: Image, channel: int) -> Tensor:
-    """One channel of the photo minus the same channel (1, 1, H, W) of the result, reduced to its size."""
-    photo = original.samples[..., channel].astype(np.float32) / np.float32(np.iinfo(original.samples.dtype).max)
-    return torch.from_numpy(photo)[None, None] - resample(plane, photo.shape, photo.shape[0] / plane.shape[2])
+def _reduced(plane: Tensor, photo: Tensor) -> Tensor:
+    """One channel (1, 1, H, W) of a result at the size of the photo (1, C, h, w)."""
+    return resample(plane, photo.shape[-2:], photo.shape[-2] / plane.shape[-2])
 
 
 # Trials: a sharp picture reduced -------------------------------------------------------------------------------------

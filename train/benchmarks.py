@@ -87,8 +87,9 @@ class NoisySet:
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
     ) -> dict[str, float]:
-        decibels = [float(psnr(*pair)) for pair in _rounded(restored, clean)]
-        similarity = [float(ssim(*pair)) for pair in _rounded(restored, clean)]
+        pairs = _rounded(restored, clean)
+        decibels = [float(psnr(*pair)) for pair in pairs]
+        similarity = [float(ssim(*pair)) for pair in pairs]
         return {
             "psnr": statistics.fmean(decibels),
             "ssim": statistics.fmean(similarity),
@@ -127,17 +128,13 @@ class ReducedSet:
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
     ) -> dict[str, float]:
-        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "mse": []}
-        if lpips:
-            columns["lpips"] = []
-        for image, reference in _rounded(restored, clean):
+        pairs = _rounded(restored, clean)
+        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "mse": [], **_perceptual(pairs, lpips)}
+        for image, reference in pairs:
             pair = luma(image), luma(reference)
             columns["psnr"].append(float(psnr(*pair, self.scale)))
             columns["ssim"].append(float(ssim(*pair, self.scale)))
             columns["mse"].append(10 ** (-columns["psnr"][-1] / 10))
-            if lpips:
-                with torch.inference_mode():
-                    columns["lpips"].append(float(lpips(image, reference)))
         result = {"images": len(clean)}
         for metric, values in columns.items():
             result |= {metric: statistics.fmean(values), f"{metric}_range": [min(values), max(values)]}
@@ -182,23 +179,28 @@ class HoledSet:
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
     ) -> dict[str, float]:
-        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "hole_psnr": []}
-        if lpips:
-            columns["lpips"] = []
-        for (image, reference), (_, mask) in zip(_rounded(restored, clean), given, strict=True):
+        pairs = _rounded(restored, clean)
+        columns: dict[str, list[float]] = {"psnr": [], "ssim": [], "hole_psnr": [], **_perceptual(pairs, lpips)}
+        for (image, reference), (_, mask) in zip(pairs, given, strict=True):
             columns["psnr"].append(float(psnr(image, reference)))
             columns["ssim"].append(float(ssim(image, reference)))
             # Outside the holes nothing differs, so the whole image's error is the holes', diluted.
             columns["hole_psnr"].append(columns["psnr"][-1] + 10 * math.log10(float(mask.mean())))
-            if lpips:
-                with torch.inference_mode():
-                    columns["lpips"].append(float(lpips(image, reference)))
         return {"images": len(clean), **{metric: statistics.fmean(values) for metric, values in columns.items()}}
 
 
-def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Iterable[tuple[Tensor, Tensor]]:
-    for image, reference in zip(restored, clean, strict=True):
-        yield (image * 255).round().clamp(0, 255) / 255, reference
+Pairs = list[tuple[Tensor, Tensor]]
+
+
+def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Pairs:
+    """Restored images, rounded to 8 bits, with the clean ones."""
+    return [((image * 255).round().clamp(0, 255) / 255, truth) for image, truth in zip(restored, clean, strict=True)]
+
+
+@torch.inference_mode()
+def _perceptual(pairs: Pairs, lpips: Lpips | None) -> dict[str, list[float]]:
+    """The column of LPIPS, where its weights are at hand."""
+    return {"lpips": [float(lpips(*pair)) for pair in pairs]} if lpips else {}
 
 
 def _holed(name: str, folder: str) -> list[HoledSet]:
