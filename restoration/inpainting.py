@@ -16,7 +16,7 @@ from restoration.image import Image
 from restoration.job import Job, improving, loaded, with_channels
 from restoration.resampling import enlarge
 from restoration.restorer import Restorer
-from restoration.tiling import Progress, run_tiled
+from restoration.tiling import Progress, relayed, run_tiled
 
 SUFFIX = "inpainted"  # of the result's file name
 WHOLE = 512  # holes with their surroundings up to this side are filled in one piece
@@ -172,14 +172,10 @@ def inpaint(image: Image, mask: Mask, model: str = "diffusion") -> Job[Inpainted
     for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
         cut = _surroundings(box, missing.shape)
         own = (groups[cut] == number) & missing[cut]
+        so_far = Progress(done, total)
+        yield so_far
         filling = _fill(restorer, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float())
-        while True:
-            yield Progress(done, total)
-            try:
-                next(filling)
-            except StopIteration as end:
-                filled, coarse = end.value
-                break
+        filled, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
         if coarse:
             notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         _paste(painting, filled, cut, image, mask.opacity[cut] * own)

@@ -17,7 +17,7 @@ from restoration.deep_image_prior import Attempt
 from restoration.image import Image
 from restoration.metrics import psnr, ssim
 from restoration.restorer import Restorer
-from restoration.tiling import Progress
+from restoration.tiling import Progress, relayed
 
 Outcome = TypeVar("Outcome")
 Job = Generator[Progress, None, Outcome]
@@ -44,12 +44,7 @@ def finish(job: Job[Outcome], report: Callable[[Progress], object] | None = None
 
 def stage(job: Job[Outcome], index: int, count: int) -> Job[Outcome]:
     """A job whose progress is that of part `index` of `count` equal parts."""
-    while True:
-        try:
-            step = next(job)
-        except StopIteration as end:
-            return end.value
-        yield replace(step, done=index * step.total + step.done, total=count * step.total)
+    return relayed(job, lambda s: replace(s, done=index * s.total + s.done, total=count * s.total))
 
 
 def improving(
@@ -73,12 +68,8 @@ def improving(
             f"crop it to about {side} × {side} px."
         )
     yield Progress(0, steps, seconds_left=expected)
-    while True:
-        try:
-            attempt = next(attempts)
-        except StopIteration as end:
-            return outcome(end.value)
-        yield Progress(attempt.step, attempt.steps, outcome(attempt.image), attempt.seconds_left)
+    picture = yield from relayed(attempts, lambda a: Progress(a.step, a.steps, outcome(a.image), a.seconds_left))
+    return outcome(picture)
 
 
 @lru_cache(maxsize=8)

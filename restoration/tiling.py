@@ -7,11 +7,13 @@ halo and show seams).
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Window = tuple[slice, slice]
+Step, Told, Outcome = TypeVar("Step"), TypeVar("Told"), TypeVar("Outcome")
 
 SMALLEST = 32  # sides below this are not halved again when memory runs out
 
@@ -33,6 +35,16 @@ class Progress:
     @property
     def share(self) -> float:
         return self.done / self.total
+
+
+def relayed(work: Generator[Step, None, Outcome], tell: Callable[[Step], Told]) -> Generator[Told, None, Outcome]:
+    """The same work, which gives the same result, with what it yields turned into something else."""
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            return end.value
+        yield tell(step)
 
 
 def default_tile(receptive_field: int) -> int:

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from restoration import deep_image_prior
-from restoration.image import Image
+from restoration.image import Image, write
 
 torch.set_num_threads(2)
 
@@ -34,6 +34,20 @@ def photo(rng) -> Image:
     y, x = np.mgrid[:70, :90]
     planes = [0.5 + 0.4 * np.sin(x / 9), (x > 40) * 0.6 + 0.2, ((x // 6 + y // 6) % 2) * 0.5 + 0.25]
     return Image(np.rint(np.stack(planes, axis=-1) * 255).astype(np.uint8), name="photo")
+
+
+@pytest.fixture
+def noise_folder(tmp_path, rng):
+    """Makes a folder of 40 pictures of noise of one size to train on."""
+
+    def make(height: int, width: int) -> Path:
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        for index in range(40):
+            write(Image(rng.integers(0, 256, (height, width, 3)).astype(np.uint8)), folder / f"cid22_{index:02}.png")
+        return folder
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,11 @@
 import dataclasses
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 
 import restoration
 from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
-from restoration.image import Image, write
 from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
 from train import inpaint
@@ -152,13 +150,8 @@ def test_propagation_averages_along_the_diagonals_of_both_axes():
 
 
 @pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(40):
-        write(Image(rng.integers(0, 256, (80, 72, 3)).astype(np.uint8)), folder / f"cid22_{index:02}.png")
-    return folder
+def photos(noise_folder):
+    return noise_folder(80, 72)
 
 
 def test_a_training_run_brings_in_the_critics_and_goes_on_after_a_kill(tmp_path, photos, lpips_folder, monkeypatch):

@@ -7,14 +7,12 @@ import sys
 import types
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 
 import restoration
 from restoration.catalog import bundled
 from restoration.degradations import Downscale
-from restoration.image import Image, write
 from restoration.models.compact import Compact
 from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
@@ -124,13 +122,8 @@ def test_training_pairs_equal_the_reduced_whole_image(scale):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for index in range(40):
-        write(Image(rng.integers(0, 256, (300, 290, 3)).astype(np.uint8)), folder / f"cid22_{index:02}.png")
-    return folder
+def photos(noise_folder):
+    return noise_folder(300, 290)
 
 
 def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
