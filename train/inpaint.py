@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from restoration.degradations import Holes, StrokeHoles
 from restoration.image import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
 from train.critics import WassersteinCritic, gradient_penalty
-from train.data import split
+from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import discounted_l1
 from train.recipe import INPAINT
 
+ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
 VALIDATION_SIDE = 256
 VALIDATION_HOLES = (StrokeHoles(0.1, 0.3), StrokeHoles(0.3, 0.5))
 
@@ -31,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     recipe = changed(INPAINT[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
-    largest = max(recipe.crop, recipe.late_crop)
+    largest = ZOOM * max(recipe.crop, recipe.late_crop)
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
 
@@ -40,14 +42,14 @@ def main(argv: list[str] | None = None) -> None:
     critics, optimizers = {}, {}
     for name in ("whole", "hole"):
         critics[name] = WassersteinCritic(3, recipe.critic_width).to(run.device)
-        optimizers[name] = Optimizers(critics[name], recipe.optimizer, recipe.learning_rate, recipe.decay)
+        optimizers[name] = Optimizers(critics[name], "adam", recipe.critic_rate, recipe.decay)
         run.keep(f"critic_{name}", critics[name], optimizers[name])
     judges = {name: accelerator.prepare(critic) for name, critic in critics.items()}
 
     for progress in run:
         generator = run.generator()
         count, size = recipe.crops_at(progress)
-        clean = crops(count, size, generator)
+        clean = zoomed(crops, count, size, generator)
         mask = drawn(recipe.holes, count, size, generator)
         stages = run.network(clean * (1 - mask), mask)
         loss = sum(discounted_l1(stage.float(), clean, mask) for stage in stages)
@@ -72,6 +74,13 @@ def main(argv: list[str] | None = None) -> None:
     if accelerator.is_main_process:
         write_samples(run.finish(data), run.out / "grid.png", validation)
     accelerator.end_training()
+
+
+def zoomed(crops: Crops, count: int, size: int, generator: Generator) -> Tensor:
+    """Crops (count, C, size, size), half of them of larger windows that are reduced to this size."""
+    reduced = count // 2
+    wide = F.avg_pool2d(crops(reduced, ZOOM * size, generator), ZOOM)
+    return torch.cat([crops(count - reduced, size, generator), wide])
 
 
 def drawn(holes: tuple[Holes, ...], count: int, size: int, generator: Generator) -> Tensor:

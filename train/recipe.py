@@ -206,15 +206,15 @@ class InpaintRecipe(Recipe):
         adversarial_from: share of the run after which the critics join.
         adversarial_weight: of the critics' judgement in the inpainter's loss.
         critic_width: features of the critics' first layer.
+        critic_rate: learning rate of the critics, which Adam trains.
         penalty: weight of the gradient penalty in the critics' loss.
     """
 
     holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
-    crop: int = 128
+    crop: int = 64
     late_crop: int = 128
-    batch: int = 8
-    optimizer: Literal["adam", "adamw", "muon"] = "adam"
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-3
+    critic_rate: float = 2e-4
     adversarial_from: float = 0.5
     adversarial_weight: float = 1e-3
     critic_width: int = 32
