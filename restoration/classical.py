@@ -15,7 +15,6 @@ from scipy import ndimage
 from skimage import filters
 from skimage import restoration as skimage_restoration
 from torch import Tensor
-from torch.nn import functional as F
 
 from restoration import resampling
 
@@ -117,30 +116,9 @@ def lanczos(lr: Tensor, scale: int) -> Tensor:
     return resampling.enlarge(lr, scale, resampling.LANCZOS).clamp(0, 1)
 
 
-def diffusion(image: Tensor, mask: Tensor, sweeps: int = 8) -> Tensor:
-    """Smooth fill of holes of any size: known pixels spread inwards, coarse to fine.
-
-    Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", SIGGRAPH 1996 (pull-push), then `sweeps` averages of the four
-    neighbours at every resolution, which approach the solution of Laplace's equation.
-    """
-    missing = mask.bool()
-    if not missing.any():
-        return image
-    height, width = image.shape[-2:]
-    if height * width == 1:
-        return image.masked_fill(missing, 0.5)
-    known = 1 - mask.to(image.dtype)
-    padding = (0, width % 2, 0, height % 2)
-    weight = F.avg_pool2d(F.pad(known, padding), 2)
-    coarse = F.avg_pool2d(F.pad(image * known, padding), 2) / weight.clamp(min=1e-6)
-    coarse = diffusion(coarse, (weight == 0).to(mask.dtype), sweeps)
-    filled = resampling.enlarge(coarse, 2, resampling.BILINEAR)[..., :height, :width]
-    filled = torch.where(missing, filled, image)
-    for _ in range(sweeps):
-        around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
-        mean = (around[..., :-2, 1:-1] + around[..., 2:, 1:-1] + around[..., 1:-1, :-2] + around[..., 1:-1, 2:]) / 4
-        filled = torch.where(missing, mean, filled)
-    return filled
+def diffusion(image: Tensor, mask: Tensor) -> Tensor:
+    """Smooth fill of holes of any size: known pixels spread inwards, coarse to fine."""
+    return resampling.pull_push(image, mask)
 
 
 def biharmonic(image: Tensor, mask: Tensor) -> Tensor:

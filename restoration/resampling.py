@@ -1,6 +1,7 @@
 """Resampling as MATLAB's `imresize` does it: one implementation for degrading, enlarging, comparing and alpha.
 
 Pixel centres lie at half-integers, the kernel is widened when reducing, and the edges are mirrored.
+`pull_push` interpolates where samples are missing.
 """
 
 import math
@@ -10,6 +11,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,33 @@ def _taps(inputs: int, outputs: int, scale: float, kernel: Kernel) -> tuple[Tens
     used = weights.abs().amax(0) > 0
     mirrored = torch.cat([torch.arange(inputs), torch.arange(inputs).flip(0)])
     return mirrored[index.long() % (2 * inputs)].T[used].contiguous(), weights.T[used].contiguous()
+
+
+def pull_push(image: Tensor, mask: Tensor, sweeps: int = 8) -> Tensor:
+    """Missing pixels interpolated from the known ones, however far away: these spread inwards, coarse to fine.
+
+    Gortler, Grzeszczuk, Szeliski, Cohen, "The Lumigraph", SIGGRAPH 1996 (pull-push), then `sweeps` averages of the four
+    neighbours at every resolution, which approach the solution of Laplace's equation.
+
+    Args:
+        image: (B, C, H, W); what it holds in the holes does not matter.
+        mask: (B, 1, H, W), 1 where a pixel is missing.
+    """
+    missing = mask.bool()
+    if not missing.any():
+        return image
+    height, width = image.shape[-2:]
+    if height * width == 1:
+        return image.masked_fill(missing, 0.5)
+    known = 1 - mask.to(image.dtype)
+    padding = (0, width % 2, 0, height % 2)
+    weight = F.avg_pool2d(F.pad(known, padding), 2)
+    coarse = F.avg_pool2d(F.pad(image * known, padding), 2) / weight.clamp(min=1e-6)
+    coarse = pull_push(coarse, (weight == 0).to(mask.dtype), sweeps)
+    filled = enlarge(coarse, 2, BILINEAR)[..., :height, :width]
+    filled = torch.where(missing, filled, image)
+    for _ in range(sweeps):
+        around = F.pad(filled, (1, 1, 1, 1), mode="replicate")
+        mean = (around[..., :-2, 1:-1] + around[..., 2:, 1:-1] + around[..., 1:-1, :-2] + around[..., 1:-1, 2:]) / 4
+        filled = torch.where(missing, mean, filled)
+    return filled

@@ -48,6 +48,65 @@ def relativistic(better: Tensor, worse: Tensor) -> Tensor:
     ) / 2
 
 
+class PatchCritic(nn.Module):
+    """A relativistic discriminator of the places that a hole touches.
+
+    Args:
+        channels: of the images.
+        width: features of the first layer.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32):
+        super().__init__()
+        self.discriminator = Discriminator(channels, width)
+
+    def forward(self, clean: Tensor, filled: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+        """The loss of the discriminator, low when it tells clean images from filled ones."""
+        return relativistic(*self._logits(clean, filled, mask))
+
+    def likeness(self, clean: Tensor, filled: Tensor, mask: Tensor) -> Tensor:
+        """The loss of the inpainter, low when the filled holes look more real than the clean images."""
+        real, fake = self._logits(clean, filled, mask)
+        return relativistic(fake, real)
+
+    def _logits(self, clean: Tensor, filled: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        touched = F.max_pool2d(mask, 8).bool()
+        return self.discriminator(clean).float()[touched], self.discriminator(filled).float()[touched]
+
+
+class WassersteinCritics(nn.Module):
+    """DeepFill's two critics, one of whole pictures and one of the window around the hole, with gradient penalty.
+
+    Yu et al., arXiv:1801.07892.
+    Differs from the paper: the window has half the sides of the picture and lies where most is missing.
+
+    Args:
+        channels: of the images.
+        width: features of the first layers; the paper has 64.
+        penalty: weight of the gradient penalty.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 32, penalty: float = 10.0):
+        super().__init__()
+        self.whole, self.hole = WassersteinCritic(channels, width), WassersteinCritic(channels, width)
+        self.penalty = penalty
+
+    def forward(self, clean: Tensor, filled: Tensor, mask: Tensor, generator: Generator) -> Tensor:
+        """The loss of the critics, low when they tell clean images from filled ones."""
+        loss = clean.new_zeros(())
+        for critic, real, fake in self._views(clean, filled, mask):
+            loss = loss + critic(fake).float().mean() - critic(real).float().mean()
+            loss = loss + self.penalty * gradient_penalty(critic, real, fake, generator)
+        return loss
+
+    def likeness(self, clean: Tensor, filled: Tensor, mask: Tensor) -> Tensor:
+        """The loss of the inpainter, low when the filled images look real."""
+        return -sum(critic(fake).float().mean() for critic, _, fake in self._views(clean, filled, mask))
+
+    def _views(self, clean: Tensor, filled: Tensor, mask: Tensor) -> list[tuple[nn.Module, Tensor, Tensor]]:
+        return [(self.whole, clean, filled), (self.hole, around(clean, mask), around(filled, mask))]
+
+
 class WassersteinCritic(nn.Module):
     """Strided 5x5 convolutions and one number for each image, for the Wasserstein losses of DeepFill.
 
@@ -83,3 +142,17 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, generator: G
     mixed = real.lerp(fake, between).detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(critic(mixed).sum(), mixed, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def around(image: Tensor, mask: Tensor) -> Tensor:
+    """Windows (B, C, H / 2, W / 2) of images around the centre of mass of their holes."""
+    windows = []
+    for picture, hole in zip(image, mask[:, 0], strict=True):
+        corner = []
+        for axis, side in enumerate(hole.shape):
+            weight = hole.sum(1 - axis)
+            centre = int((weight * torch.arange(side, device=hole.device)).sum() / weight.sum())
+            corner.append(min(max(centre - side // 4, 0), side - side // 2))
+        top, left = corner
+        windows.append(picture[:, top : top + hole.shape[0] // 2, left : left + hole.shape[1] // 2])
+    return torch.stack(windows)

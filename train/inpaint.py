@@ -1,6 +1,7 @@
-"""Train an inpainter: a spatially discounted L1 first, then Wasserstein critics of the picture and of the hole join.
+"""Train an inpainter: a spatially discounted L1 first, then a critic joins, and VGG19 features if the recipe says so.
 
     python -m train.inpaint deepfill --data FOLDER... --backbones FOLDER --minutes 60
+    python -m train.inpaint fourier-fill --data FOLDER... --backbones FOLDER --vgg vgg19.safetensors --minutes 100
 
 The best weights by validation LPIPS are kept.  Everything else is as in `train.denoise`.
 """
@@ -16,13 +17,14 @@ from restoration.degradations import Holes, StrokeHoles
 from restoration.image import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
-from train.critics import WassersteinCritic, gradient_penalty
+from train.critics import PatchCritic, WassersteinCritics
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import discounted_l1
+from train.losses import Vgg19, discounted_l1
 from train.recipe import INPAINT
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
+CRITICS = {"wasserstein": WassersteinCritics, "relativistic": PatchCritic}
 VALIDATION_SIDE = 256
 VALIDATION_HOLES = (StrokeHoles(0.1, 0.3), StrokeHoles(0.3, 0.5))
 
@@ -37,14 +39,14 @@ def main(argv: list[str] | None = None) -> None:
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
 
+    vgg = Vgg19(arguments.vgg).to(accelerator.device) if recipe.perceptual_weight else None
+
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
-    critics, optimizers = {}, {}
-    for name in ("whole", "hole"):
-        critics[name] = WassersteinCritic(3, recipe.critic_width).to(run.device)
-        optimizers[name] = Optimizers(critics[name], "adam", recipe.critic_rate, recipe.decay)
-        run.keep(f"critic_{name}", critics[name], optimizers[name])
-    judges = {name: accelerator.prepare(critic) for name, critic in critics.items()}
+    critic = CRITICS[recipe.critic](3, recipe.critic_width).to(run.device)
+    critic_optimizers = Optimizers(critic, "adam", recipe.critic_rate, recipe.decay)
+    run.keep("critic", critic, critic_optimizers)
+    judge = accelerator.prepare(critic)
 
     for progress in run:
         generator = run.generator()
@@ -52,24 +54,20 @@ def main(argv: list[str] | None = None) -> None:
         clean = zoomed(crops, count, size, generator)
         mask = drawn(recipe.holes, count, size, generator)
         stages = run.network(clean * (1 - mask), mask)
+        stages = stages if isinstance(stages, tuple) else (stages,)
         loss = sum(discounted_l1(stage.float(), clean, mask) for stage in stages)
-        filled = torch.where(mask.bool(), stages[-1].float(), clean)
         if progress < recipe.adversarial_from:
             run.learn(loss, progress)
             continue
 
-        views = {"whole": (clean, filled), "hole": (around(clean, mask), around(filled, mask))}
-        for critic in critics.values():
-            critic.requires_grad_(False)
-        judgement = sum(judges[name](fake).float().mean() for name, (_, fake) in views.items())
-        run.learn(loss - recipe.adversarial_weight * judgement, progress)
-        for name, (real, fake) in views.items():
-            critics[name].requires_grad_(True)
-            fake = fake.detach()
-            distance = judges[name](fake).float().mean() - judges[name](real).float().mean()
-            penalty = gradient_penalty(critics[name], real, fake, generator)
-            accelerator.backward(distance + recipe.penalty * penalty)
-            optimizers[name].step(learning_rate_factor(progress, run.step))
+        filled = torch.where(mask.bool(), stages[-1].float(), clean)
+        if vgg:
+            loss = loss + recipe.perceptual_weight * vgg.distance(filled, clean, power=1)
+        critic.requires_grad_(False)
+        run.learn(loss + recipe.adversarial_weight * critic.likeness(clean, filled, mask), progress)
+        critic.requires_grad_(True)
+        accelerator.backward(judge(clean, filled.detach(), mask, generator))
+        critic_optimizers.step(learning_rate_factor(progress, run.step))
 
     if accelerator.is_main_process:
         write_samples(run.finish(data), run.out / "grid.png", validation)
@@ -88,20 +86,6 @@ def drawn(holes: tuple[Holes, ...], count: int, size: int, generator: Generator)
     kinds = torch.stack([kind(count, (size, size), generator) for kind in holes])
     chosen = torch.randint(len(holes), (count,), generator=generator, device=generator.device)
     return kinds[chosen, torch.arange(count, device=generator.device)]
-
-
-def around(image: Tensor, mask: Tensor) -> Tensor:
-    """Windows (B, C, H / 2, W / 2) of images around the centre of mass of their holes."""
-    windows = []
-    for picture, hole in zip(image, mask[:, 0], strict=True):
-        corner = []
-        for axis, side in enumerate(hole.shape):
-            weight = hole.sum(1 - axis)
-            centre = int((weight * torch.arange(side, device=hole.device)).sum() / weight.sum())
-            corner.append(min(max(centre - side // 4, 0), side - side // 2))
-        top, left = corner
-        windows.append(picture[:, top : top + hole.shape[0] // 2, left : left + hole.shape[1] // 2])
-    return torch.stack(windows)
 
 
 def holed(images: list[Tensor]) -> list[tuple[Tensor, Tensor]]:

@@ -14,6 +14,7 @@ from restoration.models.compact import Compact
 from restoration.models.ct_autoencoder import CtAutoencoder
 from restoration.models.deepfill import DeepFill
 from restoration.models.drunet import DRUNet
+from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
@@ -203,24 +204,33 @@ class InpaintRecipe(Recipe):
 
     Args:
         holes: what is missing; every crop draws one of them.
-        adversarial_from: share of the run after which the critics join.
-        adversarial_weight: of the critics' judgement in the inpainter's loss.
-        critic_width: features of the critics' first layer.
-        critic_rate: learning rate of the critics, which Adam trains.
-        penalty: weight of the gradient penalty in the critics' loss.
+        adversarial_from: share of the run after which the critic joins, and the features of VGG19.
+        critic: "wasserstein" are DeepFill's two with gradient penalty, "relativistic" judges each place at a hole.
+        critic_width: features of the critic's first layer.
+        critic_rate: learning rate of the critic, which Adam trains.
+        adversarial_weight: of the critic's judgement in the inpainter's loss.
+        perceptual_weight: of the distance of VGG19 features.
     """
 
     holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
     crop: int = 64
     late_crop: int = 128
     learning_rate: float = 2e-3
-    critic_rate: float = 2e-4
     adversarial_from: float = 0.5
-    adversarial_weight: float = 1e-3
+    critic: Literal["wasserstein", "relativistic"] = "wasserstein"
     critic_width: int = 32
-    penalty: float = 10.0
+    critic_rate: float = 4e-4
+    adversarial_weight: float = 1e-3
+    perceptual_weight: float = 0.0
 
 
 INPAINT: dict[str, InpaintRecipe] = {
     "deepfill": InpaintRecipe(build=partial(DeepFill, 16)),
+    "fourier-fill": InpaintRecipe(
+        build=FourierFill,
+        adversarial_from=0.4,
+        critic="relativistic",
+        adversarial_weight=5e-3,
+        perceptual_weight=0.3,
+    ),
 }
