@@ -1,5 +1,6 @@
 """The model card of a checkpoint, written from its training record and its scores; no number is typed by hand."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,8 @@ def model_card(model: "Restorer") -> ModelCard:
         "```python\n"
         f"from {module} import {architecture.__name__}\n\n"
         f'model = {architecture.__name__}.from_pretrained("user/{name}")\n'
-        "restored = model.restore(image)  # (B, C, H, W) float32 in [0, 1]\n"
+        f"restored = model.restore(image{', mask' if model.task == 'inpaint' else ''})"
+        f"  # (B, C, H, W) float32 in [0, 1]{', mask 1 = missing' if model.task == 'inpaint' else ''}\n"
         "```"
     )
     parts.append(
@@ -101,7 +103,9 @@ def verdict(score: dict) -> str:
 def _scores(run: dict) -> list[str]:
     if not run.get("scores"):
         return ["## Scores\n\nThese weights have not been scored."]
-    return [f"## Scores\n\n{_restoring(run) if 'median_psnr' in run['scores'][0] else _enlarging(run)}"]
+    measured = run["scores"][0]
+    told = _restoring if "median_psnr" in measured else _filling if "hole_psnr" in measured else _enlarging
+    return [f"## Scores\n\n{told(run)}"]
 
 
 def _restoring(run: dict) -> str:
@@ -137,6 +141,24 @@ def _enlarging(run: dict) -> str:
         "RGB. The input is reduced as MATLAB's bicubic does on 8 bits.\n\n"
         "| test set | PSNR in dB | SSIM | MSE | LPIPS | against the best classical method |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+def _filling(run: dict) -> str:
+    rows = []
+    for score in run["scores"]:
+        perceived = [picture.get("lpips", math.nan) for picture in (score, score["baseline"])]
+        mark = "**" if perceived[0] > perceived[1] else ""
+        rows.append(
+            f"| {score['set']} | {score['hole_psnr']:.2f} | {score['psnr']:.2f} | {score['ssim']:.4f} | "
+            f"{mark}{perceived[0]:.3f}{mark} | {perceived[1]:.3f} | {verdict(score)} |"
+        )
+    return (
+        "Means over the set by `python -m train.evaluate --task inpaint`: PSNR in dB of the holes alone and of the "
+        "whole picture, SSIM, and LPIPS (AlexNet, lower is better; bold where it loses to the biharmonic fill). The "
+        "sets are named by the share of pixels that is missing.\n\n"
+        "| test set | PSNR, holes | PSNR | SSIM | LPIPS | LPIPS, biharmonic | against the best classical method |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
 

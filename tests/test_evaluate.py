@@ -117,7 +117,7 @@ def test_inpainting_is_scored_by_the_range_of_its_holes(tmp_path, capsys):
     hole = np.zeros((512, 512, 1), np.uint8)
     hole[:128, :256] = 255
     write(Image(hole), tmp_path / "masks" / "r10-20_01.png")
-    (test_set,) = (s for s in benchmarks.sets_of("inpaint", tmp_path / "photos") if s.masks == "r10-20")
+    (test_set,) = (s for s in benchmarks.sets_of("inpaint", tmp_path / "photos") if s.holes == "r10-20")
     (clean,) = test_set.images(tmp_path)
     holed, mask = test_set.degraded(clean, 0, tmp_path)
     assert clean.shape == (1, 3, 256, 256)
@@ -136,3 +136,26 @@ def test_lpips_counts_the_other_way_round():
     assert "**0.050 short of the floor**" in evaluate.targets(scores(0.35), "upscale")
     assert "floor reached, 0.070 to the aim" in evaluate.targets(scores(0.25), "upscale")
     assert "aim reached" in evaluate.targets(scores(0.17), "upscale")
+
+
+def test_inpainters_are_measured_against_the_biharmonic_fill():
+    def scores(hole_psnr, lpips):
+        row = {"psnr": 25.0, "hole_psnr": hole_psnr, "lpips": lpips}
+        biharmonic = {"psnr": 24.0, "hole_psnr": 18.0, "lpips": 0.2}
+        return {"sets": {"BSD100 20-30 %": {"deepfill": row, "biharmonic": biharmonic}}}
+
+    better = evaluate.targets(scores(18.5, 0.19), "inpaint")
+    assert "| -0.010 LPIPS over biharmonic | 0.000 | -0.050 | floor reached, 0.040 to the aim |" in better
+    assert "| +0.50 in the holes over biharmonic | 0.00 | 2.00 | floor reached, 1.50 to the aim |" in better
+    worse = evaluate.targets(scores(17.5, 0.21), "inpaint")
+    assert "**0.50 short of the floor**" in worse
+    assert "**0.010 short of the floor**" in worse
+
+
+def test_missing_pixels_are_drawn_anew_for_each_grey_picture(tmp_path):
+    (test_set,) = (s for s in benchmarks.SETS["inpaint"] if s.channels == 1)
+    clean = torch.ones(1, 1, 64, 64)
+    (holed, mask), (_, other) = (test_set.degraded(clean, index, tmp_path) for index in (0, 1))
+    assert torch.equal(holed, 1 - mask)
+    assert mask.mean() == pytest.approx(0.5, abs=0.03)
+    assert (mask != other).any()

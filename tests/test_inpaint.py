@@ -7,11 +7,13 @@ import pytest
 import torch
 
 import restoration
+from restoration.classical import diffusion
 from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
 from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
+from restoration.models.fourier_fill import FourierFill, SpectralTransform
 from train import inpaint
-from train.critics import gradient_penalty
+from train.critics import PatchCritic, WassersteinCritics, around, gradient_penalty
 from train.losses import discounted_l1
 from train.recipe import INPAINT
 
@@ -59,10 +61,10 @@ def test_impossible_shares_are_refused(make):
         make()
 
 
-@pytest.fixture
-def model():
+@pytest.fixture(params=[partial(DeepFill, 4), partial(FourierFill, (4, 6, 8), 1)], ids=["deepfill", "fourier-fill"])
+def model(request):
     torch.manual_seed(0)
-    return DeepFill(4).eval()
+    return request.param().eval()
 
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 51), (1, 1)])
@@ -154,28 +156,78 @@ def photos(noise_folder):
     return noise_folder(80, 72)
 
 
-def test_a_training_run_brings_in_the_critics_and_goes_on_after_a_kill(tmp_path, photos, lpips_folder, monkeypatch):
-    small = dataclasses.replace(INPAINT["deepfill"], build=partial(DeepFill, 4), crop=32, late_crop=32, critic_width=4)
-    monkeypatch.setitem(INPAINT, "deepfill", small)
-    common = ["deepfill", "--data", str(photos), "--batch", "2", "--validate-every", "2", "--save-every", "0"]
-    common += ["--backbones", str(lpips_folder), "--steps", "6"]
-    penalties = []
-    real = inpaint.gradient_penalty
+@pytest.mark.parametrize(("name", "build", "first"), [
+    ("deepfill", partial(DeepFill, 4), 3), ("fourier-fill", partial(FourierFill, (4, 4, 4), 1), 3),
+])  # fmt: skip
+def test_a_training_run_brings_in_the_critic_and_goes_on_after_a_kill(
+    name, build, first, tmp_path, photos, lpips_folder, vgg_file, monkeypatch
+):
+    small = dataclasses.replace(INPAINT[name], build=build, crop=32, late_crop=32, critic_width=4)
+    monkeypatch.setitem(INPAINT, name, small)
+    common = [name, "--data", str(photos), "--batch", "2", "--validate-every", "2", "--save-every", "0"]
+    common += ["--backbones", str(lpips_folder), "--vgg", str(vgg_file), "--steps", "6"]
+    judged = []
+    kind = inpaint.CRITICS[small.critic]
+    real = kind.likeness
 
     def counted(*arguments):
-        penalties.append(1)
+        judged.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr(inpaint, "gradient_penalty", counted)
+    monkeypatch.setattr(kind, "likeness", counted)
     inpaint.main([*common, "--out", str(tmp_path / "whole")])
-    assert len(penalties) == 2 * 3  # two critics, the second half of the steps
+    assert len(judged) == first  # steps of the second part of the run
     with monkeypatch.context() as killed:
-        killed.setattr(inpaint, "gradient_penalty", lambda *a: 1 / 0 if len(penalties) > 9 else counted(*a))
+        killed.setattr(kind, "likeness", lambda *a: 1 / 0 if len(judged) > first else counted(*a))
         with pytest.raises(ZeroDivisionError):
             inpaint.main([*common, "--out", str(tmp_path / "killed")])
     inpaint.main([*common, "--out", str(tmp_path / "killed")])
     whole, again = (restoration.load(tmp_path / name).state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+@pytest.mark.parametrize("critic", [WassersteinCritics(3, 4), PatchCritic(3, 4)], ids=["wasserstein", "relativistic"])
+def test_a_critic_learns_to_tell_and_its_inpainter_to_please_it(critic):
+    torch.manual_seed(0)
+    clean, filled = torch.rand(4, 3, 32, 32), torch.full((4, 3, 32, 32), 0.5)
+    mask = torch.zeros(4, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    filled = torch.where(mask.bool(), filled, clean)
+    optimizer = torch.optim.Adam(critic.parameters(), 1e-2)
+    losses = []
+    for _ in range(30):
+        loss = critic(clean, filled, mask, seeded())
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] - 0.1
+    assert critic.likeness(clean, clean, mask) < critic.likeness(clean, filled, mask)
+
+
+def test_the_patch_critic_looks_only_where_something_is_missing():
+    critic = PatchCritic(3, 4).eval()
+    clean = torch.rand(1, 3, 128, 128, generator=seeded())
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., :16, :16] = 1
+    spoilt = clean.clone()
+    spoilt[..., 64:, 64:] = 0
+    assert critic.likeness(clean, spoilt, mask) == critic.likeness(clean, clean, mask)
+    assert critic.likeness(clean, spoilt, 1 - mask) != critic.likeness(clean, clean, 1 - mask)
+
+
+def test_the_untrained_fourier_fill_is_the_diffusion_fill():
+    image, mask = torch.rand(1, 3, 40, 32), StrokeHoles(0.2, 0.3)(1, (40, 32), seeded())
+    assert torch.allclose(FourierFill((4, 4, 4), 1).eval().restore(image, mask), diffusion(image, mask), atol=1e-6)
+
+
+def test_a_spectral_transform_sees_the_whole_picture():
+    torch.manual_seed(0)
+    layer = SpectralTransform(4)
+    x = torch.rand(1, 4, 16, 16)
+    other = x.clone()
+    other[..., 0, 0] += 1
+    assert (layer(x) - layer(other))[..., 8:, 8:].abs().max() > 1e-5
 
 
 def test_the_loss_is_discounted_with_the_distance_to_known_pixels():
@@ -203,7 +255,7 @@ def test_the_window_of_the_local_critic_lies_around_the_hole():
     mask[0, :, 12:, 12:] = 1
     mask[1, :, 7:9, 7:9] = 1
     image = torch.arange(256.0).view(1, 1, 16, 16).expand(2, -1, -1, -1)
-    windows = inpaint.around(image, mask)
+    windows = around(image, mask)
     assert windows.shape == (2, 1, 8, 8)
     assert windows[0, 0, -1, -1] == 255
     assert windows[1, 0, 0, 0] == 16 * 3 + 3

@@ -6,6 +6,7 @@ from huggingface_hub import ModelCard
 from torch import nn
 
 import restoration
+from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.srcnn import SRCNN
 from restoration.models.xray_unet import XrayUNet
@@ -132,3 +133,13 @@ def test_weights_from_free_images_alone_are_apache_licensed(tmp_path):
     model.run = {**RUN, "data": {"sources": {"cid22": 160, "clic2025": 26}}}
     model.save_pretrained(tmp_path)
     assert ModelCard.load(tmp_path / "README.md").data.license == "apache-2.0"
+
+
+def test_the_card_of_an_inpainter_has_holes_beside_biharmonic_and_says_where_it_loses():
+    score = {"set": "BSD100 20-30 %", "hole_psnr": 18.1, "psnr": 24.1, "ssim": 0.88, "lpips": 0.16}
+    compared = {"baseline": {"name": "biharmonic", "lpips": 0.15}, "best_classical": "diffusion"}
+    model = FourierFill((4, 4, 4), 1)
+    model.run = {**RUN, "scores": [{**score, **compared, "best_classical_psnr": 24.6}]}
+    card = str(model.generate_model_card())
+    assert "| BSD100 20-30 % | 18.10 | 24.10 | 0.8800 | **0.160** | 0.150 | **loses to diffusion by 0.50 dB** |" in card
+    assert "model.restore(image, mask)" in card

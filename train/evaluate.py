@@ -31,10 +31,11 @@ from restoration.metrics import Lpips
 from restoration.restorer import Restorer
 from train import denoise as denoise_training
 from train import esrgan as esrgan_training
+from train import inpaint as inpaint_training
 from train import upscale as upscale_training
-from train.benchmarks import HOME, SETS, TABLES, TARGETS, TestSet, sets_of
+from train.benchmarks import BEST_CLASSICAL, HOME, SETS, TABLES, TARGETS, TestSet, sets_of
 from train.data import centre_crop, samples
-from train.recipe import DENOISE, ESRGAN, UPSCALE
+from train.recipe import DENOISE, ESRGAN, INPAINT, UPSCALE
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
 README = Path(restoration.__file__).parent.parent / "README.md"
@@ -160,8 +161,9 @@ def _square(side: int) -> Tensor:
 
 
 def _cell(score: dict) -> str:
-    values = f"{score.get('hole_psnr', score['psnr']):.2f} / {score['ssim']:.3f}"
-    return f"{values} / {score['lpips']:.3f}" if "lpips" in score else values
+    """PSNR of the holes if there are any, PSNR, SSIM, and LPIPS if it was measured."""
+    shown = (("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("lpips", 3))
+    return " / ".join(f"{score[metric]:.{digits}f}" for metric, digits in shown if metric in score)
 
 
 def _count(parameters: int) -> str:
@@ -171,7 +173,7 @@ def _count(parameters: int) -> str:
 
 
 def table(scores: dict, sets: list[str]) -> str:
-    """A Markdown table with a row for each method: PSNR / SSIM (/ LPIPS) on every set, then what it costs."""
+    """A Markdown table with a row for each method: its scores on every set as `_cell` has them, then what it costs."""
     known = [name for name in sets if name in scores["sets"]]
     rows = list(dict.fromkeys(row for name in known for row in scores["sets"][name]))
     lines = [
@@ -200,11 +202,12 @@ def targets(scores: dict, task: Task) -> str:
         if not score or target.metric not in score:
             continue
         value, digits = score[target.metric], 3 if target.metric == "lpips" else 2
-        measured = f"{value:.{digits}f}" + (" LPIPS" if target.metric == "lpips" else "")
-        if target.over_classical:
-            best, best_psnr = best_classical(scores, target.set)
-            value -= best_psnr
-            measured = f"{value:+.2f} over {best}"
+        unit = {"lpips": " LPIPS", "hole_psnr": " in the holes"}.get(target.metric, "")
+        measured = f"{value:.{digits}f}{unit}"
+        if target.over:
+            name = best_classical(scores, target.set)[0] if target.over == BEST_CLASSICAL else target.over
+            value -= scores["sets"][target.set][name][target.metric]
+            measured = f"{value:+.{digits}f}{unit} over {name}"
         sign = -1 if target.metric == "lpips" else 1
         if sign * value >= sign * target.aim:
             mark = "aim reached"
@@ -247,7 +250,7 @@ def write_cards(scores: dict) -> None:
                     "best_classical": best,
                     "best_classical_psnr": best_psnr,
                 }
-                for baseline in ("noisy", f"bicubic-x{method.scale}"):
+                for baseline in ("noisy", f"bicubic-x{method.scale}", "biharmonic"):
                     if baseline in results:
                         row["baseline"] = {"name": baseline, **results[baseline]}
                 rows.append(row)
@@ -328,10 +331,11 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
 
 def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tensor]], float], str]:
     """The score that decides whether a checkpoint of that name is bundled, higher is better, and its unit."""
-    if name in ESRGAN:
+    if name in ESRGAN or name in INPAINT:
         if lpips is None:
             raise SystemExit("error: this model is judged by LPIPS, whose weights --backbones names")
-        return lambda model, images: -100 * esrgan_training.validate(model, images, lpips), "-100 LPIPS"
+        training = esrgan_training if name in ESRGAN else inpaint_training
+        return lambda model, images: -100 * training.validate(model, images, lpips), "-100 LPIPS"
     if name in UPSCALE:
         return upscale_training.validate, "dB"
     return lambda model, images: denoise_training.validate(DENOISE[name], model, images), "dB"

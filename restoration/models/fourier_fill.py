@@ -92,7 +92,8 @@ class FourierFill(Inpainter, paper_url="https://arxiv.org/abs/2109.07161"):
         self.to_fine = nn.Conv2d(middle, fine, 1)
         self.fine_out = nn.Sequential(Gated(fine, fine), nn.Conv2d(fine, 32, 3, padding=1), nn.PixelShuffle(2))
         self.correct = nn.Sequential(nn.Conv2d(12, 12, 3, padding=1), nn.ELU(), nn.Conv2d(12, 3, 3, padding=1))
-        nn.init.zeros_(self.correct[-1].weight)  # the untrained network is the diffusion fill
+        for parameter in self.correct[-1].parameters():  # the untrained network is the diffusion fill
+            nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         filled = pull_push(image, mask)
