@@ -186,16 +186,17 @@ def test_a_training_run_brings_in_the_critic_and_goes_on_after_a_kill(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-@pytest.mark.parametrize("critic", [WassersteinCritics(3, 4), PatchCritic(3, 4)], ids=["wasserstein", "relativistic"])
-def test_a_critic_learns_to_tell_and_its_inpainter_to_please_it(critic):
+@pytest.mark.parametrize("kind", inpaint.CRITICS)
+def test_a_critic_learns_to_tell_and_its_inpainter_to_please_it(kind):
     torch.manual_seed(0)
+    critic = inpaint.CRITICS[kind](3, 8)
     clean, filled = torch.rand(4, 3, 32, 32), torch.full((4, 3, 32, 32), 0.5)
     mask = torch.zeros(4, 1, 32, 32)
     mask[..., 8:24, 8:24] = 1
     filled = torch.where(mask.bool(), filled, clean)
-    optimizer = torch.optim.Adam(critic.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(60):
         loss = critic(clean, filled, mask, seeded())
         losses.append(loss.item())
         optimizer.zero_grad()
