@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
+from restoration.jpeg import Subsampling, compressed
 from restoration.resampling import resample
 
 
@@ -107,6 +108,28 @@ class SpeckleNoise:
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
         return clean * (1 + self.sigma * noise)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """Saving as JPEG and reading again, by Pillow as the literature does; the image is rounded to 8 bits first.
+
+    Args:
+        quality: 1 to 100.
+        subsampling: of the colours; grey images have none.
+    """
+
+    quality: int
+    subsampling: Subsampling = "4:2:0"
+
+    def __post_init__(self):
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality must lie in [1, 100], got {self.quality}")
+
+    def __call__(self, clean: Tensor, generator: Generator | None = None) -> Tensor:
+        bytes_ = (clean * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+        saved = torch.stack([compressed(image, self.quality, self.subsampling) for image in bytes_])
+        return saved.to(clean) / 255
 
 
 class Holes(Protocol):

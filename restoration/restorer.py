@@ -185,6 +185,42 @@ class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
         return plane
 
 
+class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artifacts"]):
+    """Removes what JPEG compression did.  A subclass sets `takes_quality` when its `forward` wants a quality plane.
+
+    Attributes:
+        takes_quality: True if `forward(image, quality)` takes a (B, 1, H, W) plane of qualities / 100, negative where
+            the quality is unknown; False if `forward(image)` is always blind.
+    """
+
+    task = "artifacts"
+    takes_quality: bool = False
+    UNKNOWN_QUALITY = -1.0
+
+    def restore(self, image: Tensor, quality: float | Tensor | None = None) -> Tensor:
+        """The image (B, C, H, W) in [0, 1] without artifacts, of the same size.
+
+        Args:
+            image: float image (B, C, H, W) in [0, 1].
+            quality: that it was saved with, 1 to 100, one number or one for each image (B,); None is blind.  Models
+                that only work blind ignore it.
+
+        Raises:
+            ValueError: wrong shape or type, or a quality out of range.
+            RuntimeError: the model is in training mode.
+        """
+        if quality is not None:
+            quality = torch.as_tensor(quality, dtype=image.dtype, device=image.device)
+            if quality.numel() and not 1 <= float(quality.min()) <= float(quality.max()) <= 100:
+                raise ValueError(f"quality goes from 1 to 100, got {quality.tolist()}")
+        if not self.takes_quality:
+            return self._infer(image)
+        plane = image.new_full((image.shape[0], 1, *image.shape[-2:]), self.UNKNOWN_QUALITY)
+        if quality is not None:
+            plane[:] = quality.reshape(-1, 1, 1, 1) / 100
+        return self._infer(image, plane)
+
+
 class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"]):
     """Enlarges by a whole factor, the attribute `scale`."""
 

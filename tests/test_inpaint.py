@@ -13,7 +13,7 @@ from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
 from restoration.models.fourier_fill import FourierFill, SpectralTransform
 from train import inpaint
-from train.critics import PatchCritic, WassersteinCritics, around, gradient_penalty
+from train.critics import PatchCritic, around, gradient_penalty
 from train.losses import discounted_l1
 from train.recipe import INPAINT
 

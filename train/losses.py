@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from restoration.metrics import ssim
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LossName = Literal["l1", "mse", "bce", "psnr", "combined", "vgg+mse"]
+LossName = Literal["l1", "mse", "bce", "psnr", "psnr-rgb", "combined", "vgg+mse"]
 PERCEPTUAL: tuple[LossName, ...] = ("combined", "vgg+mse")
 
 
@@ -77,6 +77,11 @@ def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:
     return 10 * (squared + 1e-6).log10().mean()
 
 
+def negative_psnr_rgb(image: Tensor, reference: Tensor) -> Tensor:
+    """Mean over the batch of 10 log10 of the squared error of all channels, as artifact removal is scored."""
+    return 10 * ((image - reference).square().mean((1, 2, 3)) + 1e-6).log10().mean()
+
+
 def combined(vgg: Vgg19) -> Loss:
     """0.8 sigmoid(MSE) + 0.1 (1 - (1 + SSIM) / 2) + 0.1 sigmoid(VGG19 distance)."""
 
@@ -97,7 +102,14 @@ def build_loss(name: LossName, vgg: Vgg19 | None = None) -> Loss:
     """The loss of a recipe; those in `PERCEPTUAL` need a `Vgg19`."""
     if name in PERCEPTUAL:
         return {"combined": combined, "vgg+mse": vgg_and_mse}[name](vgg)
-    return {"l1": F.l1_loss, "mse": F.mse_loss, "bce": F.binary_cross_entropy, "psnr": negative_psnr}[name]
+    plain: dict[str, Loss] = {
+        "l1": F.l1_loss,
+        "mse": F.mse_loss,
+        "bce": F.binary_cross_entropy,
+        "psnr": negative_psnr,
+        "psnr-rgb": negative_psnr_rgb,
+    }
+    return plain[name]
 
 
 def discounted_l1(image: Tensor, reference: Tensor, mask: Tensor, discount: float = 0.99, reach: int = 64) -> Tensor:

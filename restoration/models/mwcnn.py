@@ -2,7 +2,7 @@
 
 Liu, Zhang, Zhang, Lin, Zuo. "Multi-level Wavelet-CNN for Image Restoration", CVPR Workshops 2018, arXiv:1805.07071.
 Differs from the paper: no batch normalisation, narrower and shallower by default, one blind set of weights for all
-noise levels instead of one for each.
+noise levels or JPEG qualities instead of one for each.
 """
 
 from itertools import pairwise
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.restorer import Checkpoint, Denoiser
+from restoration.restorer import ArtifactRemover, Checkpoint, Denoiser
 
 
 def haar(image: Tensor) -> Tensor:
@@ -30,19 +30,14 @@ def inverse_haar(subbands: Tensor) -> Tensor:
     return F.pixel_shuffle(blocks, 2)
 
 
-class MWCNN(Denoiser, paper_url="https://arxiv.org/abs/1805.07071"):
-    """Blind residual wavelet U-Net.
+class WaveletUNet(nn.Module):
+    """The network: a residual wavelet U-Net that is told nothing.
 
     Args:
         channels: image channels, 1 (grey) or 3 (RGB).
         widths: features at 1/2, 1/4, 1/8, ... of the resolution; the paper has (160, 256, 256).
         depth: 3x3 convolutions at each level on each of the two ways, at least 2; the paper has 4.
     """
-
-    checkpoints = (
-        Checkpoint("mwcnn-color", "MWCNN colour", "Wavelet network for colour photos; finds the noise level itself."),
-        Checkpoint("mwcnn-gray", "MWCNN grey", "Wavelet network for black-and-white pictures and scans."),
-    )
 
     def __init__(self, channels: int = 3, widths: list[int] = (160, 256, 256), depth: int = 4):
         super().__init__()
@@ -61,8 +56,8 @@ class MWCNN(Denoiser, paper_url="https://arxiv.org/abs/1805.07071"):
             self.up.append(_convolutions(*[width] * depth, 4 * finer, last_relu=finer != channels))
             finer = width
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        x = noisy
+    def forward(self, image: Tensor) -> Tensor:
+        x = image
         skips = []
         for down in self.down:
             x = down(haar(x))
@@ -70,7 +65,24 @@ class MWCNN(Denoiser, paper_url="https://arxiv.org/abs/1805.07071"):
         x = self.up[-1](x)
         for up, skip in zip(reversed(self.up[:-1]), reversed(skips[:-1]), strict=True):
             x = up(inverse_haar(x) + skip)
-        return noisy + inverse_haar(x)
+        return image + inverse_haar(x)
+
+
+class MWCNN(WaveletUNet, Denoiser, paper_url="https://arxiv.org/abs/1805.07071"):
+    """Blind residual wavelet U-Net; its arguments are those of `WaveletUNet`."""
+
+    checkpoints = (
+        Checkpoint("mwcnn-color", "MWCNN colour", "Wavelet network for colour photos; finds the noise level itself."),
+        Checkpoint("mwcnn-gray", "MWCNN grey", "Wavelet network for black-and-white pictures and scans."),
+    )
+
+
+class MWCNNArtifacts(WaveletUNet, ArtifactRemover, paper_url="https://arxiv.org/abs/1805.07071"):
+    """Blind residual wavelet U-Net for JPEG artifacts; its arguments are those of `WaveletUNet`."""
+
+    checkpoints = (
+        Checkpoint("mwcnn-jpeg", "MWCNN grey", "Wavelet network for black-and-white JPEGs; of colour photos the luma."),
+    )
 
 
 def _convolutions(*widths: int, last_relu: bool = True) -> nn.Sequential:

@@ -1,0 +1,114 @@
+"""What JPEG does to a picture: compressing, and the quality that it was saved with, from its tables or its pixels.
+
+Qualities are those of the Independent JPEG Group's library, 1 to 100, which Pillow and most programs use.
+"""
+
+import io
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from scipy import fft
+from torch import Tensor
+
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+
+# Annex K of ITU-T T.81, for luma; other qualities scale it.
+_LUMA = np.array([
+    [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
+    [14, 13, 16, 24, 40, 57, 69, 56], [14, 17, 22, 29, 51, 87, 80, 62],
+    [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
+    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
+])  # fmt: skip
+
+ROUNDING = 0.35  # standard deviation that rounding the pixels to 8 bits leaves on a coefficient, in levels, with margin
+INFORMATIVE = 1.5  # a smaller coefficient may be zero whatever the quality
+LEAST_EVIDENCE = 40.0  # logarithm of the odds against chance that an estimate needs
+HIGHEST_ESTIMATE = 92  # above, the steps are too small to tell from rounding
+MOST_BLOCKS = 4096
+
+
+def luma_table(quality: int) -> np.ndarray:
+    """The 8x8 steps of luma at a quality."""
+    scale = 5000 / quality if quality < 50 else 200 - 2 * quality
+    return np.clip(np.floor((_LUMA * int(scale) + 50) / 100), 1, 255)
+
+
+_TO_LUMA = np.array([0.299, 0.587, 0.114])
+_TABLES = np.stack([luma_table(quality) for quality in range(1, 101)])
+
+
+def compressed(image: Tensor, quality: int, subsampling: Subsampling = "4:2:0") -> Tensor:
+    """A uint8 image (C, H, W), grey or RGB, after being saved as JPEG and read again."""
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    picture = Pillow.fromarray(pixels[..., 0] if len(image) == 1 else pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, **({} if len(image) == 1 else {"subsampling": subsampling}))
+    read = np.array(Pillow.open(buffer))
+    return torch.from_numpy(read if read.ndim == 3 else read[..., None]).permute(2, 0, 1).contiguous()
+
+
+def quality_of_table(table: list[int]) -> int:
+    """The quality of a luma table of 64 steps, row by row; the nearest one for a table of another encoder."""
+    steps = np.clip(np.asarray(table, dtype=float).reshape(8, 8), 1, None)
+    return int(np.abs(np.log(_TABLES / steps)).sum((1, 2)).argmin()) + 1
+
+
+def estimated_quality(image: Tensor) -> int | None:
+    """The quality of the JPEG whose pixels these were, none changed since but perhaps cut; None without traces of one.
+
+    Differs from the literature on double compression in that no first-digit statistics are needed: after decoding,
+    every coefficient is a multiple of its step but for the rounding of the pixels.  The quality whose steps explain
+    the coefficients best is taken, on the grid of a whole picture or of one that was cut.
+
+    Args:
+        image: uint8 (C, H, W), grey or RGB.
+    """
+    samples = image.permute(1, 2, 0).numpy()
+    pixels = samples @ _TO_LUMA if len(image) == 3 else samples[..., 0].astype(float)
+    clipped = ((samples == 0) | (samples == 255)).any(axis=2)
+    if min(pixels.shape) < 24:
+        return None
+    best, most = None, LEAST_EVIDENCE
+    for top, left in {(0, 0), _grid(pixels)}:
+        coefficients = _coefficients(pixels[top:, left:], clipped[top:, left:])
+        for quality, table in enumerate(_TABLES[:HIGHEST_ESTIMATE], start=1):
+            evidence = _evidence(coefficients, table)
+            if evidence > most:
+                best, most = quality, evidence
+    return best
+
+
+def _grid(pixels: np.ndarray) -> tuple[int, int]:
+    """Where the first whole block begins: where the steps between neighbours stand out most."""
+    offsets = []
+    for axis in (0, 1):
+        slope = np.abs(np.diff(pixels, axis=axis))
+        before, after = np.roll(slope, 1, axis), np.roll(slope, -1, axis)
+        excess = np.clip(slope - (before + after) / 2, -8, 8).mean(1 - axis)
+        excess[[0, -1]] = 0
+        offsets.append(int(np.argmax([excess[phase::8].mean() for phase in range(8)]) + 1) % 8)
+    return offsets[0], offsets[1]
+
+
+def _coefficients(pixels: np.ndarray, clipped: np.ndarray) -> np.ndarray:
+    """The cosine coefficients (count, 8, 8) of at most `MOST_BLOCKS` blocks in which nothing is clipped."""
+    height, width = (side // 8 * 8 for side in pixels.shape)
+    blocks, spoilt = (
+        plane[:height, :width].reshape(height // 8, 8, width // 8, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+        for plane in (pixels, clipped)
+    )
+    blocks = blocks[~spoilt.any((1, 2))]
+    return fft.dctn(blocks[:: max(1, len(blocks) // MOST_BLOCKS)], axes=(1, 2), norm="ortho")
+
+
+def _evidence(coefficients: np.ndarray, table: np.ndarray) -> float:
+    """Log-likelihood ratio of "multiples of these steps, rounded" to "any value", over the low frequencies."""
+    low = np.add.outer(np.arange(8), np.arange(8))
+    use = (low > 0) & (low < 6)
+    values, steps = coefficients[:, use], table[use]
+    error = values - steps * np.rint(values / steps)
+    fitting = steps / (ROUNDING * np.sqrt(2 * np.pi)) * np.exp(-0.5 * (error / ROUNDING) ** 2)
+    ratio = np.log(0.99 * fitting + 0.01)
+    return float(ratio[np.abs(values) > INFORMATIVE].sum())

@@ -1,0 +1,81 @@
+"""Train a remover of JPEG artifacts.
+
+    python -m train.artifacts drunet-jpeg --data FOLDER... --minutes 60
+    python -m train.artifacts mwcnn-jpeg --data FOLDER... --minutes 60 --init checkpoints/mwcnn-gray
+
+Everything else is as in `train.denoise`.
+"""
+
+from itertools import cycle
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from restoration.degradations import Jpeg
+from restoration.image import write_grid
+from restoration.job import with_channels
+from restoration.metrics import psnr
+from restoration.restorer import ArtifactRemover
+from train.data import split
+from train.loop import Run, changed, run_arguments
+from train.losses import build_loss
+from train.recipe import ARTIFACTS, FIRST, ArtifactsRecipe
+
+VALIDATION_SIDE = 192
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS).parse_args(argv)
+    recipe = changed(ARTIFACTS[arguments.model], arguments)
+    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    margin = recipe.damage.MARGIN
+    largest = max(recipe.crop, recipe.late_crop) + margin
+    channels = recipe.build().channels
+    crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
+
+    losses = build_loss(recipe.first_loss or recipe.loss), build_loss(recipe.loss)
+    run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
+    for progress in run:
+        generator = run.generator()
+        count, size = recipe.crops_at(progress)
+        clean, damaged, quality = recipe.damage(crops(count, size + margin, generator), generator)
+        inputs = [damaged]
+        if run.model.takes_quality:
+            blind = torch.rand(quality.shape, generator=generator, device=run.device) < recipe.blind_share
+            told = torch.where(blind, run.model.UNKNOWN_QUALITY, quality / 100)
+            inputs.append(told.expand(-1, -1, *damaged.shape[-2:]))
+        loss = losses[progress >= FIRST]
+        run.learn(loss(run.network(*inputs).float(), clean), progress)
+
+    if accelerator.is_main_process:
+        write_samples(recipe, run.finish(data), run.out / "grid.png", validation)
+    accelerator.end_training()
+
+
+def validate(recipe: ArtifactsRecipe, model: ArtifactRemover, images: list[Tensor]) -> float:
+    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's qualities, which the model is not told."""
+    device = next(model.parameters()).device
+    scores = []
+    for quality in recipe.scored_qualities:
+        for index, image in enumerate(images):
+            clean = image[None].float() / 255
+            if recipe.damage.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
+                clean = clean[:, :1]
+            scores.append(float(psnr(with_channels(model, Jpeg(quality)(clean).to(device)).cpu(), clean)))
+    return sum(scores) / len(scores)
+
+
+def write_samples(recipe: ArtifactsRecipe, model: ArtifactRemover, path: Path, images: list[Tensor]) -> None:
+    """A picture with rows of clean, compressed and restored validation crops."""
+    rows = []
+    for image, quality in zip(images[:4], cycle(recipe.scored_qualities), strict=False):
+        clean = image[None].float() / 255
+        damaged = Jpeg(quality)(clean)
+        rows.append([clean, damaged, model.restore(damaged)])
+    write_grid(path, rows)
+
+
+if __name__ == "__main__":
+    main()
