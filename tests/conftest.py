@@ -1,10 +1,12 @@
 """What several test files need: threads, and pictures made on the spot."""
 
+import importlib.machinery
 import os
 import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.request
 from itertools import pairwise
 from pathlib import Path
@@ -122,3 +124,17 @@ def server(tmp_path_factory):
         finally:
             process.terminate()
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture
+def spandrel(monkeypatch):
+    """spandrel, with a stand-in for torchvision, two functions of which it imports and our models never call."""
+    pytest.importorskip("einops")
+    for name in ("torchvision", "torchvision.transforms", "torchvision.ops", "torchvision.transforms.functional"):
+        module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+        module.__path__ = []
+        module.__getattr__ = lambda attribute: object
+        if name not in sys.modules:
+            monkeypatch.setitem(sys.modules, name, module)
+    return pytest.importorskip("spandrel")

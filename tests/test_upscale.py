@@ -1,10 +1,7 @@
 """Upscalers: the contract, the layout that other tools load, and the training pairs."""
 
 import dataclasses
-import importlib.machinery
 import json
-import sys
-import types
 from functools import partial
 
 import pytest
@@ -79,20 +76,6 @@ def test_weights_survive_a_folder(model, tmp_path):
     assert again.scale == model.scale
     image = torch.rand(1, 3, 9, 9)
     assert torch.allclose(again.restore(image), model.restore(image), atol=1e-5)
-
-
-@pytest.fixture
-def spandrel(monkeypatch):
-    """spandrel, with a stand-in for torchvision, two functions of which it imports and our models never call."""
-    pytest.importorskip("einops")
-    for name in ("torchvision", "torchvision.transforms", "torchvision.ops", "torchvision.transforms.functional"):
-        module = types.ModuleType(name)
-        module.__spec__ = importlib.machinery.ModuleSpec(name, None)
-        module.__path__ = []
-        module.__getattr__ = lambda attribute: object
-        if name not in sys.modules:
-            monkeypatch.setitem(sys.modules, name, module)
-    return pytest.importorskip("spandrel")
 
 
 KNOWN = [method.name for method in restoration.methods("upscale") if method.family in ("compact", "rrdb", "esrgan")]
