@@ -160,8 +160,11 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(arguments.seed)
         self.model = recipe.build()
+        self.inherited: dict[str, int] = {}  # what the weights that it starts from were trained on
         if arguments.init:
-            self._start_from(load(arguments.init).state_dict())
+            first = load(arguments.init)
+            self.inherited = first.run.get("data", {}).get("sources", {})
+            self._start_from(first.state_dict())
         self.model.to(self.device)
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
         self.ema = Ema(self.model, recipe.ema)
@@ -237,7 +240,11 @@ class Run:
             self.losses.append(loss.detach())
 
     def finish(self, data: dict) -> Restorer:
-        """Write the training record, the card and the curve beside the best weights; gives the model with those."""
+        """Write the training record, the card and the curve beside the best weights; gives the model with those.
+
+        Weights that it started from count with their data, whose licences apply to what became of them.
+        """
+        data = {**data, "sources": {**self.inherited, **data["sources"]}}
         facts = {
             "model": self.arguments.model,
             "recipe": {key: value for key, value in dataclasses.asdict(self.recipe).items() if key != "build"},
