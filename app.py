@@ -15,7 +15,8 @@ from pathlib import Path
 import gradio as gr
 
 import restoration
-from restoration import catalog, denoising, gallery, inpainting, metrics, upscaling
+from restoration import artifacts, catalog, denoising, gallery, inpainting, metrics, upscaling
+from restoration.artifacts import Cleaned, compression_trial, measured_quality, remove_artifacts
 from restoration.card import verdict
 from restoration.catalog import Task
 from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, denoise, measured_sigma, noise_trial
@@ -41,6 +42,8 @@ KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this tim
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 CLEAN_BELOW_255 = 4  # a measured noise level under which denoising can only lose detail
 NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
+BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen
+SOUND_FROM = 90  # a JPEG quality from which removing them can only lose detail
 
 CSS = """
 footer { margin-top: 1rem; }
@@ -50,8 +53,8 @@ footer { margin-top: 1rem; }
 .examples .gallery-item { width: 60px; height: 60px; }
 """
 INTRO = """# Image restoration
-Removes noise from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth, transparency and
-colours stay.
+Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,
+transparency and colours stay.
 Your files are deleted within 30 minutes.
 """
 HINT = "Drag the handle to compare: before on the left, after on the right."
@@ -163,6 +166,8 @@ def guide(task: Task, name: str, scale: int | None = None) -> str:
     parts = [method.summary]
     if task == "denoise" and not method.takes_sigma and not method.prior:
         parts.append("It always finds the noise level itself.")
+    if task == "artifacts" and not method.takes_quality and not method.prior:
+        parts.append("It always finds the quality itself.")
     scores = method.load().run.get("scores") if method.learned else None
     if scores:
         score = scores[len(scores) // 2]
@@ -195,8 +200,14 @@ def compared(folder: str, before: bytes, image: Image, suffix: str, format: str,
 
 
 def score_rows(rows: dict[str, Score]) -> list[list[str]]:
+    """Rows of a trial's table: PSNR, SSIM, and PSNR-B where it was measured."""
     return [
-        [title, metrics.text(score.psnr), "" if score.ssim is None else f"{score.ssim:.4f}"]
+        [
+            title,
+            metrics.text(score.psnr),
+            "" if score.ssim is None else f"{score.ssim:.4f}",
+            *([] if score.psnr_b is None else [metrics.text(score.psnr_b)]),
+        ]
         for title, score in rows.items()
     ]
 
@@ -237,24 +248,94 @@ def list_models() -> list[dict]:
     ]
 
 
-# Denoise ------------------------------------------------------------------------------------------------------------
+# Denoise and artifacts ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Denoised:
-    """What a visitor's last run left on the server, so that strength and format move without the model."""
+class Blendable:
+    """What a visitor's last run left on the server, so that strength and format move without the model.
 
-    restored: Restored
-    before: bytes  # the input as PNG, for the slider
+    Args:
+        told: the noise level or quality, in words.
+        suffix: of the result's file name.
+        before: the input as PNG, for the slider.
+    """
+
+    restored: Restored | Cleaned
+    told: str
+    suffix: str
+    before: bytes
+
+
+def show_blended(result: Blendable | None, strength: float, format: str, quality: float) -> Generator:
+    """The comparison, the file, a line of facts and the state, blended at `strength` percent; runs no model."""
+    if result is None:
+        yield unchanged(4)
+        return
+    restored = result.restored
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        image = restored.image(strength / 100)
+        status = (
+            f"**{restored.method.title}** · {restored.seconds:.1f} s · {image.width} × {image.height} px · "
+            f"{result.told} · strength {strength:g} %"
+        )
+        yield *compared(folder, result.before, image, result.suffix, format, quality), status, result
+
+
+def run_blendable(
+    image: Image,
+    job: Generator,
+    told: Callable[[object], str],
+    suffix: str,
+    output: tuple[float, str, float],
+    progress: gr.Progress,
+) -> Generator:
+    """Run a job whose result is blended; yields after every tile, so that Cancel stops it there.
+
+    Args:
+        told: the noise level or quality of what the job returns, in words.
+        output: strength in percent, format and JPEG quality.
+    """
+    before = preview(image)
+
+    def show(restored: Restored | Cleaned) -> Generator:
+        return show_blended(Blendable(restored, told(restored), suffix, before), *output)
+
+    restored = yield from stepped(job, progress, 4, show)
+    progress(1, desc="Writing the file")
+    yield from show(restored)
 
 
 def denoise_facts(path: str | None) -> str:
-    """What is known of an uploaded file before anything is run."""
+    """What is known of an uploaded file before anything is run, and whether a run is worth it."""
 
     def about(image: Image) -> tuple[list[str], list[str]]:
-        level = 255 * measured_sigma(image)
-        clean = ["This picture is nearly free of noise: denoising may only cost detail."]
-        return [f"measured noise level {level:.1f}"], clean if level < CLEAN_BELOW_255 else []
+        level, quality = 255 * measured_sigma(image), measured_quality(image)
+        advice = []
+        if quality.value is not None and quality.value < BLOCKY_BELOW:
+            advice.append(f"It was saved as a JPEG of quality {quality.value}: remove its artifacts first.")
+        elif level < CLEAN_BELOW_255:
+            advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
+        return [f"measured noise level {level:.1f}", str(quality)], advice
+
+    return facts(path, about)
+
+
+def artifacts_facts(path: str | None) -> str:
+    """What is known of an uploaded file before anything is run, and whether a run is worth it."""
+
+    def about(image: Image) -> tuple[list[str], list[str]]:
+        level, quality = 255 * measured_sigma(image), measured_quality(image)
+        if quality.value is None:
+            advice = "It shows no trace of JPEG: leave it alone, unless it was compressed and then made smaller."
+        elif quality.value < BLOCKY_BELOW:
+            advice = "Artifacts of this quality can be seen: removing them is worth a run."
+        elif quality.value < SOUND_FROM:
+            advice = "Artifacts of this quality are slight: compare closely before you keep the result."
+        else:
+            advice = "Hardly anything was lost at this quality: leave it alone."
+        noisy = [f"It is also noisy (measured level {level:.0f}): denoise it afterwards."]
+        return [str(quality)], [advice, *(noisy if level > NOISY_ABOVE_255 else [])]
 
     return facts(path, about)
 
@@ -269,34 +350,33 @@ def run_denoise(
     quality: float,
     progress=gr.Progress(),
 ) -> Generator:
-    """Denoise the upload; yields after every tile, so that Cancel stops it there."""
+    """Denoise the upload."""
+
+    def told(restored: Restored) -> str:
+        return f"{'measured noise level' if restored.measured else 'noise level'} {255 * restored.sigma:.1f}"
+
     with sentences():
         image = opened(path)
         job = denoise(image, model, None if auto else sigma_255 / 255)
-        before = preview(image)
-
-        def show(restored: Restored) -> Generator:
-            return show_denoised(Denoised(restored, before), strength, format, quality)
-
-        restored = yield from stepped(job, progress, 4, show)
-        progress(1, desc="Writing the file")
-        yield from show(restored)
+        yield from run_blendable(image, job, told, denoising.SUFFIX, (strength, format, quality), progress)
 
 
-def show_denoised(result: Denoised | None, strength: float, format: str, quality: float) -> Generator:
-    """The comparison, the file, a line of facts and the state, blended at `strength` percent; runs no model."""
-    if result is None:
-        yield unchanged(4)
-        return
-    restored = result.restored
-    with sentences(), tempfile.TemporaryDirectory() as folder:
-        image = restored.image(strength / 100)
-        level = f"{'measured noise level' if restored.measured else 'noise level'} {255 * restored.sigma:.1f}"
-        status = (
-            f"**{restored.method.title}** · {restored.seconds:.1f} s · {image.width} × {image.height} px · {level} · "
-            f"strength {strength:g} %"
-        )
-        yield *compared(folder, result.before, image, denoising.SUFFIX, format, quality), status, result
+def run_artifacts(
+    path: str | None,
+    model: str,
+    auto: bool,
+    jpeg_quality: float,
+    strength: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Remove the upload's JPEG artifacts."""
+    with sentences():
+        image = opened(path)
+        job = remove_artifacts(image, model, None if auto else round(jpeg_quality))
+        output = (strength, format, quality)
+        yield from run_blendable(image, job, lambda c: str(c.quality), artifacts.SUFFIX, output, progress)
 
 
 def try_noise(
@@ -314,25 +394,65 @@ def try_noise(
             yield pair, score_rows({"With noise": outcome.before, "Denoised": outcome.after})
 
 
+def try_compression(path: str | None, model: str, auto: bool, jpeg_quality: float, progress=gr.Progress()) -> Generator:
+    """Compress a clean picture, remove the artifacts and score both against the original."""
+    with sentences():
+        clean = opened(path)
+        if measured_quality(clean).value is not None:
+            gr.Warning("This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one.")
+        trial = compression_trial(clean, round(jpeg_quality), model, auto)
+        outcome = yield from stepped(trial, progress, outputs=2)
+        with tempfile.TemporaryDirectory() as folder:
+            pair, _ = compared(folder, preview(outcome.compressed), outcome.restored, artifacts.SUFFIX, "png", 95)
+            yield pair, score_rows({"JPEG": outcome.before, "Cleaned": outcome.after})
+
+
 def denoise_file(
     image: str,
     model: str = "drunet-fast",
     sigma: str = "auto",
     strength: float = 1.0,
     format: str = "png",
-    quality: float = 95,
+    jpeg_quality: float = 95,
     progress=gr.Progress(),
 ) -> Generator:
     """Denoise an image file.
 
     model: a name from /models; sigma: "auto" or the noise level from 0 to 100 in 8-bit units; strength: 0 to 1;
-    format: png, jpeg, webp or tiff; quality: of a JPEG.  The bytes equal those of the command line.
+    format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
+    command line.
     """
     with sentences():
         level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or') / 255
-        strength, quality, format = number(strength, "strength"), number(quality, "quality"), checked_format(format)
+        strength, quality, format = (
+            number(strength, "strength"),
+            number(jpeg_quality, "jpeg_quality"),
+            checked_format(format),
+        )
         restored = yield from stepped(denoise(opened(image), model, level), progress, outputs=1)
         yield from as_file(restored.image(strength), denoising.SUFFIX, format, quality)
+
+
+def artifacts_file(
+    image: str,
+    model: str = "drunet-jpeg",
+    quality: str = "auto",
+    strength: float = 1.0,
+    format: str = "png",
+    jpeg_quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Remove the JPEG artifacts of an image file.
+
+    model: a name from /models; quality: "auto" or the quality from 5 to 95 that the image was saved with; strength:
+    0 to 1; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
+    command line.
+    """
+    with sentences():
+        known = None if str(quality).strip() == "auto" else round(number(quality, 'quality is "auto" or'))
+        strength, format = number(strength, "strength"), checked_format(format)
+        cleaned = yield from stepped(remove_artifacts(opened(image), model, known), progress, outputs=1)
+        yield from as_file(cleaned.image(strength), artifacts.SUFFIX, format, number(jpeg_quality, "jpeg_quality"))
 
 
 # Upscale ------------------------------------------------------------------------------------------------------------
@@ -442,17 +562,17 @@ def upscale_file(
     alpha: float = DEFAULT_ALPHA,
     stay_true: bool = False,
     format: str = "png",
-    quality: float = 95,
+    jpeg_quality: float = 95,
     progress=gr.Progress(),
 ) -> Generator:
     """Enlarge an image file.
 
     model: a name from /models, with or without its "-x4"; scale: 2, 3 or 4, and 0 for the model's own; alpha: 0 to 1,
     for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
-    quality: of a JPEG.  The bytes equal those of the command line.
+    jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
     """
     with sentences():
-        scale, alpha, quality = number(scale, "scale"), number(alpha, "alpha"), number(quality, "quality")
+        scale, alpha, quality = number(scale, "scale"), number(alpha, "alpha"), number(jpeg_quality, "jpeg_quality")
         format = checked_format(format)
         job = upscale(opened(image), model, round(scale) or None, alpha=alpha, stay_true=bool(stay_true))
         result = yield from stepped(job, progress, outputs=1)
@@ -583,18 +703,18 @@ def inpaint_file(
     grow: float = 0,
     feather: float = 0,
     format: str = "png",
-    quality: float = 95,
+    jpeg_quality: float = 95,
     progress=gr.Progress(),
 ) -> Generator:
     """Fill holes in an image file.
 
     mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
     model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
-    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; quality: of a JPEG.  The bytes
-    equal those of the command line.
+    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it
+    is a JPEG.  The bytes equal those of the command line.
     """
     with sentences():
-        grow, feather, quality = number(grow, "grow"), number(feather, "feather"), number(quality, "quality")
+        grow, feather, quality = number(grow, "grow"), number(feather, "feather"), number(jpeg_quality, "jpeg_quality")
         format = checked_format(format)
         picture = opened(image)
         chosen = chosen_mask(picture, None, mask, not mask, bool(invert), grow, feather)
@@ -612,6 +732,8 @@ def build() -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Denoise", id="denoise"):
                 denoise_tab()
+            with gr.Tab("Artifacts", id="artifacts"):
+                artifacts_tab()
             with gr.Tab("Upscale", id="upscale"):
                 upscale_tab()
             with gr.Tab("Inpaint", id="inpaint"):
@@ -676,11 +798,11 @@ def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
     return start, cancel
 
 
-def trial_results(task: Task, label: str) -> tuple[gr.ImageSlider, gr.Dataframe]:
-    """Where a trial shows its pictures and their scores."""
+def trial_results(task: Task, label: str, *more: str) -> tuple[gr.ImageSlider, gr.Dataframe]:
+    """Where a trial shows its pictures and their scores, PSNR, SSIM and more."""
     pair = comparison(label, f"{task}-pair")
     table = gr.Dataframe(
-        headers=["", "PSNR", "SSIM"],
+        headers=["", "PSNR", "SSIM", *more],
         datatype="str",
         interactive=False,
         label="Against the original",
@@ -719,7 +841,7 @@ def follow(components: list[gr.components.Component], function: Callable, inputs
 def denoise_tab() -> None:
     offered = restoration.methods("denoise")
     first = offered[0].name
-    clean, noisy, _ = gallery.examples()
+    clean, noisy = gallery.clean(), gallery.noisy()
     state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
@@ -760,7 +882,7 @@ def denoise_tab() -> None:
     model.change(lambda name: guide("denoise", name), model, advice, **QUIET)
     auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, **QUIET)
     run_on_click(buttons, run_denoise, [source, model, auto, sigma, strength, format, quality], outputs, status)
-    follow([strength, format, quality], show_denoised, [state, strength, format, quality], outputs)
+    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
     run_on_click(trial, try_noise, [source, model, auto, kind, level, seed], [pair, table])
     with gr.Row(visible=False):
         inputs = [
@@ -769,16 +891,86 @@ def denoise_tab() -> None:
             gr.Textbox("auto", label="sigma"),
             gr.Number(1.0, label="strength"),
             gr.Textbox("png", label="format"),
-            gr.Number(95, label="quality"),
+            gr.Number(95, label="jpeg_quality"),
         ]
         api(denoise_file, inputs, "denoise")
+
+
+def artifacts_tab() -> None:
+    offered = restoration.methods("artifacts")
+    first = offered[0].name
+    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    with gr.Row():
+        with gr.Column(min_width=320):
+            source = picture("artifacts", gallery.compressed())
+            known = gr.Markdown(elem_id="artifacts-facts", elem_classes="line")
+            model = gr.Dropdown(
+                [(method.title, method.name) for method in offered],
+                value=first,
+                label="Model",
+                elem_id="artifacts-model",
+            )
+            advice = gr.Markdown(guide("artifacts", first), elem_classes="line")
+            auto = gr.Checkbox(True, label="Find the JPEG quality automatically", elem_id="artifacts-auto")
+            jpeg_quality = gr.Slider(
+                artifacts.LOWEST,
+                artifacts.HIGHEST,
+                30,
+                step=1,
+                label="JPEG quality of your picture: lower cleans more",
+                visible=False,
+                elem_id="artifacts-quality",
+            )
+            buttons = start_and_cancel("artifacts", "Remove artifacts")
+        with gr.Column(min_width=320):
+            compare = comparison("Before and after", "artifacts-compare")
+            status = gr.Markdown(HINT, elem_id="artifacts-status", elem_classes=["line", "status"])
+            strength = gr.Slider(
+                0,
+                100,
+                100,
+                step=1,
+                label="Strength in % (0 is your picture, bit for bit)",
+                elem_id="artifacts-strength",
+            )
+            format, quality, download = output_file("artifacts")
+    with gr.Accordion("Test a model: compress a clean picture and score the result", open=False):
+        gr.Markdown(
+            "Takes your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
+            "with the model chosen above and compares both with the original. PSNR-B counts visible block edges as "
+            "errors. Your own download is not touched."
+        )
+        pick(gallery.clean(), source, "Clean pictures", "artifacts-clean-examples")
+        chosen = gr.Slider(artifacts.LOWEST, artifacts.HIGHEST, 20, step=1, label="Quality to compress with")
+        trial = start_and_cancel("artifacts-trial", "Compress and clean")
+        pair, table = trial_results("artifacts", "Compressed and cleaned", "PSNR-B")
+
+    outputs = [compare, download, status, state]
+    source.change(artifacts_facts, source, known, **QUIET)
+    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
+    model.change(lambda name: guide("artifacts", name), model, advice, **QUIET)
+    auto.change(lambda on: gr.Slider(visible=not on), auto, jpeg_quality, **QUIET)
+    settings = [source, model, auto, jpeg_quality, strength, format, quality]
+    run_on_click(buttons, run_artifacts, settings, outputs, status)
+    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
+    run_on_click(trial, try_compression, [source, model, auto, chosen], [pair, table])
+    with gr.Row(visible=False):
+        inputs = [
+            gr.File(type="filepath", label="image"),
+            gr.Textbox(first, label="model"),
+            gr.Textbox("auto", label="quality"),
+            gr.Number(1.0, label="strength"),
+            gr.Textbox("png", label="format"),
+            gr.Number(95, label="jpeg_quality"),
+        ]
+        api(artifacts_file, inputs, "artifacts")
 
 
 def upscale_tab() -> None:
     families = catalog.families("upscale")
     first = next(iter(families))
     scales, blends, advised = chosen_family(first, 4)
-    sharp, _, small = gallery.examples()
+    sharp, small = gallery.clean(), gallery.small()
     state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
@@ -854,7 +1046,7 @@ def upscale_tab() -> None:
             gr.Number(DEFAULT_ALPHA, label="alpha"),
             gr.Checkbox(False, label="stay_true"),
             gr.Textbox("png", label="format"),
-            gr.Number(95, label="quality"),
+            gr.Number(95, label="jpeg_quality"),
         ]
         api(upscale_file, inputs, "upscale")
 
@@ -865,7 +1057,7 @@ def inpaint_tab() -> None:
     state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture("inpaint", gallery.examples()[0])
+            source = picture("inpaint", gallery.clean())
             known = gr.Markdown(elem_id="inpaint-facts", elem_classes="line")
             editor = gr.ImageEditor(
                 label="Paint over what should go",
@@ -933,7 +1125,7 @@ def inpaint_tab() -> None:
             gr.Number(0, label="grow"),
             gr.Number(0, label="feather"),
             gr.Textbox("png", label="format"),
-            gr.Number(95, label="quality"),
+            gr.Number(95, label="jpeg_quality"),
         ]
         api(inpaint_file, inputs, "inpaint")
 

@@ -1,30 +1,40 @@
-"""Image restoration: denoising and super-resolution with trained models and classical methods.
+"""Image restoration with trained models and classical methods: noise, JPEG artifacts, size and holes.
 
 import restoration
 
 model = restoration.load("drunet-fast")           # bundled name | "user/repo[@revision]" | folder
 clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) float32 in [0, 1]; sigma=None is blind
+sharp = restoration.load("drunet-jpeg").restore(blocky)  # quality=30 where it is known
 large = restoration.load("compact-x4").restore(small)  # (B, C, 4 * H, 4 * W)
+filled = restoration.load("fourier-fill").restore(image, mask)  # mask (B, 1, H, W), 1 = missing
 """
 
+from restoration.artifacts import Cleaned, remove_artifacts
 from restoration.catalog import Method, load, methods
 from restoration.denoising import Restored, denoise
 from restoration.image import Image, ImageError, read, write
-from restoration.restorer import Denoiser, Upscaler
+from restoration.inpainting import Inpainted, inpaint
+from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler
 from restoration.upscaling import Upscaled, upscale
 
 __all__ = [
+    "ArtifactRemover",
+    "Cleaned",
     "Denoiser",
     "Image",
     "ImageError",
+    "Inpainted",
+    "Inpainter",
     "Method",
     "Restored",
     "Upscaled",
     "Upscaler",
     "denoise",
+    "inpaint",
     "load",
     "methods",
     "read",
+    "remove_artifacts",
     "upscale",
     "write",
 ]

@@ -1,6 +1,7 @@
 """The command line.
 
 python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
+python -m restoration artifacts photo.jpg -o clean.png --quality auto
 python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
 python -m restoration inpaint photo.jpg -o clean.png --mask mask.png --grow 2 --feather 4
 python -m restoration models
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog, denoising, inpainting, upscaling
+from restoration import artifacts, catalog, denoising, inpainting, upscaling
+from restoration.artifacts import remove_artifacts
 from restoration.catalog import Task
 from restoration.denoising import Restored, denoise
 from restoration.image import ENDINGS, FORMATS, Image, ImageError, output_name, read, write
@@ -39,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files")
     files.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="file, or folder for many")
     files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
-    files.add_argument("--quality", type=int, default=95, help="of JPEG files, 1 to 100")
+    files.add_argument("--jpeg-quality", type=int, default=95, help="of JPEG files that are written, 1 to 100")
     files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
 
     command = commands.add_parser("denoise", parents=[files], help="remove noise")
@@ -47,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--sigma", type=_sigma, default=None, metavar="0..100|auto", help="noise level, 8-bit units")
     command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
     command.set_defaults(run=_denoise)
+
+    command = commands.add_parser("artifacts", parents=[files], help="remove JPEG artifacts")
+    command.add_argument("--model", default=_default("artifacts"), help="see the models command; default %(default)s")
+    command.add_argument("--quality", type=_quality, default=None, metavar="5..95|auto", help="that the input has")
+    command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
+    command.set_defaults(run=_artifacts)
 
     command = commands.add_parser("upscale", parents=[files], help="enlarge")
     command.add_argument("--model", default=_default("upscale"), help="see the models command; default %(default)s")
@@ -86,6 +94,10 @@ def _sigma(text: str) -> float | None:
     return value / 255
 
 
+def _quality(text: str) -> int | None:
+    return None if text == "auto" else int(text)
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
@@ -96,7 +108,7 @@ def _share(text: str) -> float:
 def _models(_: argparse.Namespace) -> int:
     for method in catalog.methods():
         mark = "*" if method.flagship else " "
-        print(f"{mark} {method.task:<8} {method.name:<18} {method.summary}")
+        print(f"{mark} {method.task:<9} {method.name:<18} {method.summary}")
     print("* default of its task")
     return 0
 
@@ -110,6 +122,18 @@ def _denoise(arguments: argparse.Namespace) -> int:
         arguments,
         lambda image: denoise(image, arguments.model, arguments.sigma),
         lambda restored: (restored.image(arguments.strength), denoising.SUFFIX, told(restored)),
+    )
+
+
+def _artifacts(arguments: argparse.Namespace) -> int:
+    return _restore(
+        arguments,
+        lambda image: remove_artifacts(image, arguments.model, arguments.quality),
+        lambda cleaned: (
+            cleaned.image(arguments.strength),
+            artifacts.SUFFIX,
+            f"{cleaned.method.name}, {cleaned.quality}, {cleaned.seconds:.1f} s",
+        ),
     )
 
 
@@ -163,7 +187,7 @@ def _restore(
             if not one_file:
                 target.mkdir(parents=True, exist_ok=True)
                 target = target / output_name(result, suffix, arguments.format)
-            write(result, target, arguments.quality, arguments.metadata)
+            write(result, target, arguments.jpeg_quality, arguments.metadata)
             print(f"{target}  ({line})")
         except (ImageError, ValueError, OSError, MemoryError) as error:
             print(f"error: {error}", file=sys.stderr)

@@ -103,9 +103,8 @@ def verdict(score: dict) -> str:
 def _scores(run: dict) -> list[str]:
     if not run.get("scores"):
         return ["## Scores\n\nThese weights have not been scored."]
-    measured = run["scores"][0]
-    told = _restoring if "median_psnr" in measured else _filling if "hole_psnr" in measured else _enlarging
-    return [f"## Scores\n\n{told(run)}"]
+    told = {"median_psnr": _restoring, "psnr_b": _cleaning, "hole_psnr": _filling, "mse": _enlarging}
+    return ["## Scores\n\n" + next(say for metric, say in told.items() if metric in run["scores"][0])(run)]
 
 
 def _restoring(run: dict) -> str:
@@ -120,6 +119,25 @@ def _restoring(run: dict) -> str:
         "Noise is neither clipped nor rounded; results are rounded to 8 bits; no border is cut.\n\n"
         "| test set | PSNR | SSIM | median, noisy | median, restored | against the best classical filter |\n"
         "|---|---|---|---|---|---|\n" + "\n".join(rows)
+    )
+
+
+def _cleaning(run: dict) -> str:
+    rows = [
+        f"| {score['set']} | "
+        + " | ".join(
+            f"{picture['psnr']:.2f} / {picture['ssim']:.4f} / {picture['psnr_b']:.2f}"
+            for picture in (score["baseline"], score)
+        )
+        + f" | {score['kept']:.1f} | {verdict(score)} |"
+        for score in run["scores"]
+    ]
+    return (
+        "PSNR in dB / SSIM / PSNR-B in dB, means over the set by `python -m train.evaluate --task artifacts`; JPEG by "
+        "Pillow, 4:2:0 in colour; results are rounded to 8 bits, no border is cut. The sets are named by the quality. "
+        '"Kept" is the PSNR of the result to the JPEG.\n\n'
+        "| test set | JPEG | restored | kept | against the best classical filter |\n"
+        "|---|---|---|---|---|\n" + "\n".join(rows)
     )
 
 
@@ -202,7 +220,7 @@ def _eval_results(run: dict) -> list[EvalResult]:
     return [
         EvalResult("image-to-image", _slug(score["set"]), score["set"], metric, round(score[metric], 4))
         for score in run.get("scores", [])
-        for metric in ("psnr", "ssim", "lpips")
+        for metric in ("psnr", "ssim", "psnr_b", "lpips")
         if metric in score
     ]
 

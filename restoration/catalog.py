@@ -16,7 +16,7 @@ from restoration import classical, deep_image_prior, models
 from restoration.deep_image_prior import Attempt
 from restoration.restorer import Checkpoint, Restorer, interpolated
 
-Task = Literal["denoise", "upscale", "inpaint"]
+Task = Literal["denoise", "artifacts", "upscale", "inpaint"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
@@ -74,6 +74,7 @@ class Method:
         flagship: whether it is its task's default.
         source: a `Checkpoint`, a `Filter` for a classical method, or a `Prior`.
         takes_sigma: whether a noise level makes a difference.
+        takes_quality: whether a JPEG quality makes a difference.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Method:
     summary: str
     source: Checkpoint | Filter | Prior
     takes_sigma: bool = False
+    takes_quality: bool = False
     scale: int = 1
     flagship: bool = False
 
@@ -174,6 +176,22 @@ _CLASSICAL = (
         Filter(classical.mean, 1),
         takes_sigma=False,
     ),
+    Method(
+        "deblocking-tv",
+        "artifacts",
+        "Total variation",
+        "Classical: smooths blocks away where the picture is flat, as strongly as the quality asks for.",
+        Filter(classical.deblocking_tv, 64),
+        takes_quality=True,
+    ),
+    Method(
+        "deblocking-wavelet",
+        "artifacts",
+        "Wavelet",
+        "Classical: shrinks wavelet details; fast and mild.",
+        Filter(classical.deblocking_wavelet, 64, multiple_of=16),
+        takes_quality=True,
+    ),
     *(
         Method(
             f"{family}-x{scale}",
@@ -207,6 +225,7 @@ _CLASSICAL = (
         Filter(classical.biharmonic, 512),
     ),
     Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
+    Method("deep-image-prior", "artifacts", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.remove_artifacts)),
     *(
         Method(
             f"deep-image-prior-x{scale}",
@@ -252,6 +271,7 @@ def methods(task: Task | None = None) -> list[Method]:
             checkpoint.summary,
             checkpoint,
             takes_sigma=getattr(architecture, "takes_sigma", False),
+            takes_quality=getattr(architecture, "takes_quality", False),
             scale=_scale(checkpoint.name),
             flagship=checkpoint.flagship,
         )

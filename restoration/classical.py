@@ -17,6 +17,7 @@ from skimage import restoration as skimage_restoration
 from torch import Tensor
 
 from restoration import resampling
+from restoration.jpeg import estimated_quality
 
 
 def estimate_sigma(image: Tensor) -> float:
@@ -96,6 +97,18 @@ def wavelet(noisy: Tensor, sigma: float | None = None) -> Tensor:
     )
 
 
+def deblocking_tv(image: Tensor, quality: float | None = None) -> Tensor:
+    """JPEG artifacts smoothed by total-variation minimisation, the more the lower the quality, 1 to 100."""
+    level = _jpeg_level(image, quality)
+    return total_variation(image, level) if level else image.clamp(0, 1)
+
+
+def deblocking_wavelet(image: Tensor, quality: float | None = None) -> Tensor:
+    """JPEG artifacts smoothed by wavelet thresholds, the more the lower the quality, 1 to 100."""
+    level = _jpeg_level(image, quality)
+    return wavelet(image, level) if level else image.clamp(0, 1)
+
+
 def nearest(lr: Tensor, scale: int) -> Tensor:
     """Every pixel repeated."""
     return resampling.enlarge(lr, scale, resampling.NEAREST)
@@ -138,6 +151,14 @@ def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
 
 def _level(noisy: Tensor, sigma: float | None) -> float:
     return estimate_sigma(noisy) if sigma is None else float(sigma)
+
+
+def _jpeg_level(image: Tensor, quality: float | None) -> float:
+    """The noise level that fits a quality, 0 without traces of JPEG; the formula was fitted to what filters best."""
+    if quality is None:
+        samples = (image[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
+        quality = estimated_quality(samples) or 100
+    return 0.114 * quality**-0.66 * (1 - (quality / 100) ** 8)
 
 
 def _each(noisy: Tensor, smooth: Callable[[np.ndarray], np.ndarray]) -> Tensor:

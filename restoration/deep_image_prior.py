@@ -16,7 +16,12 @@ from torch.nn import functional as F
 from restoration.resampling import resample
 
 PREVIEW_EVERY = 1.0  # seconds
-STEPS = {"denoise": 900, "upscale": 1200, "inpaint": 1500}  # by task; noise is learned in the end, so it gets fewer
+STEPS = {
+    "denoise": 900,
+    "artifacts": 900,
+    "upscale": 1200,
+    "inpaint": 1500,
+}  # by task; noise is learned in the end, so it gets fewer
 LONGEST = 1800  # seconds that a job may be expected to take
 NOISE_CHANNELS = 32
 
@@ -143,12 +148,21 @@ def inpaint(image: Tensor, mask: Tensor, **settings) -> Generator[Attempt, None,
 
 
 def denoise(noisy: Tensor, sigma: float | None = None, **settings) -> Generator[Attempt, None, Tensor]:
-    """Remove noise, or JPEG artifacts, from an image (1, C, H, W): the fit is stopped before it learns them.
+    """Remove noise from an image (1, C, H, W): the fit is stopped before it learns it.
 
     Args:
         sigma: of no influence; other denoisers are told it.
     """
     return fit(noisy, lambda x: x, noisy.shape[-2:], **{"steps": STEPS["denoise"], **settings})
+
+
+def remove_artifacts(image: Tensor, quality: float | None = None, **settings) -> Generator[Attempt, None, Tensor]:
+    """Remove JPEG artifacts from an image (1, C, H, W): the fit is stopped before it learns them.
+
+    Args:
+        quality: of no influence; other methods are told it.
+    """
+    return fit(image, lambda x: x, image.shape[-2:], **{"steps": STEPS["artifacts"], **settings})
 
 
 def upscale(lr: Tensor, scale: int, **settings) -> Generator[Attempt, None, Tensor]:

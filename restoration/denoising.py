@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from restoration import catalog
 from restoration.catalog import Method
@@ -19,8 +18,7 @@ from restoration.degradations import (
     UniformNoise,
 )
 from restoration.image import Canvas, Image, from_tensor
-from restoration.job import Job, Score, improving, loaded, middle, score, with_channels
-from restoration.tiling import run_tiled
+from restoration.job import Job, Score, middle, repainted, score
 
 ESTIMATION_SIDE = 2048  # the noise level of a larger image is measured in its middle
 MAX_SIGMA_255 = 100
@@ -81,25 +79,7 @@ def denoise(
     def outcome() -> Restored:
         return Restored(canvas, method, level, sigma is None, time.monotonic() - started)
 
-    def fitted(picture: Tensor) -> Restored:
-        canvas.put(picture, 0, 0)
-        return outcome()
-
-    if method.prior:
-        attempts = method.source.fit(image.tensor())
-        return (yield from improving(attempts, "denoise", image.height * image.width, fitted))
-    restorer = loaded(method)
-    told = sigma if method.learned else level
-    yield from run_tiled(
-        lambda noisy: with_channels(restorer, noisy, told),
-        image.tensor,
-        canvas.put,
-        (image.height, image.width),
-        receptive_field=restorer.receptive_field,
-        multiple_of=restorer.multiple_of,
-        tile=tile,
-    )
-    return outcome()
+    return (yield from repainted(canvas, method, outcome, sigma if method.learned else level, tile=tile))
 
 
 # Trials: noise added to a clean picture --------------------------------------------------------------------------

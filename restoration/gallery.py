@@ -1,6 +1,7 @@
-"""Example pictures: scikit-image's own, as they are, with noise added, and reduced."""
+"""Example pictures: scikit-image's own, as they are, noisy, saved as JPEG, and reduced; written on the first call."""
 
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -26,30 +27,66 @@ NOISY: dict[str, Degradation] = {
 SMALL = {"astronaut.png": 2, "chelsea.png": 2, "coffee.png": 3, "rocket.jpg": 3, "page.png": 2, "logo.png": 4}
 
 
+COMPRESSED = {
+    "astronaut.png": 15,
+    "chelsea.png": 10,
+    "coffee.png": 25,
+    "page.png": 20,
+    "logo.png": 30,
+    "camera.png": 10,
+}
+
+
 @cache
-def examples() -> tuple[list[str], list[str], list[str]]:
-    """Paths of the clean, the noisy and the small example pictures, written to a temporary folder on the first call."""
-    folder = Path(tempfile.mkdtemp(prefix="examples-"))
-    clean, noisy = [], []
-    for name, noise in NOISY.items():
-        image = _middle(read(Path(skimage.data.__file__).parent / name))
-        path = folder / f"{image.name}.png"
-        write(image, path)
-        clean.append(str(path))
-        degraded = noise(image.tensor(), Generator().manual_seed(0))
-        path = folder / f"{image.name}_noisy.png"
-        write(from_tensor(degraded), path)
-        noisy.append(str(path))
-    small = []
-    for name, factor in SMALL.items():
-        image = read(Path(skimage.data.__file__).parent / name)
-        path = folder / f"{image.name}_small.png"
-        write(reduced(image, factor), path)
-        small.append(str(path))
-    return clean, noisy, small
+def clean() -> list[str]:
+    """Paths of example pictures as they are."""
+    return [_file(_middle(name)) for name in NOISY]
 
 
-def _middle(image: Image) -> Image:
+@cache
+def noisy() -> list[str]:
+    """Paths of example pictures with noise."""
+    return [
+        _file(from_tensor(noise(_middle(name).tensor(), Generator().manual_seed(0)), f"{Path(name).stem}_noisy"))
+        for name, noise in NOISY.items()
+    ]
+
+
+@cache
+def compressed() -> list[str]:
+    """Paths of example pictures that were saved as JPEG."""
+    return [
+        _file(replace(_middle(name), name=f"{Path(name).stem}_jpeg"), ".jpg", quality)
+        for name, quality in COMPRESSED.items()
+    ]
+
+
+@cache
+def small() -> list[str]:
+    """Paths of example pictures that were reduced."""
+    return [
+        _file(replace(reduced(_original(name), factor), name=f"{Path(name).stem}_small"))
+        for name, factor in SMALL.items()
+    ]
+
+
+def _original(name: str) -> Image:
+    return read(Path(skimage.data.__file__).parent / name)
+
+
+def _middle(name: str) -> Image:
+    image = _original(name)
     top, left = (max(0, side - _SIDE) // 2 for side in (image.height, image.width))
     window = (slice(top, top + _SIDE), slice(left, left + _SIDE))
     return from_tensor(image.tensor(window), image.name)
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="examples-"))
+
+
+def _file(image: Image, ending: str = ".png", quality: int = 95) -> str:
+    path = _folder() / f"{image.name}{ending}"
+    write(image, path, quality)
+    return str(path)

@@ -24,6 +24,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 from torch import Tensor
 
+from restoration.jpeg import quality_of_table
 from restoration.resampling import resample
 
 MAX_MEGAPIXELS = 40
@@ -62,6 +63,7 @@ class Image:
         exif: EXIF block as it was read, its orientation already applied.
         dpi: pixels per inch, across and down.
         notes: what reading changed, one sentence each.
+        jpeg_quality: that the file was saved with, by its tables; None for other files.
     """
 
     samples: np.ndarray
@@ -71,6 +73,7 @@ class Image:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = field(default=())
+    jpeg_quality: int | None = None
 
     @property
     def height(self) -> int:
@@ -272,6 +275,7 @@ def _decode(file: Pillow.Image) -> Image:
     if getattr(file, "n_frames", 1) > 1:
         notes.append("Only the first frame is used.")
     icc, dpi = file.info.get("icc_profile"), _dpi(file.info.get("dpi"))
+    jpeg_quality = _jpeg_quality(file)
     samples = _decode_16_bit(file)
     exif = file.getexif()  # not before: for a PNG this decodes the file, the 8-bit way
     if samples is None:
@@ -297,7 +301,13 @@ def _decode(file: Pillow.Image) -> Image:
         exif=exif.tobytes() if len(exif) else None,
         dpi=dpi,
         notes=tuple(notes),
+        jpeg_quality=jpeg_quality,
     )
+
+
+def _jpeg_quality(file: Pillow.Image) -> int | None:
+    tables = getattr(file, "quantization", None) if file.format == "JPEG" else None
+    return quality_of_table(tables[0]) if tables and len(tables.get(0, ())) == 64 else None
 
 
 _UPRIGHT = {

@@ -14,10 +14,10 @@ from torch import Tensor
 from restoration import deep_image_prior
 from restoration.catalog import Filter, Method
 from restoration.deep_image_prior import Attempt
-from restoration.image import Image
-from restoration.metrics import psnr, ssim
+from restoration.image import Canvas, Image
+from restoration.metrics import psnr, psnr_b, ssim
 from restoration.restorer import Restorer
-from restoration.tiling import Progress, relayed
+from restoration.tiling import Progress, relayed, run_tiled
 
 Outcome = TypeVar("Outcome")
 Job = Generator[Progress, None, Outcome]
@@ -72,6 +72,42 @@ def improving(
     return outcome(picture)
 
 
+def repainted(
+    canvas: Canvas,
+    method: Method,
+    outcome: Callable[[], Outcome],
+    *settings: float | None,
+    tile: int | None = None,
+) -> Job[Outcome]:
+    """The job of a task that keeps the picture's size: the method's result on the canvas, tile after tile.
+
+    Args:
+        outcome: makes the job's result of the canvas as it is.
+        settings: what the method's `restore` takes besides the image.
+        tile: side of the tiles in pixels instead of the method's default.
+    """
+    image = canvas.original
+    if method.prior:
+
+        def fitted(picture: Tensor) -> Outcome:
+            canvas.put(picture, 0, 0)
+            return outcome()
+
+        attempts = method.source.fit(image.tensor())
+        return (yield from improving(attempts, method.task, image.height * image.width, fitted))
+    restorer = loaded(method)
+    yield from run_tiled(
+        lambda part: with_channels(restorer, part, *settings),
+        image.tensor,
+        canvas.put,
+        (image.height, image.width),
+        receptive_field=restorer.receptive_field,
+        multiple_of=restorer.multiple_of,
+        tile=tile,
+    )
+    return outcome()
+
+
 @lru_cache(maxsize=8)
 def loaded(method: Method, alpha: float = 1.0) -> Restorer | Filter:
     """What restores, models on the GPU if there is one; kept for the next job."""
@@ -81,12 +117,18 @@ def loaded(method: Method, alpha: float = 1.0) -> Restorer | Filter:
 
 
 def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float | None) -> Tensor:
-    """Restore with any model: a grey one takes each colour by itself, a colour one sees grey as three equal planes."""
+    """Restore with any model: a colour one sees grey as three equal planes.
+
+    A grey one takes each colour by itself; one for JPEG, which stores brightness apart, corrects the brightness alone.
+    """
     channels = image.shape[1]
     if isinstance(restorer, Restorer):
         image = image.to(next(restorer.parameters()).device)
     if restorer.channels in (None, channels):
         return restorer.restore(image, *settings)
+    if restorer.channels == 1 and restorer.task == "artifacts":
+        grey = (image * image.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        return (image + restorer.restore(grey, *settings) - grey).clamp(0, 1)
     if restorer.channels == 1:
         return restorer.restore(image.transpose(0, 1), *settings).transpose(0, 1)
     return restorer.restore(image.expand(-1, restorer.channels, -1, -1), *settings).mean(1, keepdim=True)
@@ -94,10 +136,14 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB and SSIM against the original; the SSIM is None for images smaller than its window."""
+    """PSNR in dB and SSIM against the original; the SSIM is None for images smaller than its window.
+
+    PSNR-B, where blocks count as errors, is measured for JPEG alone.
+    """
 
     psnr: float
     ssim: float | None
+    psnr_b: float | None = None
 
 
 def middle(image: Image, multiple_of: int = 1) -> Tensor:
@@ -107,9 +153,10 @@ def middle(image: Image, multiple_of: int = 1) -> Tensor:
     return image.tensor((slice(top, top + height), slice(left, left + width)))
 
 
-def score(image: Tensor, clean: Tensor, border: int = 0) -> Score:
-    """The score of an image (1, C, H, W) with `border` pixels cut on every side."""
+def score(image: Tensor, clean: Tensor, border: int = 0, blocks: bool = False) -> Score:
+    """The score of an image (1, C, H, W) with `border` pixels cut on every side; PSNR-B as well for `blocks`."""
     similarity = None
     if min(clean.shape[-2:]) - 2 * border >= 11:
         similarity = float(ssim(image, clean, border))
-    return Score(float(psnr(image, clean, border)), similarity)
+    blocky = float(psnr_b(image, clean)) if blocks and min(clean.shape[-2:]) >= 9 else None
+    return Score(float(psnr(image, clean, border)), similarity, blocky)

@@ -39,6 +39,28 @@ def psnr_y(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
     return psnr(luma(image), luma(reference), border)
 
 
+def psnr_b(image: Tensor, reference: Tensor) -> Tensor:
+    """PSNR in dB that counts visible block edges as error, (B,), the mean over channels.
+
+    Yim, Bovik, "Quality Assessment of Deblocked Images", IEEE TIP 2011, for blocks of 8x8 pixels.
+
+    Raises:
+        ValueError: the shapes differ, or a side is shorter than 9 pixels, which has no block edge.
+    """
+    image, reference = _inside(image.double(), reference.double(), 0)
+    if min(image.shape[-2:]) < 9:
+        raise ValueError(f"PSNR-B needs sides of at least 9 pixels, got {tuple(image.shape[-2:])}")
+    edges, others = [], []
+    for steps in (image.diff(dim=3).square(), image.diff(dim=2).square().transpose(2, 3)):
+        at_edge = torch.arange(1, steps.shape[3] + 1, device=image.device) % 8 == 0
+        edges.append(steps[..., at_edge].flatten(2))
+        others.append(steps[..., ~at_edge].flatten(2))
+    excess = (torch.cat(edges, dim=2).mean(2) - torch.cat(others, dim=2).mean(2)).clamp(min=0)
+    blocking = excess * 3 / math.log2(min(image.shape[-2:]))  # log2 of the block's side over log2 of the image's
+    error = (image - reference).square().mean((2, 3))
+    return (-10 * (error + blocking).log10()).mean(1)
+
+
 def ssim(image: Tensor, reference: Tensor, border: int = 0) -> Tensor:
     """Structural similarity, (B,), the mean over channels and over every position where the window fits.
 

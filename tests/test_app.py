@@ -191,11 +191,11 @@ def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch
     write(photo, tmp_path / "photo.png")
     *_, state = run_page(str(tmp_path / "photo.png"))
     monkeypatch.setattr(app, "denoise", None)
-    for step in app.show_denoised(state, 0, "jpeg", 90):
+    for step in app.show_blended(state, 0, "jpeg", 90):
         shown, download, _, _ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
         assert download["value"].endswith("photo_denoised.jpg")
-    assert len(list(app.show_denoised(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
+    assert len(list(app.show_blended(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
 
 
 @pytest.mark.parametrize("make, words", [

@@ -59,7 +59,7 @@ def test_small_tiles_give_the_same_file(photo):
 
 def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
     restored = job.finish(denoising.denoise(noisy_version(photo), "median"))
-    monkeypatch.setattr(denoising, "run_tiled", None)
+    monkeypatch.setattr(job, "run_tiled", None)
     full, half = restored.image().samples.astype(float), restored.image(0.5).samples.astype(float)
     start = restored.image(0).samples.astype(float)
     np.testing.assert_array_equal(start, noisy_version(photo).samples)
@@ -89,7 +89,7 @@ def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
     assert shares[-1] == 1
     assert shares == sorted(shares)
     calls = []
-    monkeypatch.setattr(denoising, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
+    monkeypatch.setattr(job, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
     running = denoising.denoise(photo, "median", 0.1, tile=16)
     next(running), next(running)
     running.close()

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from restoration.catalog import Method, Task
-from restoration.degradations import Degradation, Downscale, GaussianNoise, Holes, PixelHoles, UniformNoise
+from restoration.degradations import Degradation, Downscale, GaussianNoise, Holes, Jpeg, PixelHoles, UniformNoise
 from restoration.image import Image, read
 from restoration.inpainting import mask_from
-from restoration.metrics import Lpips, luma, psnr, ssim
+from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from train.data import centre_crop, samples
 
 Settings = tuple[float | None, ...]
@@ -70,11 +70,7 @@ class NoisySet:
     baseline: str | None = field(default="noisy", init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
-        listed = (data / self.listed_in).read_text().split() if self.listed_in else None
-        wanted = None if listed is None else {Path(name).stem for name in listed}
-        for sample in samples([data / folder for folder in self.folders], self.channels):
-            if wanted is None or Path(sample.name).stem in wanted:
-                yield sample.image[None].float() / 255
+        return _listed(data, self.folders, self.channels, self.listed_in)
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (self.noise(clean, torch.Generator().manual_seed(0)),)
@@ -98,6 +94,49 @@ class NoisySet:
             "median_ssim": statistics.median(similarity),
             "images": len(clean),
         }
+
+
+@dataclass(frozen=True)
+class CompressedSet:
+    """JPEG by Pillow, 4:2:0 in colour; PSNR over all channels, SSIM and PSNR-B, no border.
+
+    The protocol of FBCNN and SwinIR.  `kept` is the PSNR of the result to the JPEG that it was made of.
+
+    Args:
+        folder: below the data folder.
+        channels: 3 for colour, 1 for grey.
+        listed_in: a file below the data folder that names the images to use.
+    """
+
+    name: str
+    folder: str
+    channels: int
+    quality: int
+    listed_in: str | None = None
+    baseline: str | None = field(default="jpeg", init=False)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        return _listed(data, (self.folder,), self.channels, self.listed_in)
+
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        return (Jpeg(self.quality)(clean),)
+
+    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+        told = [(method.name, (self.quality,))]
+        if method.learned and method.takes_quality:
+            told.append((f"{method.name} blind", (None,)))
+        return told
+
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
+        pairs = _rounded(restored, clean)
+        columns = {"psnr": psnr, "ssim": ssim, "psnr_b": psnr_b}
+        result = {
+            metric: statistics.fmean(float(measure(*pair)) for pair in pairs) for metric, measure in columns.items()
+        }
+        kept = [float(psnr(image, damaged)) for (image, _), (damaged, *_) in zip(pairs, given, strict=True)]
+        return {**result, "kept": min(statistics.fmean(kept), 99.0), "images": len(clean)}
 
 
 @dataclass(frozen=True)
@@ -195,6 +234,14 @@ class HoledSet:
         return {"images": len(clean), **{metric: statistics.fmean(values) for metric, values in columns.items()}}
 
 
+def _listed(data: Path, folders: tuple[str, ...], channels: int, listed_in: str | None) -> Iterable[Tensor]:
+    """The images of folders below the data folder, of those only that a file there names, if there is one."""
+    wanted = {Path(name).stem for name in (data / listed_in).read_text().split()} if listed_in else None
+    for sample in samples([data / folder for folder in folders], channels):
+        if wanted is None or Path(sample.name).stem in wanted:
+            yield sample.image[None].float() / 255
+
+
 Pairs = list[tuple[Tensor, Tensor]]
 
 
@@ -219,6 +266,12 @@ def _gaussian(name: str, folder: str, channels: int, listed_in: str | None = Non
     ]
 
 
+def _compressed(
+    name: str, folder: str, channels: int = 3, qualities: tuple[int, ...] = (10, 20, 30, 40), listed: str | None = None
+) -> list[CompressedSet]:
+    return [CompressedSet(f"{name} q{quality}", folder, channels, quality, listed) for quality in qualities]
+
+
 def _reduced(name: str, folder: str) -> list[ReducedSet]:
     return [ReducedSet(f"{name} x{scale}", folder, scale) for scale in (2, 3, 4)]
 
@@ -233,6 +286,10 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
         NoisySet("X-ray uniform ±0.17", _XRAY, 1, UniformNoise(0.1 * 3**0.5), 0.1),
         NoisySet("CT Gaussian 0.07", ("medical/ct_covid/test",), 1, GaussianNoise(0.07), 0.07),
         NoisySet("CIFAR-10 Gaussian 0.2", ("cifar10/test.npz",), 3, GaussianNoise(0.2), 0.2),
+    ),
+    "artifacts": (
+        *_compressed("Classic5", "test/Classic5", channels=1),
+        *_compressed("CBSD68", "test/BSD100", qualities=(10, 20, 30, 40, 95), listed="test/CBSD68.txt"),
     ),
     "upscale": (
         *_reduced("Set5", "test/Set5"),
@@ -249,8 +306,13 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
 def sets_of(task: Task, folder: Path) -> tuple[TestSet, ...]:
     """The task's test sets on any folder of images."""
     name, place = folder.name, str(folder.resolve())
-    make = {"denoise": lambda *where: _gaussian(*where, 3), "upscale": _reduced, "inpaint": _holed}[task]
-    return tuple(make(name, place))
+    make = {
+        "denoise": lambda *where: _gaussian(*where, 3),
+        "artifacts": _compressed,
+        "upscale": _reduced,
+        "inpaint": _holed,
+    }
+    return tuple(make[task](name, place))
 
 
 # The tables of the README: the names of the columns, sets with a metric.
@@ -259,12 +321,16 @@ TABLES: dict[Task, tuple[tuple[str, ...], ...]] = {
         ("CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"),
         ("X-ray Gaussian 0.1", "X-ray uniform ±0.17", "CT Gaussian 0.07", "CIFAR-10 Gaussian 0.2"),
     ),
+    "artifacts": tuple(
+        tuple(test_set.name for test_set in SETS["artifacts"] if test_set.name.startswith(name))
+        for name in ("Classic5", "CBSD68")
+    ),
     "upscale": tuple(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
     "inpaint": tuple(tuple(s.name for s in SETS["inpaint"][first : first + 3]) for first in (0, 3, 6)),
 }
 
-# The sets that a denoiser was made for, which its card reports; the prefixes of their names.  An upscaler's card
-# reports every set of its scale.
+# The sets that a model was made for, which its card reports; the prefixes of their names.  A model that is not listed
+# reports every set that it was scored on.
 HOME = {
     "drunet-fast": ("CBSD68",),
     "mwcnn-color": ("CBSD68",),
@@ -272,6 +338,7 @@ HOME = {
     "xray-unet": ("X-ray",),
     "ct-autoencoder": ("CT",),
     "cifar-autoencoder": ("CIFAR",),
+    "mwcnn-jpeg": ("Classic5",),
 }
 
 
@@ -305,6 +372,13 @@ TARGETS: dict[Task, tuple[Target, ...]] = {
         Target("xray-unet", "X-ray uniform ±0.17", 1.0, 3.0, over=BEST_CLASSICAL),
         Target("ct-autoencoder", "CT Gaussian 0.07", 1.0, 3.0, over=BEST_CLASSICAL),
         Target("cifar-autoencoder", "CIFAR-10 Gaussian 0.2", 0.0, 3.0, over=BEST_CLASSICAL),
+    ),
+    "artifacts": (
+        Target("mwcnn-jpeg", "Classic5 q10", 28.7, 29.6),
+        Target("drunet-jpeg", "Classic5 q10", 28.8, 29.8),
+        Target("drunet-jpeg", "Classic5 q40", 33.1, 34.0),
+        Target("drunet-jpeg blind", "Classic5 q10", 28.8, 29.8),
+        Target("drunet-jpeg blind", "CBSD68 q95", 40.0, 45.0, metric="kept"),
     ),
     "upscale": (
         Target("compact-x4", "Set5 x4", 31.3, 32.2),

@@ -24,18 +24,19 @@ from tqdm import tqdm
 import restoration
 from restoration.catalog import TASKS, Filter, Task, bundled, methods
 from restoration.denoising import denoise
-from restoration.gallery import examples
+from restoration.gallery import noisy as noisy_examples
 from restoration.image import read, write_grid
 from restoration.job import finish, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
+from train import artifacts as artifacts_training
 from train import denoise as denoise_training
 from train import esrgan as esrgan_training
 from train import inpaint as inpaint_training
 from train import upscale as upscale_training
 from train.benchmarks import BEST_CLASSICAL, HOME, SETS, TABLES, TARGETS, TestSet, sets_of
 from train.data import centre_crop, samples
-from train.recipe import DENOISE, ESRGAN, INPAINT, UPSCALE
+from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
 README = Path(restoration.__file__).parent.parent / "README.md"
@@ -129,7 +130,7 @@ def cost(restorer: Restorer | Filter, task: Task) -> dict:
     """Parameters; multiply-accumulates per output pixel, seconds per output megapixel on one thread (best of 3)."""
     side = 512 // restorer.scale
     image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
-    settings = {"denoise": (0.1,), "upscale": (), "inpaint": (_square(side),)}[task]
+    settings = {"denoise": (0.1,), "artifacts": (30,), "upscale": (), "inpaint": (_square(side),)}[task]
     pixels = (side * restorer.scale) ** 2
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -161,8 +162,8 @@ def _square(side: int) -> Tensor:
 
 
 def _cell(score: dict) -> str:
-    """PSNR of the holes if there are any, PSNR, SSIM, and LPIPS if it was measured."""
-    shown = (("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("lpips", 3))
+    """PSNR of the holes if there are any, PSNR, SSIM, PSNR-B of JPEGs, and LPIPS if it was measured."""
+    shown = (("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("psnr_b", 2), ("lpips", 3))
     return " / ".join(f"{score[metric]:.{digits}f}" for metric, digits in shown if metric in score)
 
 
@@ -202,7 +203,7 @@ def targets(scores: dict, task: Task) -> str:
         if not score or target.metric not in score:
             continue
         value, digits = score[target.metric], 3 if target.metric == "lpips" else 2
-        unit = {"lpips": " LPIPS", "hole_psnr": " in the holes"}.get(target.metric, "")
+        unit = {"lpips": " LPIPS", "hole_psnr": " in the holes", "kept": " to the input"}.get(target.metric, "")
         measured = f"{value:.{digits}f}{unit}"
         if target.over:
             name = best_classical(scores, target.set)[0] if target.over == BEST_CLASSICAL else target.over
@@ -250,7 +251,7 @@ def write_cards(scores: dict) -> None:
                     "best_classical": best,
                     "best_classical_psnr": best_psnr,
                 }
-                for baseline in ("noisy", f"bicubic-x{method.scale}", "biharmonic"):
+                for baseline in ("noisy", "jpeg", f"bicubic-x{method.scale}", "biharmonic"):
                     if baseline in results:
                         row["baseline"] = {"name": baseline, **results[baseline]}
                 rows.append(row)
@@ -271,8 +272,7 @@ def write_readme(scores: dict, task: Task) -> None:
 def write_picture(path: Path) -> None:
     """The README's picture: left halves of examples with noise, right halves as the flagship restores them."""
     columns = []
-    for name in ("astronaut", "chelsea", "coffee"):
-        noisy = read(next(example for example in examples()[1] if Path(example).stem == f"{name}_noisy"))
+    for noisy in map(read, noisy_examples()[:3]):
         restored = finish(denoise(noisy)).image().tensor()[..., :300, :400]
         halves = noisy.tensor()[..., :300, :200], restored[..., 200:]
         columns.append(torch.cat(halves, dim=3))
@@ -338,6 +338,8 @@ def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tens
         return lambda model, images: -100 * training.validate(model, images, lpips), "-100 LPIPS"
     if name in UPSCALE:
         return upscale_training.validate, "dB"
+    if name in ARTIFACTS:
+        return lambda model, images: artifacts_training.validate(ARTIFACTS[name], model, images), "dB"
     return lambda model, images: denoise_training.validate(DENOISE[name], model, images), "dB"
 
 

@@ -1,0 +1,129 @@
+"""Artifact removal jobs: the function behind the page, the API and the command line, and trials on clean pictures."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from restoration import catalog
+from restoration.catalog import Method
+from restoration.degradations import Jpeg
+from restoration.image import Canvas, Image, from_tensor
+from restoration.job import Job, Score, middle, repainted, score
+from restoration.jpeg import estimated_quality
+
+SUFFIX = "cleaned"  # of the result's file name
+ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
+LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
+
+Origin = Literal["file", "pixels", "given"]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The quality that a picture was saved with.
+
+    Args:
+        value: 1 to 100; None when the picture shows no trace of JPEG.
+        origin: whether the file's own tables tell it, or the pixels of a picture that was saved anew, or the visitor.
+    """
+
+    value: int | None
+    origin: Origin
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "no trace of JPEG"
+        return f"JPEG quality {self.value}" + (", from its pixels" if self.origin == "pixels" else "")
+
+
+def measured_quality(image: Image) -> Quality:
+    """The quality that an image was saved with: of a JPEG by its tables, of other 8-bit files by their pixels."""
+    if image.jpeg_quality is not None:
+        return Quality(image.jpeg_quality, "file")
+    if image.bits != 8:
+        return Quality(None, "pixels")
+    # Whole blocks from the corner, so that an uncut picture's grid stays where it is.
+    top, left = (max(0, side - ESTIMATION_SIDE) // 16 * 8 for side in (image.height, image.width))
+    part = image.bytes(image.channels)[:, top : top + ESTIMATION_SIDE, left : left + ESTIMATION_SIDE]
+    return Quality(estimated_quality(part), "pixels")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What a finished job gives.
+
+    Args:
+        canvas: the result, blended anew for every strength without another run of the model.
+        method: what restored it.
+        quality: that was given or measured.
+        seconds: how long the restoring took.
+    """
+
+    canvas: Canvas
+    method: Method
+    quality: Quality
+    seconds: float
+
+    def image(self, strength: float = 1.0) -> Image:
+        """The result, moved by `strength` (0 to 1) of the way from the original, which 0 gives back bit for bit."""
+        return self.canvas.image(strength)
+
+
+def remove_artifacts(
+    image: Image, model: str = "drunet-jpeg", quality: int | None = None, *, tile: int | None = None
+) -> Job[Cleaned]:
+    """Remove JPEG artifacts; yields progress before the first tile and after each, and returns a `Cleaned`.
+
+    Dropping the generator stops the work after the tile in hand.
+
+    Args:
+        model: name of a method in `methods("artifacts")`.
+        quality: that the picture was saved with; None lets a model find it itself and measures it for the filters,
+            which leave a picture without traces of JPEG nearly as it is.
+        tile: side of the tiles in pixels instead of the model's default.
+
+    Raises:
+        ValueError: no such model, or a quality out of range.
+    """
+    method = catalog.method("artifacts", model)
+    if quality is not None and not LOWEST <= quality <= HIGHEST:
+        raise ValueError(f"The JPEG quality goes from {LOWEST} to {HIGHEST}, not {quality:g}.")
+    known = measured_quality(image) if quality is None else Quality(quality, "given")
+    started = time.monotonic()
+    canvas = Canvas(image)
+
+    def outcome() -> Cleaned:
+        return Cleaned(canvas, method, known, time.monotonic() - started)
+
+    told = quality if method.learned else known.value or 100
+    return (yield from repainted(canvas, method, outcome, told, tile=tile))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A clean picture that was compressed, restored and scored."""
+
+    compressed: Image
+    restored: Image
+    before: Score
+    after: Score
+
+
+def compression_trial(image: Image, quality: int, model: str, blind: bool) -> Job[Trial]:
+    """Compress the middle of a clean image, restore it and score both; yields progress, returns a `Trial`.
+
+    Args:
+        quality: of the JPEG, 5 to 95.
+        blind: let the model find the quality; otherwise it is told.
+
+    Raises:
+        ValueError: no such model, or a quality out of range.
+    """
+    if not LOWEST <= quality <= HIGHEST:
+        raise ValueError(f"The JPEG quality goes from {LOWEST} to {HIGHEST}, not {quality:g}.")
+    clean = middle(image)
+    compressed = from_tensor(Jpeg(quality)(clean), image.name)
+    cleaned = yield from remove_artifacts(compressed, model, None if blind else quality)
+    result = cleaned.image()
+    scores = (score(picture.tensor(), clean, blocks=True) for picture in (compressed, result))
+    return Trial(compressed, result, *scores)
