@@ -157,7 +157,7 @@ def photos(noise_folder):
 
 
 @pytest.mark.parametrize(("name", "build", "first"), [
-    ("deepfill", partial(DeepFill, 4), 3), ("fourier-fill", partial(FourierFill, (4, 4, 4), 1), 3),
+    ("deepfill", partial(DeepFill, 4), 6), ("fourier-fill", partial(FourierFill, (4, 4, 4), 1), 3),
 ])  # fmt: skip
 def test_a_training_run_brings_in_the_critic_and_goes_on_after_a_kill(
     name, build, first, tmp_path, photos, lpips_folder, vgg_file, monkeypatch

@@ -1,7 +1,7 @@
 """Generative inpainting with contextual attention, in two stages: a coarse fill, then one that copies known texture.
 
 Yu, Lin, Yang, Shen, Lu, Huang. "Generative Image Inpainting with Contextual Attention", CVPR 2018, arXiv:1801.07892.
-Differs from the paper: the bundled weights are half as wide.
+Differs from the paper: the bundled weights are half as wide, and VGG19 features help the critics in training.
 """
 
 import torch
