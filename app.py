@@ -51,6 +51,7 @@ footer { margin-top: 1rem; }
 .status { min-height: 5rem; }
 .gradio-container { max-width: 1280px !important; }
 .examples .gallery-item { width: 60px; height: 60px; }
+@media (max-width: 480px) { .tab-container button { padding: 0 0.4rem !important; font-size: 0.9rem !important; } }
 """
 INTRO = """# Image restoration
 Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,

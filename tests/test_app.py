@@ -47,6 +47,39 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
 
 
 @pytest.mark.parametrize(
+    "model, quality", [(restoration.methods("artifacts")[0].name, "auto"), ("deblocking-tv", "20")]
+)
+def test_artifacts_gives_equal_bytes_by_api_command_line_and_page(client, photo, tmp_path, model, quality):
+    path = tmp_path / "photo.jpg"
+    write(photo, path, quality=20)
+    answer = client.predict(handle_file(path), model, quality, 0.8, "png", 95, api_name="/artifacts")
+    assert Path(answer).name == "photo_cleaned.png"
+    argv = ["artifacts", str(path), "-o", str(tmp_path / "out"), "--model", model, "--quality", quality]
+    command_line([*argv, "--strength", "0.8"])
+    expected = (tmp_path / "out" / "photo_cleaned.png").read_bytes()
+    assert Path(answer).read_bytes() == expected
+    for shown in app.run_artifacts(str(path), model, quality == "auto", 20, 80, "png", 95, progress=silent):
+        if isinstance(shown[0], tuple):
+            assert Path(shown[1]["value"]).read_bytes() == expected
+            assert "JPEG quality 20" in shown[2]
+            break
+    else:
+        raise AssertionError("the page showed nothing")
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("nothing", "auto", 1.0, "png"), "There is no artifacts model called"),
+    (("deblocking-tv", "much", 1.0, "png"), "quality is &quot;auto&quot; or is a number."),
+    (("deblocking-tv", "3", 1.0, "png"), "goes from 5 to 95"),
+])  # fmt: skip
+def test_artifacts_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
+    write(photo, tmp_path / "photo.png")
+    with pytest.raises(gradio_client.exceptions.AppError) as caught:
+        client.predict(handle_file(tmp_path / "photo.png"), *arguments, 95, api_name="/artifacts")
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "model, scale, stay_true", [("compact", 4, False), ("lanczos-x3", 0, False), ("bicubic", 2, True)]
 )
 def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, tmp_path, model, scale, stay_true):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from restoration import denoising, job, upscaling
+import restoration
+from restoration import artifacts, denoising, job, upscaling
 from restoration.image import encode, enlarged, read, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -105,6 +106,29 @@ def test_cancel_stops_a_long_run(page, rng, tmp_path):
     expect(page.locator("#denoise-status")).to_contain_text("Cancelled")
     page.wait_for_timeout(1500)
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(0)
+
+
+def test_the_quality_of_a_jpeg_is_told_its_artifacts_removed_and_the_strength_moves(page, photo, tmp_path):
+    path = tmp_path / "my photo.jpg"
+    write(photo, path, quality=20)
+    saved = read(path)
+    page.get_by_role("tab", name="Artifacts").click()
+    page.locator("#artifacts-input input[type=file]").first.set_input_files(path)
+    expect(page.locator("#artifacts-facts")).to_contain_text("JPEG quality 20")
+    expect(page.locator("#artifacts-facts")).to_contain_text("worth a run")
+    page.locator("#artifacts-run").click()
+    expect(page.locator("#artifacts-status")).to_contain_text("JPEG quality 20")
+    expect(page.locator("#artifacts-compare [data-testid=imageslider-image]")).to_have_count(2)
+    cleaned = job.finish(artifacts.remove_artifacts(saved, restoration.methods("artifacts")[0].name)).image()
+    np.testing.assert_array_equal(shown(page, 0, "artifacts")[0].samples, saved.samples)
+    np.testing.assert_array_equal(shown(page, 1, "artifacts")[0].samples, cleaned.samples)
+    with page.expect_download() as download:
+        page.locator("#artifacts-download").click()
+    assert download.value.suggested_filename == "my photo_cleaned.png"
+    page.locator("#artifacts-strength input[type=number]").fill("0")
+    page.locator("#artifacts-strength input[type=number]").press("Enter")
+    expect(page.locator("#artifacts-status")).to_contain_text("strength 0 %")
+    np.testing.assert_array_equal(shown(page, 1, "artifacts")[0].samples, saved.samples)
 
 
 def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page, photo, tmp_path):
