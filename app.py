@@ -171,7 +171,7 @@ def guide(task: Task, name: str, scale: int | None = None) -> str:
         parts.append("It always finds the quality itself.")
     scores = method.load().run.get("scores") if method.learned else None
     if scores:
-        score = scores[len(scores) // 2]
+        score = scores[(len(scores) - 1) // 2]
         parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
     return " ".join(parts)
 

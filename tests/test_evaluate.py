@@ -18,8 +18,8 @@ def test_results_are_rounded_to_8_bits_before_they_are_scored():
     clean = [torch.full((1, 1, 16, 16), 100 / 255)]
     nearly = [torch.full((1, 1, 16, 16), 100.4 / 255)]
     noisy_set = benchmarks.NoisySet("x", (), 1, None, 0.1)
-    assert noisy_set.summary(nearly, clean, [], None)["psnr"] == float("inf")
-    assert noisy_set.summary([clean[0] + 10 / 255], clean, [], None)["psnr"] == pytest.approx(
+    assert noisy_set.summary(nearly, clean, [(clean[0],)], None)["psnr"] == float("inf")
+    assert noisy_set.summary([clean[0] + 10 / 255], clean, [(clean[0],)], None)["psnr"] == pytest.approx(
         28.13, abs=0.01
     )  # 20 log10(25.5)
 

@@ -52,7 +52,7 @@ class TestSet(Protocol):
 class NoisySet:
     """Noise in float, neither clipped nor rounded, the same seed for every image; PSNR over all channels, no border.
 
-    The protocol of DnCNN, FFDNet and DRUNet.
+    The protocol of DnCNN, FFDNet and DRUNet.  `kept` is the PSNR of the result to the noisy image.
 
     Args:
         folders: below the data folder.
@@ -92,6 +92,7 @@ class NoisySet:
             "ssim": statistics.fmean(similarity),
             "median_psnr": statistics.median(decibels),
             "median_ssim": statistics.median(similarity),
+            "kept": _kept(pairs, given),
             "images": len(clean),
         }
 
@@ -135,8 +136,7 @@ class CompressedSet:
         result = {
             metric: statistics.fmean(float(measure(*pair)) for pair in pairs) for metric, measure in columns.items()
         }
-        kept = [float(psnr(image, damaged)) for (image, _), (damaged, *_) in zip(pairs, given, strict=True)]
-        return {**result, "kept": min(statistics.fmean(kept), 99.0), "images": len(clean)}
+        return {**result, "kept": _kept(pairs, given), "images": len(clean)}
 
 
 @dataclass(frozen=True)
@@ -250,6 +250,14 @@ def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Pairs:
     return [((image * 255).round().clamp(0, 255) / 255, truth) for image, truth in zip(restored, clean, strict=True)]
 
 
+def _kept(pairs: Pairs, given: list[tuple[Tensor, ...]]) -> float:
+    """Mean PSNR in dB of the results to what they were made of, at most 99."""
+    decibels = [
+        min(99.0, float(psnr(image, degraded))) for (image, _), (degraded, *_) in zip(pairs, given, strict=True)
+    ]
+    return statistics.fmean(decibels)
+
+
 @torch.inference_mode()
 def _perceptual(pairs: Pairs, lpips: Lpips | None) -> dict[str, list[float]]:
     """The column of LPIPS, where its weights are at hand."""
@@ -260,10 +268,10 @@ def _holed(name: str, folder: str) -> list[HoledSet]:
     return [HoledSet(f"{name} {low}-{low + 10} %", folder, f"r{low:02}-{low + 10}") for low in range(0, 60, 10)]
 
 
-def _gaussian(name: str, folder: str, channels: int, listed_in: str | None = None) -> list[NoisySet]:
-    return [
-        NoisySet(f"{name} σ{s}", (folder,), channels, GaussianNoise(s / 255), s / 255, listed_in) for s in (15, 25, 50)
-    ]
+def _gaussian(
+    name: str, folder: str, channels: int, listed_in: str | None = None, sigmas: tuple[int, ...] = (15, 25, 50)
+) -> list[NoisySet]:
+    return [NoisySet(f"{name} σ{s}", (folder,), channels, GaussianNoise(s / 255), s / 255, listed_in) for s in sigmas]
 
 
 def _compressed(
@@ -279,7 +287,7 @@ def _reduced(name: str, folder: str) -> list[ReducedSet]:
 _XRAY = ("medical/dental_panoramic/test", "medical/chest_xray/test")
 SETS: dict[Task, tuple[TestSet, ...]] = {
     "denoise": (
-        *_gaussian("CBSD68", "test/BSD100", 3, "test/CBSD68.txt"),
+        *_gaussian("CBSD68", "test/BSD100", 3, "test/CBSD68.txt", (2, 15, 25, 50)),  # 2: as good as clean
         *_gaussian("BSD68", "test/BSD100", 1, "test/CBSD68.txt"),
         *_gaussian("Set12", "test/Set12", 1),
         NoisySet("X-ray Gaussian 0.1", _XRAY, 1, GaussianNoise(0.1), 0.1),
@@ -366,6 +374,7 @@ TARGETS: dict[Task, tuple[Target, ...]] = {
         Target("drunet-fast", "CBSD68 σ15", 33.5, 34.0),
         Target("drunet-fast", "CBSD68 σ25", 30.8, 31.3),
         Target("drunet-fast", "CBSD68 σ50", 27.6, 28.1),
+        Target("drunet-fast blind", "CBSD68 σ2", 40.0, 45.0, metric="kept"),
         Target("mwcnn-gray", "Set12 σ25", 29.8, 30.6),
         Target("mwcnn-color", "CBSD68 σ25", 30.5, 31.3),
         Target("xray-unet", "X-ray Gaussian 0.1", 1.0, 3.0, over=BEST_CLASSICAL),
