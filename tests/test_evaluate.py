@@ -159,3 +159,22 @@ def test_missing_pixels_are_drawn_anew_for_each_grey_picture(tmp_path):
     assert torch.equal(holed, 1 - mask)
     assert mask.mean() == pytest.approx(0.5, abs=0.03)
     assert (mask != other).any()
+
+
+def test_the_prior_is_scored_when_it_is_named_and_its_time_is_taken(tmp_path, capsys):
+    from PIL import Image as Pillow
+
+    folder = tmp_path / "data" / "test" / "Set12"
+    folder.mkdir(parents=True)
+    Pillow.radial_gradient("L").crop((0, 0, 64, 48)).save(folder / "01.png")
+    scores = tmp_path / "scores.json"
+    arguments = ["--task", "inpaint", "--data", str(tmp_path / "data"), "--sets", "Set12", "--json", str(scores)]
+    assert evaluate.main([*arguments, "--methods", "deep-image-prior", "diffusion"]) == 0
+    kept = json.loads(scores.read_text())
+    assert set(kept["sets"]["Set12 50 % of pixels"]) == {"deep-image-prior", "diffusion"}
+    assert kept["methods"]["deep-image-prior"]["seconds_per_megapixel"] > 0
+    capsys.readouterr()
+    assert evaluate.main(arguments) == 0
+    measured = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Set12 50 %")]
+    assert any("biharmonic" in line for line in measured)
+    assert not any("deep-image-prior" in line for line in measured)

@@ -107,10 +107,14 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
             results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
             for row, settings in test_set.runs(method):
+                started = time.perf_counter()
                 restored = [
                     with_channels(restorer, image, *extra, *settings).cpu()
                     for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None)
                 ]
+                if method.prior:  # too slow for `cost`
+                    pace = (time.perf_counter() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
+                    scores["methods"][row] = {"seconds_per_megapixel": pace, "parameters": 0, "macs_per_pixel": 0}
                 results[row] = test_set.summary(restored, clean, given, lpips)
                 print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
     return scores
