@@ -23,6 +23,7 @@ from tqdm import tqdm
 from restoration.catalog import load
 from restoration.restorer import Restorer
 from train.losses import LossName
+from train.publish import publish
 from train.recipe import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
@@ -266,7 +267,7 @@ class Run:
         self._state.unlink(missing_ok=True)
         print(f"best validation {self.metric} {self.best:.3f} after {self.step} steps; weights in {self.out}")
         if self.arguments.push_to_hub:
-            trained.push_to_hub(self.arguments.push_to_hub)
+            print(f"published: {publish(self.out, self.arguments.push_to_hub)}")
         return trained
 
     def _start_from(self, weights: dict[str, Tensor]) -> None:

@@ -1,0 +1,115 @@
+"""Publishing to a Hub on this machine with the real client, and loading from it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard, RepoCard
+
+import restoration
+from restoration.catalog import bundled
+from tests.hub import Hub
+
+ROOT = Path(restoration.__file__).parent.parent
+
+
+@pytest.fixture
+def hub():
+    running = Hub()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def client(hub, tmp_path):
+    """Runs Python against the loopback Hub with an empty cache; the client reads its settings when it is imported."""
+
+    def run(*arguments: str) -> str:
+        settings = {
+            "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_test", "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run
+
+
+def test_a_checkpoint_is_one_commit_and_publishing_it_again_makes_none(hub, client):
+    publish = ["-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2"]
+    commit = client(*publish).split()[-1]
+    assert commit == hub.head("me/srcnn-x2")
+    files = hub.files("me/srcnn-x2")
+    assert {"model.safetensors", "config.json", "run.json", "README.md", "sample.png"} <= set(files)
+    assert len(hub.repos["me/srcnn-x2"]) == 2  # the empty repository and this commit
+    for name in ("model.safetensors", "config.json", "run.json"):
+        assert files[name] == (bundled() / "srcnn-x2" / name).read_bytes()
+    card = ModelCard(files["README.md"].decode())
+    assert card.data.license == "apache-2.0"
+    assert {result.metric_type for result in card.data.eval_results} >= {"psnr", "ssim"}
+    assert 'from_pretrained("me/srcnn-x2")' in card.text
+    assert "(sample.png)" in card.text
+    assert client(*publish).split()[-1] == commit
+    assert len(hub.repos["me/srcnn-x2"]) == 2
+
+
+def test_a_card_that_was_edited_on_the_hub_stays_unless_it_is_asked_for(hub, client):
+    publish = ["-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2"]
+    client(*publish)
+    generated = hub.files("me/srcnn-x2")["README.md"]
+    edited = generated.replace(b"## Training", b"Read this first.\n\n## Training")
+    hub.put("me/srcnn-x2", {"README.md": edited})
+    client(*publish)
+    assert hub.files("me/srcnn-x2")["README.md"] == edited
+    client(*publish, "--card")
+    assert hub.files("me/srcnn-x2")["README.md"] == generated
+
+
+def test_what_was_published_loads_by_name_by_revision_and_from_a_folder(hub, client):
+    commit = client("-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2").split()[-1]
+    hub.put("me/srcnn-x2", {"config.json": b"{}"})  # a later commit that would not load
+    printed = client(
+        "-c",
+        "import sys, torch, restoration\n"
+        "from huggingface_hub import get_safetensors_metadata\n"
+        "from restoration.models.srcnn import SRCNN\n"
+        f"pinned = restoration.load('me/srcnn-x2@{commit}')\n"
+        f"direct = SRCNN.from_pretrained('me/srcnn-x2', revision='{commit}')\n"
+        "own = restoration.load('checkpoints/srcnn-x2')\n"
+        "image = torch.rand(1, 3, 9, 9)\n"
+        "for other in (pinned, direct):\n"
+        "    print(torch.equal(other.restore(image), own.restore(image)))\n"
+        "try:\n"
+        "    restoration.load('me/srcnn-x2')\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+        "print(get_safetensors_metadata('me/srcnn-x2').parameter_count)\n",
+    )
+    assert printed.split()[:2] == ["True", "True"]
+    assert "unknown architecture None" in printed
+    assert "24" in printed.splitlines()[-1]  # thousand parameters
+
+
+def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
+    commit = client("-m", "train.publish", "--space", "me/demo").split()[-1]
+    files = hub.files("me/demo")
+    assert commit == hub.head("me/demo")
+    assert {"app.py", "requirements.txt", "restoration/catalog.py", "checkpoints/srcnn-x2/model.safetensors"} <= set(
+        files
+    )
+    assert not any(name.startswith((".git/", "tests/", "runs/")) or "__pycache__" in name for name in files)
+    data = RepoCard(files["README.md"].decode()).data
+    assert (data.sdk, data.app_file, str(data.python_version)) == ("gradio", "app.py", "3.12")
+    assert data.sdk_version == "6.31.0"
+    assert len(data.short_description) <= 60
+    assert "me/drunet-fast" in data.models
+    assert data.license == "apache-2.0"
+    assert any(entry.startswith("me/drunet-fast model.safetensors,") for entry in data.preload_from_hub)
+    hub.put("me/demo", {"old.py": b"gone"})
+    client("-m", "train.publish", "--space", "me/demo")
+    assert "old.py" not in hub.files("me/demo")

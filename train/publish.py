@@ -1,0 +1,165 @@
+"""Publish checkpoints, and the Space itself, on the Hugging Face Hub.
+
+    python -m train.publish checkpoints/NAME USER/REPO       # one checkpoint; prints the commit
+    python -m train.publish --all NAMESPACE                  # every bundled one, as NAMESPACE/NAME
+    python -m train.publish --space USER/SPACE               # the page, with the models of USER/...
+
+Everything goes in one commit; files that are there already make none.  A card that was edited on the Hub stays as it is
+unless `--card` is given.
+"""
+
+import argparse
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
+from huggingface_hub.errors import EntryNotFoundError
+
+import restoration
+from restoration import gallery
+from restoration.catalog import bundled
+from restoration.degradations import StrokeHoles
+from restoration.image import encode, from_tensor, read
+from restoration.job import with_channels
+from restoration.resampling import NEAREST, enlarge
+from restoration.restorer import Restorer
+
+ROOT = Path(restoration.__file__).parent.parent
+PARTS = ("app.py", "restoration", "train", "checkpoints", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
+WEIGHTS = ("model.safetensors", "config.json", "run.json")
+PYTHON = "3.12"  # what ZeroGPU runs
+SIDE = 192  # of the sample picture's halves
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.publish", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, help="checkpoint: checkpoints/NAME or runs/NAME")
+    parser.add_argument("repo", nargs="?", metavar="USER/REPO")
+    parser.add_argument("--all", metavar="NAMESPACE", help="every bundled checkpoint")
+    parser.add_argument("--space", metavar="USER/SPACE", help="the page itself")
+    parser.add_argument("--card", action="store_true", help="overwrite cards that were edited on the Hub")
+    arguments = parser.parse_args(argv)
+    if not (arguments.all or arguments.space or arguments.repo):
+        parser.error("name a checkpoint and a repository, or use --all or --space")
+    if arguments.repo:
+        print(publish(arguments.folder, arguments.repo, arguments.card))
+    if arguments.all:
+        for folder in sorted(bundled().glob("*/model.safetensors")):
+            name = folder.parent.name
+            print(f"{name}: {publish(folder.parent, f'{arguments.all}/{name}', arguments.card)}", flush=True)
+    if arguments.space:
+        print(publish_space(arguments.space))
+    return 0
+
+
+def publish(folder: Path, repo: str, overwrite_card: bool = False) -> str:
+    """Put a checkpoint's files, its card and a sample picture on the Hub; gives the hash of the newest commit.
+
+    Raises:
+        ValueError: the folder holds no checkpoint.
+        HfHubHTTPError: the Hub refuses.
+    """
+    model = restoration.load(folder)
+    api = HfApi()
+    api.create_repo(repo, exist_ok=True)
+    files: dict[str, bytes | Path] = {name: folder / name for name in WEIGHTS if (folder / name).exists()}
+    files["sample.png"] = sample(model)
+    if overwrite_card or not _edited(api, repo):
+        files["README.md"] = _signed(_with_sample(str(model.generate_model_card()), repo)).encode()
+    return _commit(api, repo, "model", files, f"Publish {folder.name}")
+
+
+def publish_space(space: str) -> str:
+    """Put the page on the Hub as a Space that takes its models from the same namespace; gives the commit's hash."""
+    api = HfApi()
+    api.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
+    namespace = space.partition("/")[0]
+    files: dict[str, bytes | Path] = {str(path): ROOT / path for path in _tracked()}
+    files["README.md"] = _front_page(namespace).encode()
+    gone = set(api.list_repo_files(space, repo_type="space")) - set(files) - {".gitattributes"}
+    return _commit(api, space, "space", files, "Publish the page", gone)
+
+
+def sample(model: Restorer) -> bytes:
+    """A PNG with what the model was given on the left and what it made of it on the right."""
+    source = {
+        "denoise": gallery.noisy,
+        "artifacts": gallery.compressed,
+        "upscale": gallery.clean,
+        "inpaint": gallery.clean,
+    }
+    picture = read(source[model.task]()[0]).tensor()
+    side = SIDE // model.scale
+    given = picture[..., 60 : 60 + side, 160 : 160 + side]
+    if model.task == "inpaint":
+        mask = StrokeHoles(0.15, 0.15)(1, (side, side), torch.Generator().manual_seed(0))
+        shown, made = given * (1 - mask) + mask, model.restore(given, mask)
+    else:
+        shown, made = enlarge(given, model.scale, NEAREST), with_channels(model, given)
+    return encode(from_tensor(torch.cat([shown, made], dim=3)), "png")
+
+
+def _commit(
+    api: HfApi, repo: str, kind: str, files: dict[str, bytes | Path], message: str, gone: Iterable[str] = ()
+) -> str:
+    operations: list[CommitOperationAdd | CommitOperationDelete] = [
+        CommitOperationAdd(name, content) for name, content in sorted(files.items())
+    ]
+    operations += [CommitOperationDelete(name) for name in sorted(gone)]
+    return api.create_commit(repo, operations, commit_message=message, repo_type=kind).oid
+
+
+# Cards -------------------------------------------------------------------------------------------------------------
+
+_SIGNATURE = re.compile(r"\n<!-- generated; sha256 of the above: ([0-9a-f]{64}) -->\n$")
+
+
+def _signed(card: str) -> str:
+    """A card with a line by which a later edit is told."""
+    card = card.rstrip("\n") + "\n"
+    return f"{card}\n<!-- generated; sha256 of the above: {hashlib.sha256(card.encode()).hexdigest()} -->\n"
+
+
+def _edited(api: HfApi, repo: str) -> bool:
+    """Whether the repository has a card that is not as it was generated."""
+    try:
+        card = Path(api.hf_hub_download(repo, "README.md")).read_text(encoding="utf-8")
+    except EntryNotFoundError:
+        return False
+    signature = _SIGNATURE.search(card)
+    return not signature or _signed(card[: signature.start()]) != card
+
+
+def _with_sample(card: str, repo: str) -> str:
+    """A card with the sample picture above its scores, whose loading code names the repository."""
+    name = repo.partition("/")[2]
+    card = re.sub(r"(?<=\")user/[\w.-]+(?=\")", repo, card)
+    return card.replace("## Scores\n", f"![Input and result of {name}](sample.png)\n\n## Scores\n", 1)
+
+
+def _front_page(namespace: str) -> str:
+    """The README with the front matter of a Space: the models that it uses, fetched when the Space is built."""
+    card = RepoCard((ROOT / "README.md").read_text(encoding="utf-8"))
+    names = sorted(path.parent.name for path in bundled().glob("*/model.safetensors"))
+    card.data.python_version = PYTHON
+    card.data.models = [f"{namespace}/{name}" for name in names]
+    card.data.preload_from_hub = [f"{namespace}/{name} {','.join(WEIGHTS)}" for name in names]
+    return str(card)
+
+
+def _tracked() -> list[Path]:
+    """The files of the page, relative to the root: what git tracks, or without git what is not hidden or compiled."""
+    listed = subprocess.run(["git", "ls-files", "-z", *PARTS], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode == 0:
+        return [Path(name) for name in listed.stdout.split("\0") if name]
+    found = (path.relative_to(ROOT) for part in PARTS for path in [ROOT / part, *(ROOT / part).rglob("*")])
+    return [path for path in found if (ROOT / path).is_file() and "__pycache__" not in path.parts]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
