@@ -17,7 +17,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.card import model_card
+from restoration.card import licence, model_card
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,19 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         safetensors.torch.save_file(
             {name: value.contiguous() for name, value in self.state_dict().items()},
             save_directory / "model.safetensors",
-            metadata={"format": "pt"},
+            metadata=self._header(),
         )
         if self.run:
             (save_directory / "run.json").write_text(json.dumps(self.run, indent=1) + "\n")
+
+    def _header(self) -> dict[str, str]:
+        """What the weights' file says of itself."""
+        header = {"format": "pt", "architecture": type(self).__name__}
+        if self.run:
+            sources = self.run.get("data", {}).get("sources", {})
+            header |= {"licence": licence(self.run), "training_data": ", ".join(sources)}
+            header["commit"] = self.run.get("commit", "unknown")
+        return header
 
     def generate_model_card(self, **_) -> ModelCard:
         """The model card, written from the model's facts and its training record."""

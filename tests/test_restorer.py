@@ -1,11 +1,15 @@
 """The contract: what every model refuses, and what its card says."""
 
+import json
+
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from safetensors import safe_open
 from torch import nn
 
 import restoration
+from restoration.catalog import bundled
 from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.srcnn import SRCNN
@@ -143,3 +147,29 @@ def test_the_card_of_an_inpainter_has_holes_beside_biharmonic_and_says_where_it_
     card = str(model.generate_model_card())
     assert "| BSD100 20-30 % | 18.10 | 24.10 | 0.8800 | **0.160** | 0.150 | **loses to diffusion by 0.50 dB** |" in card
     assert "model.restore(image, mask)" in card
+
+
+def test_the_weights_file_names_architecture_licence_data_and_commit(tmp_path):
+    model = MWCNN(3, (4, 4), 2)
+    model.run = {**RUN, "commit": "abc123"}
+    model.save_pretrained(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        header = file.metadata()
+    assert header == {
+        "format": "pt",
+        "architecture": "MWCNN",
+        "licence": "cc-by-nc-4.0",
+        "training_data": "bsds, cid22",
+        "commit": "abc123",
+    }
+
+
+@pytest.mark.parametrize("name", [method.name for method in restoration.methods() if method.learned])
+def test_every_bundled_file_says_what_it_is(name):
+    folder = bundled() / name
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        header = file.metadata()
+    assert header["architecture"] == json.loads((folder / "config.json").read_text())["architecture"]
+    assert header["licence"] == ModelCard.load(folder / "README.md").data.license
+    assert header["training_data"]
+    assert len(header["commit"]) == 40
