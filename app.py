@@ -15,7 +15,7 @@ from pathlib import Path
 import gradio as gr
 
 import restoration
-from restoration import artifacts, catalog, denoising, gallery, inpainting, metrics, upscaling
+from restoration import artifacts, catalog, denoising, gallery, inpainting, metrics, upscaling, weights
 from restoration.artifacts import Cleaned, compression_trial, measured_quality, remove_artifacts
 from restoration.card import verdict
 from restoration.catalog import Task
@@ -170,6 +170,8 @@ def guide(task: Task, name: str, scale: int | None = None) -> str:
     if task == "artifacts" and not method.takes_quality and not method.prior:
         parts.append("It always finds the quality itself.")
     scores = method.load().run.get("scores") if method.learned else None
+    if method.learned and weights.namespace():
+        parts.append(f"Weights {weights.place(method.name)}")
     if scores:
         score = scores[(len(scores) - 1) // 2]
         parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
@@ -234,7 +236,7 @@ def as_file(image: Image, suffix: str, format: str, quality: float) -> Generator
 
 
 def list_models() -> list[dict]:
-    """Every method: name, task, title, scale, summary, whether it is learned, and whether it is its task's default."""
+    """Every method: name, task, title, scale, summary, whether it is learned, whether it is the default, weights."""
     return [
         {
             "name": method.name,
@@ -244,6 +246,7 @@ def list_models() -> list[dict]:
             "summary": method.summary,
             "learned": method.learned,
             "default": method.flagship,
+            "weights": str(weights.place(method.name)) if method.learned else "",
         }
         for method in restoration.methods()
     ]
@@ -1134,6 +1137,7 @@ def inpaint_tab() -> None:
 def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
+    catalog.prepare()
     page = build()
     page.queue(max_size=20)
     page.launch(

@@ -12,9 +12,10 @@ from typing import Literal, get_args
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from restoration import classical, deep_image_prior, models
+from restoration import classical, deep_image_prior, models, weights
 from restoration.deep_image_prior import Attempt
 from restoration.restorer import Checkpoint, Restorer, interpolated
+from restoration.weights import DEADLINE, pinned, place
 
 Task = Literal["denoise", "artifacts", "upscale", "inpaint"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -253,10 +254,24 @@ def architectures() -> dict[str, type[Restorer]]:
     return found
 
 
+def prepare(deadline: float = DEADLINE) -> None:
+    """Take the checkpoints from the Hub, as far as it has them and answers in time; see `restoration.weights`.
+
+    Args:
+        deadline: seconds, for everything.
+    """
+    revisions = pinned()
+    names = []
+    for checkpoint in (known for architecture in architectures().values() for known in architecture.checkpoints):
+        revision = revisions.get(checkpoint.name, checkpoint.revision)
+        names.append(f"{checkpoint.name}@{revision}" if revision else checkpoint.name)
+    weights.prepare(names, deadline=deadline)
+
+
 def methods(task: Task | None = None) -> list[Method]:
     """The methods of a task, its flagship's family first and the classical ones last; of all tasks for None.
 
-    A learned method is listed when its weights are bundled.
+    A learned method is listed when there are weights for it.
 
     Raises:
         ValueError: no such task.
@@ -272,12 +287,12 @@ def methods(task: Task | None = None) -> list[Method]:
             checkpoint,
             takes_sigma=getattr(architecture, "takes_sigma", False),
             takes_quality=getattr(architecture, "takes_quality", False),
-            scale=_scale(checkpoint.name),
+            scale=scale_of(checkpoint.name),
             flagship=checkpoint.flagship,
         )
         for architecture in architectures().values()
         for checkpoint in architecture.checkpoints
-        if (bundled() / checkpoint.name / "model.safetensors").exists()
+        if place(checkpoint.name)
     ]
     leading = {method.family for method in learned if method.flagship}
     learned.sort(key=lambda method: (TASKS.index(method.task), method.family not in leading, not method.flagship))
@@ -285,7 +300,7 @@ def methods(task: Task | None = None) -> list[Method]:
     return [method for method in offered if task in (None, method.task)]
 
 
-def _scale(checkpoint: str) -> int:
+def scale_of(checkpoint: str) -> int:
     """The scale that ends a checkpoint's name, `-x4` for instance; 1 without."""
     _, separator, scale = checkpoint.rpartition("-x")
     return int(scale) if separator and scale.isdigit() else 1
@@ -324,13 +339,6 @@ def method(task: Task, name: str, scale: int | None = None) -> Method:
     raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
 
 
-def bundled() -> Path:
-    """The folder of the bundled checkpoints: in the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "checkpoints"
-    return inside if inside.is_dir() else package.parent / "checkpoints"
-
-
 def load(source: str | Path, alpha: float = 1.0) -> Restorer:
     """The model of a bundled name, of a folder, or of `user/repo[@revision]` on the Hub, ready to restore.
 
@@ -355,8 +363,8 @@ def load(source: str | Path, alpha: float = 1.0) -> Restorer:
 
 def _load(source: str | Path) -> Restorer:
     folder = Path(source)
-    if not folder.is_dir() and (bundled() / str(source)).is_dir():
-        folder = bundled() / str(source)
+    if not folder.is_dir() and (known := place(str(source))):
+        folder = known.folder
     if folder.is_dir():
         repo, revision, config = str(folder), None, folder / "config.json"
         if not config.exists():

@@ -50,6 +50,9 @@ class Hub:
     def head(self, repo: str) -> str:
         return commit_hash(repo, len(self.repos[repo]) - 1)
 
+    def commits(self, repo: str) -> dict[str, dict[str, bytes]]:
+        return {commit_hash(repo, number): files for number, files in enumerate(self.repos[repo])}
+
 
 def commit_hash(repo: str, number: int) -> str:
     return hashlib.sha1(f"{repo} {number}".encode()).hexdigest()
@@ -171,12 +174,15 @@ class Handler(BaseHTTPRequestHandler):
         head = self.hub.head(repo)
         self.reply({"success": True, "commitOid": head, "commitUrl": f"{self.hub.url}/{repo}/commit/{head}"})
 
-    def info(self, repo: str) -> None:
+    def info(self, repo: str, revision: str | None = None) -> None:
         if repo not in self.hub.repos:
             self.reply({"error": "no such repository"}, 404)
             return
-        siblings = [{"rfilename": name, **facts(name, content)} for name, content in self.hub.files(repo).items()]
-        self.reply({"id": repo, "sha": self.hub.head(repo), "private": False, "siblings": siblings, "tags": []})
+        head = self.hub.head(repo) if revision in (None, "main") else revision
+        files = self.hub.commits(repo)[head]
+        known = {name: facts(name, content) for name, content in files.items()}
+        siblings = [{"rfilename": name, "blobId": fact["oid"], **fact} for name, fact in known.items()]
+        self.reply({"id": repo, "sha": head, "private": False, "siblings": siblings, "tags": []})
 
     def tree(self, repo: str) -> None:
         entries = [
@@ -185,11 +191,10 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(entries)
 
     def resolve(self, repo: str, revision: str, name: str) -> None:
-        commits = self.hub.repos.get(repo)
-        if commits is None:
+        if repo not in self.hub.repos:
             self.reply({"error": "no such repository"}, 404)
             return
-        hashes = {commit_hash(repo, number): files for number, files in enumerate(commits)}
+        hashes = self.hub.commits(repo)
         head = self.hub.head(repo) if revision == "main" else revision
         if head not in hashes or name not in hashes[head]:
             code = "EntryNotFound" if head in hashes else "RevisionNotFound"
@@ -220,6 +225,6 @@ ROUTES = [
     (r"/_large/(?P<oid>[0-9a-f]{64})", Handler.upload),
     (rf"/api/(?:model|space)s/{REPO}/commit/main", Handler.commit),
     (rf"/api/(?:model|space)s/{REPO}/tree/[^/]+", Handler.tree),
-    (rf"/api/(?:model|space)s/{REPO}(?:/revision/[^/]+)?", Handler.info),
+    (rf"/api/(?:model|space)s/{REPO}(?:/revision/(?P<revision>[^/]+))?", Handler.info),
     (rf"/(?:spaces/)?{REPO}/resolve/(?P<revision>[^/]+)/(?P<name>.+)", Handler.resolve),
 ]

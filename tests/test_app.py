@@ -136,7 +136,7 @@ def test_models_are_listed(client):
     listed = client.predict(api_name="/models")
     assert [entry["name"] for entry in listed if entry["default"]][:2] == ["drunet-fast", "compact-x4"]
     assert {entry["scale"] for entry in listed if entry["task"] == "upscale"} == {2, 3, 4}
-    assert {"name", "task", "title", "summary", "scale", "learned", "default"} == set(listed[0])
+    assert {"name", "task", "title", "summary", "scale", "learned", "default", "weights"} == set(listed[0])
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard, RepoCard
 
 import restoration
-from restoration.catalog import bundled
+from restoration.weights import bundled
 from tests.hub import Hub
 
 ROOT = Path(restoration.__file__).parent.parent

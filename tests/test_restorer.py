@@ -9,12 +9,12 @@ from safetensors import safe_open
 from torch import nn
 
 import restoration
-from restoration.catalog import bundled
 from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.srcnn import SRCNN
 from restoration.models.xray_unet import XrayUNet
 from restoration.restorer import Denoiser
+from restoration.weights import bundled
 
 RUN = {
     "model": "mwcnn-color",

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import restoration
-from restoration.catalog import bundled
 from restoration.degradations import Downscale
 from restoration.models.compact import Compact
 from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
 from restoration.models.unet_sr import UNetSR
 from restoration.tiling import restore_tiled
+from restoration.weights import bundled
 from train import esrgan, upscale
 from train.data import samples
 from train.recipe import ESRGAN, UPSCALE

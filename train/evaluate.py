@@ -22,13 +22,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration.catalog import TASKS, Filter, Task, bundled, methods
+from restoration.catalog import TASKS, Filter, Task, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
 from restoration.image import read, write_grid
 from restoration.job import finish, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
+from restoration.weights import bundled
 from train import artifacts as artifacts_training
 from train import denoise as denoise_training
 from train import esrgan as esrgan_training

@@ -22,12 +22,12 @@ from huggingface_hub.errors import EntryNotFoundError
 
 import restoration
 from restoration import gallery
-from restoration.catalog import bundled
 from restoration.degradations import StrokeHoles
 from restoration.image import encode, from_tensor, read
 from restoration.job import with_channels
 from restoration.resampling import NEAREST, enlarge
 from restoration.restorer import Restorer
+from restoration.weights import bundled
 
 ROOT = Path(restoration.__file__).parent.parent
 PARTS = ("app.py", "restoration", "train", "checkpoints", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")

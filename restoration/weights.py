@@ -1,0 +1,114 @@
+"""Where the weights of the product's own checkpoints come from: the Hub, its cache, or the folder beside the program.
+
+`prepare` decides once, at start-up, within one deadline that nothing can defeat: the Hub is asked by a process of its
+own (`restoration.fetch`), which checks every byte and tries every model, and which is killed when its time is over.
+Without a namespace nothing is asked, and the bundled weights are used.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+DEADLINE = 30.0  # seconds for everything
+
+Origin = Literal["hub", "cache", "bundled"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one checkpoint's weights are.
+
+    Args:
+        folder: with `model.safetensors` and `config.json`.
+        origin: "hub" was fetched or confirmed at start-up, "cache" is what an earlier start fetched.
+        source: `user/repo@commit`, empty for bundled weights.
+        note: why it is not the Hub's newest, one sentence; empty if it is or if no Hub was to be asked.
+    """
+
+    folder: Path
+    origin: Origin
+    source: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        where = {"hub": f"from the Hub, {self.source}", "cache": f"from the cache, {self.source}"}
+        return " ".join(part for part in (where.get(self.origin, "bundled") + ".", self.note) if part)
+
+
+_places: dict[str, Place] = {}
+
+
+def bundled() -> Path:
+    """The folder of the bundled checkpoints: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "checkpoints"
+    return inside if inside.is_dir() else package.parent / "checkpoints"
+
+
+def place(name: str) -> Place | None:
+    """Where the weights of a checkpoint are; None if there are none."""
+    if name in _places:
+        return _places[name]
+    folder = bundled() / name
+    return Place(folder, "bundled") if (folder / "model.safetensors").exists() else None
+
+
+def pinned(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The revisions that are asked for, by checkpoint: `RESTORATION_REVISIONS="drunet-fast=1a2b3c,..."`."""
+    pairs = (item.strip().partition("=") for item in environment.get("RESTORATION_REVISIONS", "").split(","))
+    return {name: revision for name, _, revision in pairs if revision}
+
+
+def namespace(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The user or organisation on the Hub whose checkpoints are wanted; on a Space its owner, elsewhere by request."""
+    return environment.get("RESTORATION_NAMESPACE") or environment.get("SPACE_AUTHOR_NAME") or None
+
+
+def prepare(names: Iterable[str], owner: str | None = None, deadline: float = DEADLINE) -> dict[str, Place]:
+    """Decide for every checkpoint where its weights come from; gives those that come from elsewhere than the bundle.
+
+    Args:
+        names: of checkpoints, each perhaps with `@revision`.
+        owner: the namespace on the Hub; `namespace()` by default, and without one nothing is asked.
+        deadline: seconds after which the answer is there, whatever the Hub does.
+    """
+    _places.clear()
+    owner = owner or namespace()
+    if not owner:
+        return {}
+    started = time.monotonic()
+    wanted = list(names)
+    command = [sys.executable, "-m", "restoration.fetch", owner, *wanted]
+    # Python's own start and the models' trial are inside the deadline; the last tenth is for what comes after.
+    fetching = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parent.parent
+    )
+    answers: dict[str, dict] = {}
+
+    def listen() -> None:
+        with suppress(ValueError):  # a line that was cut
+            for line in fetching.stdout:
+                answer = json.loads(line)
+                answers[answer["name"]] = {**answers.get(answer["name"], {}), **answer}
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    listener.join(max(0.0, 0.9 * deadline - (time.monotonic() - started)))
+    fetching.kill()
+    fetching.wait()
+    for name in (item.partition("@")[0] for item in wanted):
+        answer = dict(answers.get(name, {}))
+        note = answer.get("note") or ("" if answer.get("origin") == "hub" else "The Hub did not answer in time.")
+        if "folder" in answer:
+            _places[name] = Place(Path(answer["folder"]), answer["origin"], answer["source"], note)
+        elif found := place(name):
+            _places[name] = Place(found.folder, "bundled", note=note)
+    return dict(_places)
