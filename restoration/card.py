@@ -61,7 +61,7 @@ def model_card(model: "Restorer") -> ModelCard:
     module = architecture.__module__
     parts = [f"# {title}"]
     if name in known:
-        parts.append(known[name].summary)
+        parts.append(f"{known[name].summary}\n\nNot for: {known[name].limits}")
     if architecture.__doc__:
         parts.append(architecture.__doc__.split("\n")[0])
     parts.append(

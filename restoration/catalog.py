@@ -71,6 +71,7 @@ class Method:
         name: what the command line and the API call it.
         title: what the page calls it, and its siblings of other scales.
         summary: one line, what it is good at.
+        limits: one line, what it is bad at; empty where the summary says it.
         scale: output size / input size.
         flagship: whether it is its task's default.
         source: a `Checkpoint`, a `Filter` for a classical method, or a `Prior`.
@@ -87,6 +88,7 @@ class Method:
     takes_quality: bool = False
     scale: int = 1
     flagship: bool = False
+    limits: str = ""
 
     @property
     def learned(self) -> bool:
@@ -289,6 +291,7 @@ def methods(task: Task | None = None) -> list[Method]:
             takes_quality=getattr(architecture, "takes_quality", False),
             scale=scale_of(checkpoint.name),
             flagship=checkpoint.flagship,
+            limits=checkpoint.limits,
         )
         for architecture in architectures().values()
         for checkpoint in architecture.checkpoints

@@ -28,6 +28,7 @@ class Checkpoint:
         name: the bundled folder `checkpoints/<name>` and the Hub repository `<namespace>/<name>`.
         title: the name that people see, the same for all scales.
         summary: one line, what it is good at.
+        limits: one line, what it is bad at.
         revision: commit hash on the Hub, None for its newest.
         flagship: whether it is its task's default.
         blends_with: another checkpoint of the same architecture, whose weights can be mixed with these.
@@ -36,6 +37,7 @@ class Checkpoint:
     name: str
     title: str
     summary: str
+    limits: str
     revision: str | None = None
     flagship: bool = False
     blends_with: str | None = None

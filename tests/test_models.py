@@ -96,7 +96,7 @@ def test_missing_extra_and_misshapen_weights_are_refused(model, tmp_path):
     ]
     for variant in broken:
         safetensors.torch.save_file(variant, tmp_path / "model.safetensors")
-        with pytest.raises(RuntimeError, match=r"Missing key|Unexpected key|size mismatch"):
+        with pytest.raises(ValueError, match="holds other weights"):
             type(model).from_pretrained(tmp_path)
     safetensors.torch.save_file({**weights, first: weights[first] * float("nan")}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="not finite"):

@@ -22,7 +22,12 @@ class CifarAutoencoder(Denoiser):
     multiple_of = 8
     receptive_field = 24
     checkpoints = (
-        Checkpoint("cifar-autoencoder", "CIFAR autoencoder", "Tiny 32x32 pictures; a teaching model, blurs photos."),
+        Checkpoint(
+            "cifar-autoencoder",
+            "CIFAR autoencoder",
+            "Tiny 32x32 pictures with strong noise; a teaching model.",
+            "Photos: everything passes through a quarter of the resolution, which blurs them.",
+        ),
     )
 
     def __init__(self, width: int = 32):

@@ -24,7 +24,13 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
 
     channels = 3
     checkpoints = tuple(
-        Checkpoint(f"compact-x{scale}", "Compact", "Sharp, true to the photo, and fast.", flagship=scale == 4)
+        Checkpoint(
+            f"compact-x{scale}",
+            "Compact",
+            "Sharp, true to the photo, and fast.",
+            "Noisy or blocky pictures: it enlarges the damage as well. It invents no texture.",
+            flagship=scale == 4,
+        )
         for scale in (2, 3, 4)
     )
 

@@ -21,7 +21,12 @@ class CtAutoencoder(Denoiser, paper_url="https://arxiv.org/abs/1608.04667"):
     channels = 1
     multiple_of = 4
     checkpoints = (
-        Checkpoint("ct-autoencoder", "CT autoencoder", "CT slices with Gaussian noise of about 7 % of full scale."),
+        Checkpoint(
+            "ct-autoencoder",
+            "CT autoencoder",
+            "CT slices with Gaussian noise of about 7 % of full scale.",
+            "Other noise levels and photos. For study, not for diagnosis.",
+        ),
     )
 
     def __init__(self, width: int = 48, depth: int = 4):

@@ -96,7 +96,12 @@ class DeepFill(Inpainter, paper_url="https://arxiv.org/abs/1801.07892"):
     channels = 3
     multiple_of = 8
     checkpoints = (
-        Checkpoint("deepfill", "DeepFill", "Fills holes with texture copied from elsewhere in the picture."),
+        Checkpoint(
+            "deepfill",
+            "DeepFill",
+            "Fills holes with texture copied from elsewhere in the picture.",
+            "Faces, writing and large holes: what it makes up there looks like noise.",
+        ),
     )
 
     def __init__(self, width: int = 32):

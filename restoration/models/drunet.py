@@ -33,6 +33,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
             "drunet-fast",
             "DRUNet fast",
             "Best all-round choice for photos, at any noise level, measured or set by you.",
+            "Noise in patches, as after JPEG or a phone's own smoothing, and salt and pepper: the median is for those.",
             flagship=True,
         ),
     )

@@ -72,8 +72,18 @@ class MWCNN(WaveletUNet, Denoiser, paper_url="https://arxiv.org/abs/1805.07071")
     """Blind residual wavelet U-Net; its arguments are those of `WaveletUNet`."""
 
     checkpoints = (
-        Checkpoint("mwcnn-color", "MWCNN colour", "Wavelet network for colour photos; finds the noise level itself."),
-        Checkpoint("mwcnn-gray", "MWCNN grey", "Wavelet network for black-and-white pictures and scans."),
+        Checkpoint(
+            "mwcnn-color",
+            "MWCNN colour",
+            "Wavelet network for colour photos; finds the noise level itself.",
+            "Black-and-white pictures, where the grey one is better; it cannot be told the noise level.",
+        ),
+        Checkpoint(
+            "mwcnn-gray",
+            "MWCNN grey",
+            "Wavelet network for black-and-white pictures and scans.",
+            "Colour photos, whose channels it cleans one by one; it cannot be told the noise level.",
+        ),
     )
 
 
@@ -81,7 +91,12 @@ class MWCNNArtifacts(WaveletUNet, ArtifactRemover, paper_url="https://arxiv.org/
     """Blind residual wavelet U-Net for JPEG artifacts; its arguments are those of `WaveletUNet`."""
 
     checkpoints = (
-        Checkpoint("mwcnn-jpeg", "MWCNN grey", "Wavelet network for black-and-white JPEGs; of colour photos the luma."),
+        Checkpoint(
+            "mwcnn-jpeg",
+            "MWCNN grey",
+            "Wavelet network for black-and-white JPEGs of low quality; of colour photos it cleans the brightness.",
+            "Colour blotches, which it leaves, and qualities above 60, which it was not trained for.",
+        ),
     )
 
 

@@ -54,11 +54,17 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
 
     channels = 3
     checkpoints = (
-        Checkpoint("rrdb-x4", "RRDB", "Trained for exact pixels: sharp and true, without invented texture."),
+        Checkpoint(
+            "rrdb-x4",
+            "RRDB",
+            "Trained for exact pixels: sharp and true, without invented texture.",
+            "Haste: Compact is as sharp and several times faster.",
+        ),
         Checkpoint(
             "esrgan-x4",
             "ESRGAN",
             "Invents plausible texture; the slider blends it with RRDB, which stays true.",
+            "Anything that will be measured or read: its texture is made up, and dark areas can show a faint grid.",
             blends_with="rrdb-x4",
         ),
     )

@@ -24,7 +24,14 @@ class UNetSR(Upscaler, paper_url="https://arxiv.org/abs/1505.04597"):
     """
 
     channels = 3
-    checkpoints = (Checkpoint("unet-sr-x4", "U-Net", "A U-Net on the enlarged picture, for comparison."),)
+    checkpoints = (
+        Checkpoint(
+            "unet-sr-x4",
+            "U-Net",
+            "A U-Net on the enlarged picture, for comparison.",
+            "Daily use: Compact is sharper and faster.",
+        ),
+    )
 
     def __init__(self, scale: int = 4, widths: list[int] = (64, 128, 256, 512, 1024)):
         super().__init__()

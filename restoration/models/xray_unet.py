@@ -25,7 +25,14 @@ class XrayUNet(Denoiser, paper_url="https://arxiv.org/abs/1505.04597"):
 
     channels = 1
     multiple_of = 4
-    checkpoints = (Checkpoint("xray-unet", "X-ray U-Net", "Chest and dental X-rays with Gaussian or uniform noise."),)
+    checkpoints = (
+        Checkpoint(
+            "xray-unet",
+            "X-ray U-Net",
+            "Chest and dental X-rays with Gaussian or uniform noise.",
+            "Photos, which it blurs. For study, not for diagnosis.",
+        ),
+    )
 
     def __init__(self, widths: list[int] = (24, 64, 96), depth: int = 3):
         super().__init__()
