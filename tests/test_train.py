@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import restoration
-from restoration import catalog
+import restoration.weights
 from restoration.image import Image, write
 from train import denoise, evaluate
 from train.data import Crops, Sample, samples
@@ -216,7 +216,7 @@ def test_starting_from_a_checkpoint_keeps_its_weights(folder, tmp_path):
 
 def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monkeypatch, capsys):
     bundled = tmp_path / "checkpoints"
-    for module in (catalog, evaluate):
+    for module in (restoration.weights, evaluate):
         monkeypatch.setattr(module, "bundled", lambda: bundled)
     model = DENOISE["mwcnn-gray"].build()
     with torch.no_grad():  # a network that gives its input back: noise predicted as zero
@@ -242,7 +242,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
 
 
 def test_the_ratchet_asks_other_recipes_as_well_and_the_card_tells_of_those_beaten(folder, tmp_path, monkeypatch):
-    for module in (catalog, evaluate):
+    for module in (restoration.weights, evaluate):
         monkeypatch.setattr(module, "bundled", lambda: tmp_path / "checkpoints")
     model = UPSCALE["srcnn-x2"].build()
     recipe = {"loss": "mse", "optimizer": "muon", "learning_rate": 2e-3}

@@ -33,7 +33,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
             "drunet-fast",
             "DRUNet fast",
             "Best all-round choice for photos, at any noise level, measured or set by you.",
-            "Noise in patches, as after JPEG or a phone's own smoothing, and salt and pepper: the median is for those.",
+            "Noise in patches, as a phone's own smoothing leaves it; salt and pepper, which the median removes.",
             flagship=True,
         ),
     )
