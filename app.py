@@ -4,6 +4,7 @@ Every handler calls the same functions as the command line; nothing here touches
 """
 
 import html
+import json
 import logging
 import os
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 import gradio as gr
 
 import restoration
-from restoration import artifacts, catalog, denoising, gallery, inpainting, metrics, upscaling, weights
+from restoration import artifacts, card, catalog, denoising, gallery, inpainting, metrics, upscaling, weights
 from restoration.artifacts import Cleaned, compression_trial, measured_quality, remove_artifacts
 from restoration.card import verdict
 from restoration.catalog import Task
@@ -34,7 +35,7 @@ from restoration.image import (
     write,
 )
 from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels, union
-from restoration.job import Score
+from restoration.job import Score, pace
 from restoration.upscaling import DEFAULT_ALPHA, Upscaled, corrected, output_size, reduction_trial, upscale
 
 UPLOAD_LIMIT = "64mb"
@@ -50,8 +51,9 @@ footer { margin-top: 1rem; }
 .line p { margin: 0.2rem 0; }
 .status { min-height: 5rem; }
 .gradio-container { max-width: 1280px !important; }
+#models-table td, #models-table th { font-family: inherit; font-size: 0.85rem; }
 .examples .gallery-item { width: 60px; height: 60px; }
-@media (max-width: 480px) { .tab-container button { padding: 0 0.4rem !important; font-size: 0.9rem !important; } }
+@media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
 INTRO = """# Image restoration
 Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,
@@ -173,8 +175,7 @@ def guide(task: Task, name: str, scale: int | None = None) -> str:
     if method.learned and weights.namespace():
         parts.append(f"Weights {weights.place(method.name)}")
     if scores:
-        score = scores[(len(scores) - 1) // 2]
-        parts.append(f"Measured: {score['psnr']:.2f} dB on {score['set']}, {verdict(score)}.")
+        parts.append(f"Measured: {measured(scores)}.")
     return " ".join(parts)
 
 
@@ -726,6 +727,97 @@ def inpaint_file(
         yield from as_file(filled.image(), inpainting.SUFFIX, format, quality)
 
 
+# Models ------------------------------------------------------------------------------------------------------------
+
+
+def model_rows(seconds: dict[tuple[Task, str], float] | None = None) -> list[list[str]]:
+    """A row for every method: name, task, score, and how long it takes where that was measured."""
+    rows = []
+    for method in restoration.methods():
+        scores = method.load().run.get("scores") if method.learned else None
+        score = "{psnr:.2f} dB, {set}".format(**typical_score(scores)) if scores else ""
+        pace = (seconds or {}).get((method.task, method.name))
+        rows.append([method.name, method.task, score, "" if pace is None else f"{pace:.2f} s"])
+    return rows
+
+
+def typical_score(scores: list[dict]) -> dict:
+    """The one in the middle of a model's scores."""
+    return scores[(len(scores) - 1) // 2]
+
+
+def about_model(name: str) -> str:
+    """What there is to know of a trained model."""
+    method = catalog.method(*name.split("/"))
+    model = method.load()
+    sources = model.run.get("data", {}).get("sources", {})
+    scores = model.run.get("scores")
+    lines = {
+        "Good at": method.summary,
+        "Not for": method.limits,
+        "Score": measured(scores) if scores else "not scored yet",
+        "Size": f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million parameters",
+        "Trained on": "; ".join(card.SOURCES[source].title for source in sources),
+        "Licence": card.licence(model.run),
+        "Weights": str(weights.place(method.name)),
+    }
+    return "\n".join(f"- **{label}:** {text}" for label, text in lines.items())
+
+
+def measured(scores: list[dict]) -> str:
+    """A typical one of a model's scores, in words."""
+    score = typical_score(scores)
+    return f"{score['psnr']:.2f} dB on {score['set']}, {verdict(score)}"
+
+
+def paces(progress=gr.Progress()) -> Generator:
+    """The rows with how long every method but the prior takes here for a megapixel of its result, one by one."""
+    seconds = {}
+    offered = [method for method in restoration.methods() if not method.prior]
+    with sentences():
+        for number, method in enumerate(offered):
+            progress((number, len(offered)), desc=method.title)
+            seconds[method.task, method.name] = pace(method)
+            yield model_rows(seconds)
+
+
+def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, str, str]:
+    """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
+    task, _, model = name.partition("/")
+    base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
+    data = {"denoise": ["auto", 1, "png", 95], "artifacts": ["auto", 1, "png", 95]}
+    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 0, 0, "png", 95]}
+    holes = task == "inpaint"
+    file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
+    mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
+    inputs = [file, *([mask] if holes else []), *(json.dumps(value) for value in (model, *data[task]))]
+    upload = f"curl -s -F files=@{{}} {base}/gradio_api/upload | tr -d '[]\"'"
+    call = f"{base}/gradio_api/call/{task}"
+    given = "image, mask" if holes else "image"
+    return (
+        "from restoration import load, read\n\n"
+        f'model = load("{model}")  # or "user/{model}@revision" on the Hub, or a folder\n'
+        'image = read("photo.jpg").tensor()  # (1, C, H, W) float32 in [0, 1]\n'
+        + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if holes else "")
+        + f"restored = model.restore({given})\n",
+        "from gradio_client import Client, handle_file\n\n"
+        f'client = Client("{base}")\n'
+        'path = client.predict(\n    image=handle_file("photo.jpg"),\n'
+        + ('    mask=handle_file("mask.png"),\n' if holes else "")
+        + f'    model="{model}",\n    api_name="/{task}",\n)\nprint(path)\n',
+        f"FILE=$({upload.format('photo.jpg')})\n"
+        + (f"MASK=$({upload.format('mask.png')})\n" if holes else "")
+        + f"EVENT=$(curl -s {call} -H 'Content-Type: application/json' \\\n"
+        f"  -d '{{\"data\":[{','.join(inputs)}]}}' | cut -d'\"' -f4)\n"
+        f"curl -sN {call}/$EVENT\n",
+        'import { Client, handle_file } from "@gradio/client";\n\n'
+        f'const app = await Client.connect("{base}");\n'
+        f'const result = await app.predict("/{task}", {{\n  image: handle_file("photo.jpg"),\n'
+        + ('  mask: handle_file("mask.png"),\n' if holes else "")
+        + f'  model: "{model}",\n}});\nconsole.log(result.data[0].url);\n',
+    )
+
+
 # Layout -------------------------------------------------------------------------------------------------------------
 
 
@@ -742,6 +834,9 @@ def build() -> gr.Blocks:
                 upscale_tab()
             with gr.Tab("Inpaint", id="inpaint"):
                 inpaint_tab()
+            with gr.Tab("Models", id="models"):
+                chosen, blocks = models_tab()
+        page.load(snippets, chosen, blocks, **QUIET)
         gr.api(list_models, api_name="models")
     return page
 
@@ -1132,6 +1227,38 @@ def inpaint_tab() -> None:
             gr.Number(95, label="jpeg_quality"),
         ]
         api(inpaint_file, inputs, "inpaint")
+
+
+def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
+    """Gives the picker and the code blocks, which are filled when the page is loaded."""
+    names = [f"{method.task}/{method.name}" for method in restoration.methods() if method.learned]
+    with gr.Row():
+        with gr.Column(min_width=320):
+            chosen = gr.Dropdown(names, value=names[0], label="A model, to use in your own programs too")
+            about = gr.Markdown(about_model(names[0]), elem_id="models-about")
+            blocks = []
+            for label, language in (
+                ("Python", "python"), ("gradio_client", "python"), ("curl", "shell"), ("JavaScript", "javascript"),
+            ):  # fmt: skip
+                with gr.Tab(label):
+                    elem_id = f"models-{label.lower()}"
+                    blocks.append(gr.Code(language=language, interactive=False, wrap_lines=True, elem_id=elem_id))
+        with gr.Column(min_width=320):
+            buttons = start_and_cancel("models", "Measure the speed here")
+            table = gr.Dataframe(
+                model_rows,
+                headers=["Model", "Task", "Score", "1 MP takes"],
+                column_widths=["32%", "20%", "28%", "20%"],
+                datatype="str",
+                interactive=False,
+                wrap=True,
+                max_height=620,
+                elem_id="models-table",
+            )
+    chosen.change(snippets, chosen, blocks, **QUIET)
+    chosen.change(about_model, chosen, about, **QUIET)
+    run_on_click(buttons, paces, [], [table])
+    return chosen, blocks
 
 
 def main() -> None:

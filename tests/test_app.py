@@ -1,6 +1,9 @@
 """The page's handlers and the API: the same bytes as the command line, one sentence for every failure."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -382,3 +385,56 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
         again = read(path)
     np.testing.assert_array_equal(again.samples, state.filled.image().samples)
     assert Path(path).name == "large.png"
+
+
+# Models --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_learned_model_tells_what_it_is_good_and_bad_at_and_where_its_weights_are():
+    for method in restoration.methods():
+        if method.learned:
+            about = app.about_model(f"{method.task}/{method.name}")
+            for label in ("Good at", "Not for", "Score", "Size", "Trained on", "Licence", "Weights"):
+                assert f"**{label}:**" in about
+            assert method.limits in about
+    assert len(app.model_rows()) == len(restoration.methods())
+
+
+def test_speeds_are_measured_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(app, "pace", lambda method: 1.25)
+    shown = list(app.paces(progress=silent))
+    assert sum(row[3] == "1.25 s" for row in shown[0]) == 1
+    assert all((row[3] == "1.25 s") == (not row[0].startswith("deep-image-prior")) for row in shown[-1])
+
+
+@pytest.fixture
+def files(photo, tmp_path):
+    """A photo and a mask in the current folder of the snippets."""
+    write(photo, tmp_path / "photo.jpg")
+    hole = np.zeros((70, 90, 1), np.uint8)
+    hole[20:30, 20:30] = 255
+    write(app.Image(hole), tmp_path / "mask.png")
+    return tmp_path
+
+
+SNIPPETS = [("denoise", "drunet-fast"), ("upscale", "compact-x4"), ("inpaint", "deepfill")]
+
+
+@pytest.mark.parametrize("task, model", SNIPPETS)
+def test_the_lines_to_copy_run(server, files, task, model):
+    class Request:
+        class request:  # noqa: N801
+            base_url = server
+
+    python, client, curl, javascript = app.snippets(f"{task}/{model}", Request)
+    local = subprocess.run(
+        [sys.executable, "-c", python + "print(tuple(restored.shape))"],
+        cwd=files, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(app.__file__).parent)},
+    )  # fmt: skip
+    assert local.stdout.strip() == str((1, 3, *(4 * side if task == "upscale" else side for side in (70, 90)))), local
+    remote = subprocess.run([sys.executable, "-c", client], cwd=files, capture_output=True, text=True)
+    assert remote.stdout.strip().endswith(".png"), remote
+    shell = subprocess.run(["bash", "-c", curl], cwd=files, capture_output=True, text=True)
+    assert "event: complete" in shell.stdout, shell
+    assert f'"/{task}"' in javascript
+    assert server in javascript

@@ -26,7 +26,7 @@ from restoration.catalog import TASKS, Filter, Task, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
 from restoration.image import read, write_grid
-from restoration.job import finish, with_channels
+from restoration.job import finish, typical, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
 from restoration.weights import bundled
@@ -135,7 +135,7 @@ def cost(restorer: Restorer | Filter, task: Task) -> dict:
     """Parameters; multiply-accumulates per output pixel, seconds per output megapixel on one thread (best of 3)."""
     side = 512 // restorer.scale
     image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
-    settings = {"denoise": (0.1,), "artifacts": (30,), "upscale": (), "inpaint": (_square(side),)}[task]
+    settings = typical(task, side)
     pixels = (side * restorer.scale) ** 2
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -154,13 +154,6 @@ def cost(restorer: Restorer | Filter, task: Task) -> dict:
         result["parameters"] = sum(parameter.numel() for parameter in restorer.parameters())
         result["macs_per_pixel"] = counter.get_total_flops() / 2 / pixels
     return result
-
-
-def _square(side: int) -> Tensor:
-    """A mask with a quarter missing, in the middle."""
-    mask = torch.zeros(1, 1, side, side)
-    mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
-    return mask
 
 
 # Showing ------------------------------------------------------------------------------------------------------------
