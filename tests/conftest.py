@@ -8,6 +8,8 @@ import sys
 import time
 import types
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,9 +90,9 @@ def lpips_folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The page, served on loopback in a process of its own; gives its address."""
+@contextmanager
+def serving(folder: Path, scratch: Path, settings: dict[str, str]) -> Iterator[str]:
+    """The page of a folder, served on loopback in a process of its own; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -98,15 +100,14 @@ def server(tmp_path_factory):
         **os.environ,
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("uploads")),
-        "HF_HUB_OFFLINE": "1",
+        "GRADIO_TEMP_DIR": str(scratch / "uploads"),
+        **settings,
     }
-    root = Path(__file__).parent.parent
-    log = tmp_path_factory.mktemp("log") / "server.txt"
+    log = scratch / "server.txt"
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "app.py"], cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "app.py"], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
         ) as process,
     ):
         try:
@@ -124,6 +125,24 @@ def server(tmp_path_factory):
         finally:
             process.terminate()
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The page of this checkout; gives its address."""
+    with serving(Path(__file__).parent.parent, tmp_path_factory.mktemp("server"), {"HF_HUB_OFFLINE": "1"}) as address:
+        yield address
+
+
+@pytest.fixture
+def serve(tmp_path_factory):
+    """Serves the page of another folder with other settings; gives its address."""
+    with ExitStack() as running:
+
+        def start(folder: Path, settings: dict[str, str]) -> str:
+            return running.enter_context(serving(folder, tmp_path_factory.mktemp("served"), settings))
+
+        yield start
 
 
 @pytest.fixture

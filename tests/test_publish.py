@@ -1,14 +1,21 @@
 """Publishing to a Hub on this machine with the real client, and loading from it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import gradio_client
+import numpy as np
 import pytest
+from gradio_client import handle_file
 from huggingface_hub import ModelCard, RepoCard
 
 import restoration
+from restoration import job
+from restoration.denoising import denoise
+from restoration.image import read, write
 from restoration.weights import bundled
 from tests.hub import Hub
 
@@ -113,3 +120,24 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")
     assert "old.py" not in hub.files("me/demo")
+
+
+def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, client, photo, tmp_path, serve):
+    printed = client("-m", "train.publish", "--all", "me")
+    learned = [method.name for method in restoration.methods() if method.learned]
+    assert {line.partition(":")[0] for line in printed.splitlines()} >= set(learned)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(ROOT / "app.py", bare)
+    shutil.copytree(ROOT / "restoration", bare / "restoration", ignore=shutil.ignore_patterns("__pycache__"))
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "empty"), "HF_HUB_OFFLINE": "0"}
+    settings["RESTORATION_NAMESPACE"] = "me"
+    url = serve(bare, settings)
+    visitor = gradio_client.Client(url, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
+    listed = {entry["name"]: entry["weights"] for entry in visitor.predict(api_name="/models") if entry["learned"]}
+    assert set(listed) == set(learned)
+    assert all(place == f"from the Hub, me/{name}@{hub.head(f'me/{name}')}." for name, place in listed.items())
+    write(photo, tmp_path / "photo.png")
+    answer = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
+    expected = job.finish(denoise(photo, "drunet-fast")).image()
+    np.testing.assert_array_equal(read(answer).samples, expected.samples)
