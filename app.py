@@ -13,6 +13,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+try:
+    import spaces  # on a ZeroGPU Space; it has to come before anything that might start CUDA
+except ImportError:
+    spaces = None
+
 import gradio as gr
 
 import restoration
@@ -35,7 +40,7 @@ from restoration.image import (
     write,
 )
 from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels, union
-from restoration.job import Score, pace
+from restoration.job import Score, gpu_seconds, hand_over, pace
 from restoration.upscaling import DEFAULT_ALPHA, Upscaled, corrected, output_size, reduction_trial, upscale
 
 UPLOAD_LIMIT = "64mb"
@@ -65,6 +70,10 @@ UPSCALE_HINT = "Drag the handle to compare: plain bicubic enlargement on the lef
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
+
+
+if spaces:
+    hand_over(spaces.GPU(duration=gpu_seconds))
 
 
 class UploadedImage(gr.Image):

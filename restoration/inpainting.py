@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restoration import catalog
-from restoration.catalog import Filter, Method
+from restoration.catalog import Method
 from restoration.image import Image
-from restoration.job import Job, improving, loaded, with_channels
+from restoration.job import Job, improving, infer
 from restoration.resampling import enlarge
-from restoration.restorer import Restorer
 from restoration.tiling import Progress, relayed, run_tiled
 
 SUFFIX = "inpainted"  # of the result's file name
@@ -166,7 +165,6 @@ def inpaint(image: Image, mask: Mask, model: str = "diffusion") -> Job[Inpainted
         attempts = method.source.fit(image.tensor(cut), hole)
         return (yield from improving(attempts, "inpaint", hole.numel(), fitted))
 
-    restorer = loaded(method)
     groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     done, total = 0, int(missing.sum())
     for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
@@ -174,7 +172,7 @@ def inpaint(image: Image, mask: Mask, model: str = "diffusion") -> Job[Inpainted
         own = (groups[cut] == number) & missing[cut]
         so_far = Progress(done, total)
         yield so_far
-        filling = _fill(restorer, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float())
+        filling = _fill(method, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float())
         filled, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
         if coarse:
             notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
@@ -206,7 +204,7 @@ def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slic
     )
 
 
-def _fill(restorer: Restorer | Filter, picture: Tensor, hole: Tensor) -> Generator[None, None, tuple[Tensor, bool]]:
+def _fill(method: Method, picture: Tensor, hole: Tensor) -> Generator[None, None, tuple[Tensor, bool]]:
     """Fill holes of any size; yields between pieces.
 
     Returns:
@@ -214,27 +212,27 @@ def _fill(restorer: Restorer | Filter, picture: Tensor, hole: Tensor) -> Generat
     """
     depth = torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))[None, None]
     if max(picture.shape[-2:]) <= WHOLE:
-        return with_channels(restorer, picture, hole).cpu(), False
+        return infer(method, 1.0, picture, hole), False
     if depth.max() <= THIN:
-        return (yield from _fill_in_pieces(restorer, picture, hole)), False
+        return (yield from _fill_in_pieces(method, picture, hole)), False
     height, width = picture.shape[-2:]
     padding = (0, width % 2, 0, height % 2)
     weight = F.avg_pool2d(F.pad(1 - hole, padding), 2)
     half = F.avg_pool2d(F.pad(picture * (1 - hole), padding), 2) / weight.clamp(min=1e-6)
-    half, _ = yield from _fill(restorer, half, (weight == 0).float())
+    half, _ = yield from _fill(method, half, (weight == 0).float())
     picture = torch.where(hole.bool(), enlarge(half, 2)[..., :height, :width].clamp(0, 1), picture)
     edge = ((depth > 0) & (depth <= THIN)).float()  # what lies next to known pixels can be filled sharply
-    return (yield from _fill_in_pieces(restorer, picture, edge)), True
+    return (yield from _fill_in_pieces(method, picture, edge)), True
 
 
-def _fill_in_pieces(restorer: Restorer | Filter, picture: Tensor, hole: Tensor) -> Generator[None, None, Tensor]:
+def _fill_in_pieces(method: Method, picture: Tensor, hole: Tensor) -> Generator[None, None, Tensor]:
     """Fill holes that are thin everywhere, window by window; yields between windows."""
     result = picture.clone()
     both = torch.cat([picture, hole], dim=1)
 
     def fill(part: Tensor) -> Tensor:
         inside = part[:, -1:]
-        return with_channels(restorer, part[:, :-1], inside).cpu() if inside.any() else part[:, :-1]
+        return infer(method, 1.0, part[:, :-1], inside) if inside.any() else part[:, :-1]
 
     def paste(part: Tensor, top: int, left: int) -> None:
         result[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part

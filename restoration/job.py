@@ -98,7 +98,7 @@ def repainted(
         return (yield from improving(attempts, method.task, image.height * image.width, fitted))
     restorer = loaded(method)
     yield from run_tiled(
-        lambda part: with_channels(restorer, part, *settings),
+        lambda part: infer(method, 1.0, part, *settings),
         image.tensor,
         canvas.put,
         (image.height, image.width),
@@ -117,6 +117,37 @@ def loaded(method: Method, alpha: float = 1.0) -> Restorer | Filter:
     return restorer.to("cuda") if on_gpu else restorer
 
 
+def infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    """The restored image on the CPU: all that a GPU is needed for, see `hand_over`.
+
+    Args:
+        alpha: see `catalog.load`.
+        settings: what the method's `restore` takes besides the image.
+    """
+    return _runner(method, alpha, image, *settings)
+
+
+def hand_over(decorate: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) -> None:
+    """Let a decorator, `spaces.GPU` on a ZeroGPU Space, say where `infer` runs."""
+    global _runner
+    _runner = decorate(_infer)
+
+
+def gpu_seconds(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> int:
+    """How long a GPU may be needed for `infer` with these arguments, generously."""
+    return 10 + round(10 * image[0, 0].numel() * method.scale**2 / 1e6)
+
+
+def _infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    restorer = loaded(method, alpha)
+    on_gpu = isinstance(restorer, Restorer) and next(restorer.parameters()).is_cuda
+    with torch.autocast("cuda", torch.float16, enabled=on_gpu):
+        return with_channels(restorer, image, *settings).float().cpu()
+
+
+_runner: Callable[..., Tensor] = _infer
+
+
 def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float | None) -> Tensor:
     """Restore with any model: a colour one sees grey as three equal planes.
 
@@ -124,7 +155,9 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
     """
     channels = image.shape[1]
     if isinstance(restorer, Restorer):
-        image = image.to(next(restorer.parameters()).device)
+        device = next(restorer.parameters()).device
+        image = image.to(device)
+        settings = tuple(value.to(device) if isinstance(value, Tensor) else value for value in settings)
     if restorer.channels in (None, channels):
         return restorer.restore(image, *settings)
     if restorer.channels == 1 and restorer.task == "artifacts":

@@ -11,7 +11,7 @@ from restoration import catalog, metrics
 from restoration.catalog import Method
 from restoration.degradations import Downscale
 from restoration.image import Canvas, Image, enlarged, from_tensor, visible_colours
-from restoration.job import Job, Score, improving, loaded, middle, score, stage, with_channels
+from restoration.job import Job, Score, improving, infer, loaded, middle, score, stage
 from restoration.resampling import enlarge, resample
 from restoration.tiling import Progress, run_tiled
 
@@ -134,7 +134,7 @@ def upscale(
     def tiled() -> Job[Upscaled]:
         restorer = loaded(method, alpha)
         yield from run_tiled(
-            lambda lr: with_channels(restorer, lr),
+            lambda lr: infer(method, alpha, lr),
             original.tensor,
             canvas.put,
             (image.height, image.width),

@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import denoising, job
+from restoration import catalog, denoising, job
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
 
@@ -109,3 +109,23 @@ def test_a_trial_scores_what_is_shown(photo, kind):
 def test_a_trial_refuses_unknown_noise(photo):
     with pytest.raises(ValueError, match="Choose one of Gaussian"):
         job.finish(denoising.noise_trial(photo, "snow", 20, 0, "median", blind=True))
+
+
+def test_a_decorator_decides_where_the_network_runs_and_is_told_for_how_long(photo, monkeypatch):
+    monkeypatch.setattr(job, "_runner", job._runner)  # put back afterwards
+    expected = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    calls = []
+
+    def decorate(function):
+        def elsewhere(*arguments):
+            calls.append(job.gpu_seconds(*arguments))
+            return function(*arguments)
+
+        return elsewhere
+
+    job.hand_over(decorate)
+    there = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    np.testing.assert_array_equal(there.samples, expected.samples)
+    assert calls == [10]
+    method = catalog.method("upscale", "compact-x4")
+    assert job.gpu_seconds(method, 1.0, torch.zeros(1, 3, 500, 1000)) == 90

@@ -93,8 +93,8 @@ def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(
 
 def test_cancelling_stops_between_pieces(monkeypatch):
     calls = []
-    real = inpainting.with_channels
-    monkeypatch.setattr(inpainting, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
+    real = job.with_channels
+    monkeypatch.setattr(job, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
     opacity = np.zeros((700, 1200), np.float32)
     opacity[340:350] = 1
     running = inpaint(Image(np.zeros((700, 1200, 1), np.uint8)), Mask(opacity), "diffusion")

@@ -140,7 +140,7 @@ def test_progress_rises_to_one_also_with_a_correction(photo):
 
 def test_dropping_the_job_stops_it(photo, monkeypatch):
     calls = []
-    monkeypatch.setattr(upscaling, "with_channels", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
+    monkeypatch.setattr(job, "with_channels", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
     running = upscale(photo, "nearest", 2, tile=16)
     next(running), next(running)
     running.close()
