@@ -712,7 +712,7 @@ def go_on(result: Filled | None) -> Generator:
 def inpaint_file(
     image: str,
     mask: str | None = None,
-    model: str = "diffusion",
+    model: str = "fourier-fill",
     invert: bool = False,
     grow: float = 0,
     feather: float = 0,

@@ -126,7 +126,7 @@ class Inpainted:
         return self.result
 
 
-def inpaint(image: Image, mask: Mask, model: str = "diffusion") -> Job[Inpainted]:
+def inpaint(image: Image, mask: Mask, model: str = "fourier-fill") -> Job[Inpainted]:
     """Fill the holes of an image one after the other; yields progress before the first and after each.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is

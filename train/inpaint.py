@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         mask = drawn(recipe.holes, count, size, generator)
         stages = run.network(clean * (1 - mask), mask)
         stages = stages if isinstance(stages, tuple) else (stages,)
-        loss = sum(discounted_l1(stage.float(), clean, mask) for stage in stages)
+        loss = recipe.pixel_weight * sum(discounted_l1(stage.float(), clean, mask) for stage in stages)
         if progress < recipe.adversarial_from:
             run.learn(loss, progress)
             continue

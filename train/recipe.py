@@ -303,6 +303,7 @@ class InpaintRecipe(Recipe):
         critic_rate: learning rate of the critic, which Adam trains.
         adversarial_weight: of the critic's judgement in the inpainter's loss.
         perceptual_weight: of the distance of VGG19 features.
+        pixel_weight: of the discounted L1.
     """
 
     holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
@@ -315,12 +316,18 @@ class InpaintRecipe(Recipe):
     critic_rate: float = 4e-4
     adversarial_weight: float = 1e-3
     perceptual_weight: float = 0.0
+    pixel_weight: float = 1.0
 
 
 INPAINT: dict[str, InpaintRecipe] = {
     # Without the features of VGG19 short runs grow smoother and worse by LPIPS, critics or not.
     "deepfill": InpaintRecipe(
-        build=partial(DeepFill, 16), batch=8, adversarial_from=0.0, adversarial_weight=5e-3, perceptual_weight=0.3
+        build=partial(DeepFill, 16),
+        batch=8,
+        adversarial_from=0.0,
+        adversarial_weight=5e-3,
+        perceptual_weight=0.3,
+        pixel_weight=5.0,  # with less, holes take on a colour of their own
     ),
     "fourier-fill": InpaintRecipe(
         build=FourierFill,
