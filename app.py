@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+# Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 try:
     import spaces  # on a ZeroGPU Space; it has to come before anything that might start CUDA
 except ImportError:
