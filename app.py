@@ -949,132 +949,130 @@ def follow(components: list[gr.components.Component], function: Callable, inputs
         component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)
 
 
-def denoise_tab() -> None:
-    offered = restoration.methods("denoise")
+@dataclass(frozen=True)
+class BlendableTab:
+    """What the test of a model below a tab needs of it."""
+
+    source: gr.Image
+    model: gr.Dropdown
+    auto: gr.Checkbox
+
+
+def blendable_tab(
+    task: Task,
+    examples: list[str],
+    start: str,
+    level: tuple[str, gr.Slider],
+    handlers: tuple[Callable, Callable, Callable],
+    endpoint_level: str,
+) -> BlendableTab:
+    """Picture, model, level and strength with their events and the endpoint.
+
+    Args:
+        start: what the button says.
+        level: the label of "find it automatically", and the slider, not drawn yet, that shows without it.
+        handlers: what is known of a file, the run on the page, and the endpoint.
+        endpoint_level: what the endpoint calls the level.
+    """
+    about, run, file = handlers
+    offered = restoration.methods(task)
     first = offered[0].name
-    clean, noisy = gallery.clean(), gallery.noisy()
     state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture("denoise", noisy)
-            known = gr.Markdown(elem_id="denoise-facts", elem_classes="line")
-            model = gr.Dropdown(
-                [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="denoise-model"
-            )
-            advice = gr.Markdown(guide("denoise", first), elem_classes="line")
-            auto = gr.Checkbox(True, label="Find the noise level automatically", elem_id="denoise-auto")
-            sigma = gr.Slider(
-                0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="denoise-sigma"
-            )
-            buttons = start_and_cancel("denoise", "Denoise")
+            source = picture(task, examples)
+            known = gr.Markdown(elem_id=f"{task}-facts", elem_classes="line")
+            choices = [(method.title, method.name) for method in offered]
+            model = gr.Dropdown(choices, value=first, label="Model", elem_id=f"{task}-model")
+            advice = gr.Markdown(guide(task, first), elem_classes="line")
+            auto = gr.Checkbox(True, label=level[0], elem_id=f"{task}-auto")
+            slider = level[1].render()
+            buttons = start_and_cancel(task, start)
         with gr.Column(min_width=320):
-            compare = comparison("Before and after", "denoise-compare")
-            status = gr.Markdown(HINT, elem_id="denoise-status", elem_classes=["line", "status"])
+            compare = comparison("Before and after", f"{task}-compare")
+            status = gr.Markdown(HINT, elem_id=f"{task}-status", elem_classes=["line", "status"])
             strength = gr.Slider(
-                0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id="denoise-strength"
+                0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id=f"{task}-strength"
             )
-            format, quality, download = output_file("denoise")
+            format, quality, download = output_file(task)
+
+    outputs = [compare, download, status, state]
+    source.change(about, source, known, **QUIET)
+    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
+    model.change(lambda name: guide(task, name), model, advice, **QUIET)
+    auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
+    run_on_click(buttons, run, [source, model, auto, slider, strength, format, quality], outputs, status)
+    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
+    with gr.Row(visible=False):
+        inputs = [
+            gr.File(type="filepath", label="image"),
+            gr.Textbox(first, label="model"),
+            gr.Textbox("auto", label=endpoint_level),
+            gr.Number(1.0, label="strength"),
+            gr.Textbox("png", label="format"),
+            gr.Number(95, label="jpeg_quality"),
+        ]
+        api(file, inputs, task)
+    return BlendableTab(source, model, auto)
+
+
+def denoise_tab() -> None:
+    sigma = gr.Slider(
+        0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="denoise-sigma", render=False
+    )
+    tab = blendable_tab(
+        "denoise",
+        gallery.noisy(),
+        "Denoise",
+        ("Find the noise level automatically", sigma),
+        (denoise_facts, run_denoise, denoise_file),
+        "sigma",
+    )
     with gr.Accordion("Test a model: add noise to a clean picture and score the result", open=False):
         gr.Markdown(
             "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
             "chosen above and compares both with the original. Your own download is not touched."
         )
-        pick(clean, source, "Clean pictures", "denoise-clean-examples")
+        pick(gallery.clean(), tab.source, "Clean pictures", "denoise-clean-examples")
         with gr.Row():
             kind = gr.Dropdown(list(NOISES), value=next(iter(NOISES)), label="Noise", min_width=140)
             level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
             seed = gr.Number(0, label="Seed", precision=0, min_width=100)
         trial = start_and_cancel("denoise-trial", "Add noise and denoise")
         pair, table = trial_results("denoise", "With noise and denoised")
-
-    outputs = [compare, download, status, state]
-    source.change(denoise_facts, source, known, **QUIET)
-    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
-    model.change(lambda name: guide("denoise", name), model, advice, **QUIET)
-    auto.change(lambda on: gr.Slider(visible=not on), auto, sigma, **QUIET)
-    run_on_click(buttons, run_denoise, [source, model, auto, sigma, strength, format, quality], outputs, status)
-    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
-    run_on_click(trial, try_noise, [source, model, auto, kind, level, seed], [pair, table])
-    with gr.Row(visible=False):
-        inputs = [
-            gr.File(type="filepath", label="image"),
-            gr.Textbox(first, label="model"),
-            gr.Textbox("auto", label="sigma"),
-            gr.Number(1.0, label="strength"),
-            gr.Textbox("png", label="format"),
-            gr.Number(95, label="jpeg_quality"),
-        ]
-        api(denoise_file, inputs, "denoise")
+    run_on_click(trial, try_noise, [tab.source, tab.model, tab.auto, kind, level, seed], [pair, table])
 
 
 def artifacts_tab() -> None:
-    offered = restoration.methods("artifacts")
-    first = offered[0].name
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
-    with gr.Row():
-        with gr.Column(min_width=320):
-            source = picture("artifacts", gallery.compressed())
-            known = gr.Markdown(elem_id="artifacts-facts", elem_classes="line")
-            model = gr.Dropdown(
-                [(method.title, method.name) for method in offered],
-                value=first,
-                label="Model",
-                elem_id="artifacts-model",
-            )
-            advice = gr.Markdown(guide("artifacts", first), elem_classes="line")
-            auto = gr.Checkbox(True, label="Find the JPEG quality automatically", elem_id="artifacts-auto")
-            jpeg_quality = gr.Slider(
-                artifacts.LOWEST,
-                artifacts.HIGHEST,
-                30,
-                step=1,
-                label="JPEG quality of your picture: lower cleans more",
-                visible=False,
-                elem_id="artifacts-quality",
-            )
-            buttons = start_and_cancel("artifacts", "Remove artifacts")
-        with gr.Column(min_width=320):
-            compare = comparison("Before and after", "artifacts-compare")
-            status = gr.Markdown(HINT, elem_id="artifacts-status", elem_classes=["line", "status"])
-            strength = gr.Slider(
-                0,
-                100,
-                100,
-                step=1,
-                label="Strength in % (0 is your picture, bit for bit)",
-                elem_id="artifacts-strength",
-            )
-            format, quality, download = output_file("artifacts")
+    quality = gr.Slider(
+        artifacts.LOWEST,
+        artifacts.HIGHEST,
+        30,
+        step=1,
+        label="JPEG quality of your picture: lower cleans more",
+        visible=False,
+        elem_id="artifacts-quality",
+        render=False,
+    )
+    tab = blendable_tab(
+        "artifacts",
+        gallery.compressed(),
+        "Remove artifacts",
+        ("Find the JPEG quality automatically", quality),
+        (artifacts_facts, run_artifacts, artifacts_file),
+        "quality",
+    )
     with gr.Accordion("Test a model: compress a clean picture and score the result", open=False):
         gr.Markdown(
             "Takes your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
             "with the model chosen above and compares both with the original. PSNR-B counts visible block edges as "
             "errors. Your own download is not touched."
         )
-        pick(gallery.clean(), source, "Clean pictures", "artifacts-clean-examples")
+        pick(gallery.clean(), tab.source, "Clean pictures", "artifacts-clean-examples")
         chosen = gr.Slider(artifacts.LOWEST, artifacts.HIGHEST, 20, step=1, label="Quality to compress with")
         trial = start_and_cancel("artifacts-trial", "Compress and clean")
         pair, table = trial_results("artifacts", "Compressed and cleaned", "PSNR-B")
-
-    outputs = [compare, download, status, state]
-    source.change(artifacts_facts, source, known, **QUIET)
-    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
-    model.change(lambda name: guide("artifacts", name), model, advice, **QUIET)
-    auto.change(lambda on: gr.Slider(visible=not on), auto, jpeg_quality, **QUIET)
-    settings = [source, model, auto, jpeg_quality, strength, format, quality]
-    run_on_click(buttons, run_artifacts, settings, outputs, status)
-    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
-    run_on_click(trial, try_compression, [source, model, auto, chosen], [pair, table])
-    with gr.Row(visible=False):
-        inputs = [
-            gr.File(type="filepath", label="image"),
-            gr.Textbox(first, label="model"),
-            gr.Textbox("auto", label="quality"),
-            gr.Number(1.0, label="strength"),
-            gr.Textbox("png", label="format"),
-            gr.Number(95, label="jpeg_quality"),
-        ]
-        api(artifacts_file, inputs, "artifacts")
+    run_on_click(trial, try_compression, [tab.source, tab.model, tab.auto, chosen], [pair, table])
 
 
 def upscale_tab() -> None:
