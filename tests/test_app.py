@@ -417,7 +417,12 @@ def files(photo, tmp_path):
     return tmp_path
 
 
-SNIPPETS = [("denoise", "drunet-fast"), ("upscale", "compact-x4"), ("inpaint", "deepfill")]
+SNIPPETS = [
+    ("denoise", "drunet-fast"),
+    ("artifacts", "drunet-jpeg"),
+    ("upscale", "compact-x4"),
+    ("inpaint", "deepfill"),
+]
 
 
 @pytest.mark.parametrize("task, model", SNIPPETS)
