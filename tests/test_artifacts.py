@@ -19,7 +19,6 @@ from restoration.degradations import Jpeg
 from restoration.image import Image, from_tensor, read, write
 from restoration.models.drunet_artifacts import DRUNetArtifacts
 from restoration.models.mwcnn import MWCNN, MWCNNArtifacts
-from restoration.weights import bundled
 from train import artifacts as training
 from train import benchmarks
 from train.recipe import ARTIFACTS, RandomJpeg
@@ -123,15 +122,6 @@ def test_spandrel_runs_the_same_weights_blind(spandrel):
     with torch.inference_mode():
         assert torch.allclose(other(image).clamp(0, 1), model.restore(image), atol=1e-5)
         assert not torch.allclose(model.restore(image, 20), model.restore(image), atol=1e-3)
-
-
-def test_spandrel_loads_the_bundled_file_and_computes_the_same_pixels(spandrel):
-    other = spandrel.ModelLoader().load_from_file(bundled() / "drunet-jpeg" / "model.safetensors")
-    assert other.architecture.id == "DRUNet"
-    image = torch.rand(1, 3, 24, 32)
-    with torch.inference_mode():
-        restored = restoration.load("drunet-jpeg").restore(image)
-        assert torch.allclose(other(image).clamp(0, 1), restored, atol=1e-5)
 
 
 def test_the_flagship_cleans_a_jpeg_and_leaves_a_clean_photo_alone(cat):

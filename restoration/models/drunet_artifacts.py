@@ -4,8 +4,8 @@ Zhang, Li, Zuo, Zhang, Van Gool, Timofte. "Plug-and-Play Image Restoration with 
 arXiv:2008.13751; the given or unknown quality is as in Jiang, Zhang, Timofte, "Towards Flexible Blind JPEG Artifacts
 Removal" (FBCNN), ICCV 2021, arXiv:2109.14573.
 Differs from the papers: a quality plane takes the noise level's place, narrower, and the untrained network gives its
-input back.  The names of the weights are DRUNet's own, so programs that know it load them; the 15 / 255 that those put
-on the plane means "unknown" here.
+input back.  The names of the weights are DRUNet's own, so programs that know it load those of two blocks or more; the
+15 / 255 that they put on the plane means "unknown" here.
 """
 
 import torch
