@@ -1,10 +1,14 @@
 """The model card of a checkpoint, written from its training record and its scores; no number is typed by hand."""
 
+import hashlib
 import math
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 if TYPE_CHECKING:
     from restoration.restorer import Restorer
@@ -89,7 +93,30 @@ def model_card(model: "Restorer") -> ModelCard:
         model_name=name,
         eval_results=_eval_results(run),
     )
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
+    return ModelCard(signed(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts)))
+
+
+_SIGNATURE = re.compile(r"\n+<!-- generated; sha256 of the above: [0-9a-f]{64} -->\n$")
+
+
+def signed(card: str) -> str:
+    """A card with a line by which a later edit is told, in the place of the one that it had."""
+    card = _SIGNATURE.sub("", card).rstrip("\n") + "\n"
+    return f"{card}\n<!-- generated; sha256 of the above: {hashlib.sha256(card.encode()).hexdigest()} -->\n"
+
+
+def edited(repo: str, revision: str | None = None, token: str | None = None) -> bool:
+    """Whether a repository on the Hub has a card that is not as it was generated.
+
+    Raises:
+        OSError: the Hub cannot be reached.
+    """
+    try:
+        file = hf_hub_download(repo, "README.md", revision=revision, token=token)
+    except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+        return False
+    card = Path(file).read_text(encoding="utf-8")
+    return signed(card) != card
 
 
 def verdict(score: dict) -> str:

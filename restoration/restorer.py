@@ -17,7 +17,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.card import licence, model_card
+from restoration.card import edited, licence, model_card
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     def _save_pretrained(self, save_directory: Path) -> None:
         config = {"architecture": type(self).__name__, **self._hub_mixin_config}
         (save_directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        safetensors.torch.save_file(
-            {name: value.contiguous() for name, value in self.state_dict().items()},
-            save_directory / "model.safetensors",
-            metadata=self._header(),
-        )
+        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
+        (save_directory / "model.safetensors").write_bytes(safetensors_bytes(weights, self._header()))
         if self.run:
             (save_directory / "run.json").write_text(json.dumps(self.run, indent=1) + "\n")
 
@@ -105,6 +102,28 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             header |= {"licence": licence(self.run), "training_data": ", ".join(sources)}
             header["commit"] = self.run.get("commit", "unknown")
         return header
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        token: str | None = None,
+        branch: str | None = None,
+        ignore_patterns: list[str] | str | None = None,
+        **options,
+    ) -> str:
+        """Publish the model in one commit; gives its address.  A card that was edited on the Hub stays as it is.
+
+        Args:
+            ignore_patterns: see `PyTorchModelHubMixin.push_to_hub`, as for all other options.
+
+        Raises:
+            HfHubHTTPError: the Hub refuses.
+        """
+        ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else list(ignore_patterns or ())
+        if edited(repo_id, branch, token):
+            ignored.append("README.md")
+        return super().push_to_hub(repo_id, token=token, branch=branch, ignore_patterns=ignored or None, **options)
 
     def generate_model_card(self, **_) -> ModelCard:
         """The model card, written from the model's facts and its training record."""
@@ -277,6 +296,16 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
         missing = mask.bool()
         filled = self._infer(image.masked_fill(missing, 0), mask.to(image.dtype))
         return torch.where(missing, filled, image)
+
+
+def safetensors_bytes(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file that has the same bytes every time: the library itself writes metadata in random order."""
+    content = safetensors.torch.save(weights, metadata)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = {**json.loads(content[8:end]), "__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _check_sizes(arguments: dict) -> None:

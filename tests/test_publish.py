@@ -102,6 +102,24 @@ def test_what_was_published_loads_by_name_by_revision_and_from_a_folder(hub, cli
     assert "24" in printed.splitlines()[-1]  # thousand parameters
 
 
+def test_the_mixin_pushes_and_an_edited_card_survives_it(hub, client):
+    push = "import restoration; print(restoration.load('srcnn-x2').push_to_hub('me/copy'))"
+    assert client("-c", push).strip().endswith(hub.head("me/copy"))
+    files = hub.files("me/copy")
+    for name in ("config.json", "run.json"):
+        assert files[name] == (bundled() / "srcnn-x2" / name).read_bytes()
+    commits = len(hub.repos["me/copy"])
+    client("-c", push)
+    assert len(hub.repos["me/copy"]) == commits  # the same bytes every time
+    hub.put("me/copy", {"README.md": files["README.md"].replace(b"# SRCNN", b"# Ours"), "config.json": b"{}"})
+    client("-c", push)
+    assert b"# Ours" in hub.files("me/copy")["README.md"]
+    assert hub.files("me/copy")["config.json"] == files["config.json"]
+    same = "import torch; from restoration.models.srcnn import SRCNN as S; i = torch.rand(1, 3, 9, 9);"
+    same += "a, b = S.from_pretrained('me/copy'), S.from_pretrained('checkpoints/srcnn-x2');"
+    assert client("-c", same + "print(torch.equal(a.restore(i), b.restore(i)))").strip() == "True"
+
+
 def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     commit = client("-m", "train.publish", "--space", "me/demo").split()[-1]
     files = hub.files("me/demo")

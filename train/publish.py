@@ -9,7 +9,6 @@ unless `--card` is given.
 """
 
 import argparse
-import hashlib
 import re
 import subprocess
 import sys
@@ -18,10 +17,10 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
-from huggingface_hub.errors import EntryNotFoundError
 
 import restoration
 from restoration import gallery
+from restoration.card import edited, signed
 from restoration.degradations import StrokeHoles
 from restoration.image import encode, from_tensor, read
 from restoration.job import with_channels
@@ -69,8 +68,8 @@ def publish(folder: Path, repo: str, overwrite_card: bool = False) -> str:
     api.create_repo(repo, exist_ok=True)
     files: dict[str, bytes | Path] = {name: folder / name for name in WEIGHTS if (folder / name).exists()}
     files["sample.png"] = sample(model)
-    if overwrite_card or not _edited(api, repo):
-        files["README.md"] = _signed(_with_sample(str(model.generate_model_card()), repo)).encode()
+    if overwrite_card or not edited(repo):
+        files["README.md"] = signed(_with_sample(str(model.generate_model_card()), repo)).encode()
     return _commit(api, repo, "model", files, f"Publish {folder.name}")
 
 
@@ -115,25 +114,6 @@ def _commit(
 
 
 # Cards -------------------------------------------------------------------------------------------------------------
-
-_SIGNATURE = re.compile(r"\n<!-- generated; sha256 of the above: ([0-9a-f]{64}) -->\n$")
-
-
-def _signed(card: str) -> str:
-    """A card with a line by which a later edit is told."""
-    card = card.rstrip("\n") + "\n"
-    return f"{card}\n<!-- generated; sha256 of the above: {hashlib.sha256(card.encode()).hexdigest()} -->\n"
-
-
-def _edited(api: HfApi, repo: str) -> bool:
-    """Whether the repository has a card that is not as it was generated."""
-    try:
-        card = Path(api.hf_hub_download(repo, "README.md")).read_text(encoding="utf-8")
-    except EntryNotFoundError:
-        return False
-    signature = _SIGNATURE.search(card)
-    return not signature or _signed(card[: signature.start()]) != card
-
 
 def _with_sample(card: str, repo: str) -> str:
     """A card with the sample picture above its scores, whose loading code names the repository."""
