@@ -753,6 +753,12 @@ def model_rows(seconds: dict[tuple[Task, str], float] | None = None) -> list[lis
     return rows
 
 
+def picked_model(event: gr.SelectData) -> object:
+    """The model of the row that was tapped, if it is a trained one."""
+    name, task = event.row_value[:2]
+    return f"{task}/{name}" if catalog.method(task, name).learned else gr.skip()
+
+
 def typical_score(scores: list[dict]) -> dict:
     """The one in the middle of a model's scores."""
     return scores[(len(scores) - 1) // 2]
@@ -773,6 +779,8 @@ def about_model(name: str) -> str:
         "Licence": card.licence(model.run),
         "Weights": str(weights.place(method.name)),
     }
+    if owner := weights.namespace():
+        lines["On the Hub"] = f"[{owner}/{method.name}](https://huggingface.co/{owner}/{method.name})"
     return "\n".join(f"- **{label}:** {text}" for label, text in lines.items())
 
 
@@ -796,6 +804,9 @@ def paces(progress=gr.Progress()) -> Generator:
 def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, str, str]:
     """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
     task, _, model = name.partition("/")
+    owner = weights.namespace()
+    source = f"{owner}/{model}" if owner else model
+    hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
     base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
     data = {"denoise": ["auto", 1, "png", 95], "artifacts": ["auto", 1, "png", 95]}
     data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 0, 0, "png", 95]}
@@ -808,7 +819,7 @@ def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, st
     given = "image, mask" if holes else "image"
     return (
         "from restoration import load, read\n\n"
-        f'model = load("{model}")  # or "user/{model}@revision" on the Hub, or a folder\n'
+        f'model = load("{source}")  # {hint}, or a folder\n'
         'image = read("photo.jpg").tensor()  # (1, C, H, W) float32 in [0, 1]\n'
         + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if holes else "")
         + f"restored = model.restore({given})\n",
@@ -1267,6 +1278,7 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
             )
     chosen.change(snippets, chosen, blocks, **QUIET)
     chosen.change(about_model, chosen, about, **QUIET)
+    table.select(picked_model, None, chosen, **QUIET)
     run_on_click(buttons, paces, [], [table])
     return chosen, blocks
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
@@ -57,6 +58,8 @@ def told(name: str, find: Callable[[], dict | None], report: bool = False) -> No
         answer = {"note": "The Hub has no such checkpoint, or does not show it."}
     except OfflineModeIsEnabled:
         answer = {"note": "The Hub is switched off."}
+    except httpx2.ConnectError:  # which is no OSError
+        answer = {"note": "The Hub cannot be reached."}
     except OSError as error:
         answer = {"note": "The disk is full." if error.errno == 28 else "The Hub cannot be reached."}
     except Exception:  # anything else that a stranger's answer can bring about

@@ -141,11 +141,18 @@ def gpu_seconds(method: Method, alpha: float, image: Tensor, *settings: float | 
 def _infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> Tensor:
     restorer = loaded(method, alpha)
     on_gpu = isinstance(restorer, Restorer) and next(restorer.parameters()).is_cuda
-    with torch.autocast("cuda", torch.float16, enabled=on_gpu):
-        return with_channels(restorer, image, *settings).float().cpu()
+    run = in_half if on_gpu else with_channels
+    return run(restorer, image, *settings).cpu()
 
 
 _runner: Callable[..., Tensor] = _infer
+
+
+def in_half(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    """`with_channels` in half precision; what is too large for that is computed again in full."""
+    with torch.autocast(next(restorer.parameters()).device.type, torch.float16):
+        restored = with_channels(restorer, image, *settings).float()
+    return restored if restored.isfinite().all() else with_channels(restorer, image, *settings)
 
 
 def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float | None) -> Tensor:

@@ -24,8 +24,18 @@ import torch
 
 from restoration import deep_image_prior
 from restoration.image import Image, write
+from tests.hub import START_UPS
 
 torch.set_num_threads(2)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how long every start-up with a failing Hub took."""
+    if START_UPS:
+        terminalreporter.section("start-up with the Hub in each state")
+    for case, taken, deadline, place in START_UPS:
+        said = f"{place.origin}: {place.note}" if place.note else place.origin
+        terminalreporter.write_line(f"{taken:5.1f} s of {deadline:g}  {case}: {said}")
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
 LARGE = (".safetensors", ".png")  # what the Hub keeps outside git
 
+START_UPS: list[tuple] = []  # what each state of the Hub led to: test, seconds, deadline, place of the weights
+
 
 class Hub:
     """The state: every repository is a list of commits, each a folder of files.

@@ -444,3 +444,32 @@ def test_the_lines_to_copy_run(server, files, task, model):
     assert "event: complete" in shell.stdout, shell
     assert f'"/{task}"' in javascript
     assert server in javascript
+
+
+def test_on_a_gpu_space_the_network_alone_runs_where_the_decorator_says(serve, photo, tmp_path):
+    (tmp_path / "spaces.py").write_text(
+        "import os\n"
+        "def GPU(duration):\n"
+        "    def decorate(function):\n"
+        "        def elsewhere(*arguments):\n"
+        "            with open(os.environ['CALLS'], 'a') as calls:\n"
+        "                print(function.__name__, duration(*arguments), file=calls)\n"
+        "            return function(*arguments)\n"
+        "        return elsewhere\n"
+        "    return decorate\n"
+    )
+    settings = {"PYTHONPATH": str(tmp_path), "CALLS": str(tmp_path / "calls.txt"), "HF_HUB_OFFLINE": "1"}
+    url = serve(Path(app.__file__).parent, settings)
+    visitor = gradio_client.Client(url, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
+    write(photo, tmp_path / "photo.png")
+    answer = visitor.predict(handle_file(tmp_path / "photo.png"), "drunet-fast", "auto", 1, api_name="/denoise")
+    expected = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    np.testing.assert_array_equal(read(answer).samples, expected.samples)
+    assert (tmp_path / "calls.txt").read_text().split() == ["_infer", "10"]
+
+
+def test_the_models_tab_names_the_hub_repository_where_there_is_one(monkeypatch):
+    assert "huggingface.co" not in app.about_model("denoise/drunet-fast")
+    monkeypatch.setenv("RESTORATION_NAMESPACE", "me")
+    assert "(https://huggingface.co/me/drunet-fast)" in app.about_model("denoise/drunet-fast")
+    assert 'load("me/drunet-fast")' in app.snippets("denoise/drunet-fast")[0]

@@ -215,3 +215,12 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     expect(page.locator("#inpaint-compare [data-testid=imageslider-image]")).to_have_count(0)
     expect(page.locator("#inpaint-facts")).to_contain_text("90 × 70 px")
     page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
+
+
+def test_a_tap_on_a_models_row_tells_about_it_and_gives_lines_to_copy(page):
+    page.get_by_role("tab", name="Models").click()
+    expect(page.locator("#models-about")).to_contain_text("million parameters")
+    page.locator("#models-table [role=gridcell]", has_text="mwcnn-gray").first.click()
+    expect(page.locator("#models-about")).to_contain_text("scans")
+    expect(page.locator("#models-python")).to_contain_text('load("mwcnn-gray")')
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

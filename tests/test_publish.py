@@ -121,6 +121,7 @@ def test_the_mixin_pushes_and_an_edited_card_survives_it(hub, client):
 
 
 def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
+    model = client("-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2").split()[-1]
     commit = client("-m", "train.publish", "--space", "me/demo").split()[-1]
     files = hub.files("me/demo")
     assert commit == hub.head("me/demo")
@@ -132,9 +133,9 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     assert (data.sdk, data.app_file, str(data.python_version)) == ("gradio", "app.py", "3.12")
     assert data.sdk_version == "6.31.0"
     assert len(data.short_description) <= 60
-    assert "me/drunet-fast" in data.models
+    assert data.models == ["me/srcnn-x2"]  # the others are not on this Hub
     assert data.license == "apache-2.0"
-    assert any(entry.startswith("me/drunet-fast model.safetensors,") for entry in data.preload_from_hub)
+    assert data.preload_from_hub == [f"me/srcnn-x2 model.safetensors,config.json,run.json {model}"]
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")
     assert "old.py" not in hub.files("me/demo")

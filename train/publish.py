@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
+from huggingface_hub.errors import RepositoryNotFoundError
 
 import restoration
 from restoration import gallery
@@ -79,7 +80,7 @@ def publish_space(space: str) -> str:
     api.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
     namespace = space.partition("/")[0]
     files: dict[str, bytes | Path] = {str(path): ROOT / path for path in _tracked()}
-    files["README.md"] = _front_page(namespace).encode()
+    files["README.md"] = _front_page(api, namespace).encode()
     gone = set(api.list_repo_files(space, repo_type="space")) - set(files) - {".gitattributes"}
     return _commit(api, space, "space", files, "Publish the page", gone)
 
@@ -123,13 +124,19 @@ def _with_sample(card: str, repo: str) -> str:
     return card.replace("## Scores\n", f"![Input and result of {name}](sample.png)\n\n## Scores\n", 1)
 
 
-def _front_page(namespace: str) -> str:
-    """The README with the front matter of a Space: the models that it uses, fetched when the Space is built."""
+def _front_page(api: HfApi, namespace: str) -> str:
+    """The README with the front matter of a Space: the models that it uses, fetched as they are when it is built."""
     card = RepoCard((ROOT / "README.md").read_text(encoding="utf-8"))
-    names = sorted(path.parent.name for path in bundled().glob("*/model.safetensors"))
     card.data.python_version = PYTHON
-    card.data.models = [f"{namespace}/{name}" for name in names]
-    card.data.preload_from_hub = [f"{namespace}/{name} {','.join(WEIGHTS)}" for name in names]
+    card.data.models, card.data.preload_from_hub = [], []
+    for weights in sorted(bundled().glob("*/model.safetensors")):
+        repo = f"{namespace}/{weights.parent.name}"
+        try:
+            commit = api.model_info(repo).sha
+        except RepositoryNotFoundError:  # a Space that asks for it could not be built
+            continue
+        card.data.models.append(repo)
+        card.data.preload_from_hub.append(f"{repo} {','.join(WEIGHTS)} {commit}")
     return str(card)
 
 

@@ -1,0 +1,44 @@
+"""Half precision, as on a GPU."""
+
+import pytest
+import torch
+
+import restoration
+from restoration import gallery, job
+from restoration.degradations import Downscale, GaussianNoise
+from restoration.image import read
+from restoration.jpeg import compressed
+from restoration.metrics import psnr
+
+SIDE = 96
+
+
+def given_and_wanted(task: str, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a method of a task is given, and the original."""
+    clean = read(gallery.clean()[0]).tensor()[..., 60 : 60 + SIDE, 160 : 160 + SIDE]
+    if task == "denoise":
+        return GaussianNoise(0.1)(clean, torch.Generator().manual_seed(0)), clean
+    if task == "artifacts":
+        return compressed((clean[0] * 255).round().to(torch.uint8), 10, "4:2:0")[None].float() / 255, clean
+    return (Downscale(scale)(clean) if task == "upscale" else clean), clean
+
+
+@pytest.mark.parametrize(
+    "method", [method for method in restoration.methods() if method.learned], ids=lambda method: method.name
+)
+def test_half_precision_costs_less_than_a_fiftieth_of_a_decibel(method):
+    given, clean = given_and_wanted(method.task, method.scale)
+    settings = job.typical(method.task, SIDE)
+    full = job.with_channels(method.load(), given, *settings)
+    half = job.in_half(method.load(), given, *settings)
+    assert not torch.equal(half, full) or method.name == "mwcnn-color"
+    assert abs(float(psnr(half, clean) - psnr(full, clean))) < 0.02
+
+
+def test_what_overflows_in_half_precision_is_computed_in_full():
+    model = restoration.load("mwcnn-gray")
+    with torch.no_grad():
+        model.down[0][0].weight *= 1e9
+        model.down[0][2].weight /= 1e9
+    image = torch.rand(1, 1, 16, 16)
+    assert torch.equal(job.in_half(model, image), job.with_channels(model, image))
