@@ -4,25 +4,23 @@ python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast 
 python -m restoration artifacts photo.jpg -o clean.png --quality auto
 python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
 python -m restoration inpaint photo.jpg -o clean.png --mask mask.png --grow 2 --feather 4
+python -m restoration replay clean.png.receipt.json photo.jpg
 python -m restoration models
 """
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import artifacts, catalog, denoising, inpainting, upscaling
-from restoration.artifacts import remove_artifacts
+from restoration import catalog, upscaling
+from restoration.batch import RECEIPTS, pictures, restore_all
 from restoration.catalog import Task
-from restoration.denoising import Restored, denoise
-from restoration.image import ENDINGS, FORMATS, Image, ImageError, output_name, read, write
-from restoration.inpainting import Inpainted, adjusted, inpaint, mask_from, transparent_pixels
-from restoration.job import Job, Outcome, finish
-from restoration.metrics import text
-from restoration.upscaling import Upscaled, upscale
+from restoration.image import FORMATS, Image, format_of, output_name, read, save
+from restoration.inpainting import mask_from
+from restoration.job import finish
+from restoration.orders import Order, read_receipt, replay
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,23 +36,24 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_models)
 
     files = argparse.ArgumentParser(add_help=False)
-    files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files")
+    files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files, and folders of them")
     files.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="file, or folder for many")
     files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
     files.add_argument("--jpeg-quality", type=int, default=95, help="of JPEG files that are written, 1 to 100")
+    files.add_argument("--no-receipt", dest="receipt", action="store_false", help="no JSON beside the results")
     files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
 
     command = commands.add_parser("denoise", parents=[files], help="remove noise")
     command.add_argument("--model", default=_default("denoise"), help="see the models command; default %(default)s")
     command.add_argument("--sigma", type=_sigma, default=None, metavar="0..100|auto", help="noise level, 8-bit units")
     command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
-    command.set_defaults(run=_denoise)
+    command.set_defaults(run=_denoise, task="denoise")
 
     command = commands.add_parser("artifacts", parents=[files], help="remove JPEG artifacts")
     command.add_argument("--model", default=_default("artifacts"), help="see the models command; default %(default)s")
     command.add_argument("--quality", type=_quality, default=None, metavar="5..95|auto", help="that the input has")
     command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
-    command.set_defaults(run=_artifacts)
+    command.set_defaults(run=_artifacts, task="artifacts")
 
     command = commands.add_parser("upscale", parents=[files], help="enlarge")
     command.add_argument("--model", default=_default("upscale"), help="see the models command; default %(default)s")
@@ -67,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         help="esrgan: 0 is rrdb, true; 1 invents the most texture; default %(default)s",
     )
     command.add_argument("--stay-true", action="store_true", help="pull the result back to the photo's own pixels")
-    command.set_defaults(run=_upscale)
+    command.set_defaults(run=_upscale, task="upscale")
 
     command = commands.add_parser("inpaint", parents=[files], help="fill holes")
     command.add_argument("--model", default=_default("inpaint"), help="see the models command; default %(default)s")
@@ -77,7 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--invert", action="store_true", help="black is missing instead")
     command.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the holes; negative shrinks them")
     command.add_argument("--feather", type=int, default=0, metavar="PX", help="soft edge around the holes")
-    command.set_defaults(run=_inpaint)
+    command.set_defaults(run=_inpaint, task="inpaint")
+
+    command = commands.add_parser("replay", help="do again what a receipt tells, and compare")
+    command.add_argument("receipt", type=Path, metavar="RECEIPT", help="JSON, or a result that holds its receipt")
+    command.add_argument("input", type=Path, metavar="INPUT", help="the picture that was restored")
+    command.add_argument("--mask", type=Path, help="of an inpainted picture, if the receipt does not hold it")
+    command.set_defaults(run=_replay)
     return parser
 
 
@@ -91,7 +96,7 @@ def _sigma(text: str) -> float | None:
     value = float(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
-    return value / 255
+    return value
 
 
 def _quality(text: str) -> int | None:
@@ -114,85 +119,92 @@ def _models(_: argparse.Namespace) -> int:
 
 
 def _denoise(arguments: argparse.Namespace) -> int:
-    def told(restored: Restored) -> str:
-        level = f"{255 * restored.sigma:.1f}{' measured' if restored.measured else ''}"
-        return f"{restored.method.name}, noise level {level}, {restored.seconds:.1f} s"
-
-    return _restore(
-        arguments,
-        lambda image: denoise(image, arguments.model, arguments.sigma),
-        lambda restored: (restored.image(arguments.strength), denoising.SUFFIX, told(restored)),
-    )
+    return _restore(arguments, sigma_255=arguments.sigma, strength=arguments.strength)
 
 
 def _artifacts(arguments: argparse.Namespace) -> int:
-    return _restore(
-        arguments,
-        lambda image: remove_artifacts(image, arguments.model, arguments.quality),
-        lambda cleaned: (
-            cleaned.image(arguments.strength),
-            artifacts.SUFFIX,
-            f"{cleaned.method.name}, {cleaned.quality}, {cleaned.seconds:.1f} s",
-        ),
-    )
+    return _restore(arguments, quality=arguments.quality, strength=arguments.strength)
 
 
 def _upscale(arguments: argparse.Namespace) -> int:
-    def told(result: Upscaled) -> str:
-        match = text(result.faithfulness.psnr)
-        return f"{result.method.name}, matches the photo to {match}, {result.seconds:.1f} s"
-
-    return _restore(
-        arguments,
-        lambda image: upscale(
-            image, arguments.model, arguments.scale, alpha=arguments.alpha, stay_true=arguments.stay_true
-        ),
-        lambda result: (result.image(), upscaling.suffix(result.method), told(result)),
-    )
+    return _restore(arguments, scale=arguments.scale, alpha=arguments.alpha, stay_true=arguments.stay_true)
 
 
 def _inpaint(arguments: argparse.Namespace) -> int:
-    def job(image: Image) -> Job[Inpainted]:
-        mask = transparent_pixels(image) if arguments.transparent else mask_from(read(arguments.mask), image)
-        mask = adjusted(mask, invert=arguments.invert, grow=arguments.grow, feather=arguments.feather)
-        return inpaint(image, mask, arguments.model)
-
-    def told(result: Inpainted) -> str:
-        share = f"{100 * result.mask.share:.1f} % of the pixels filled"
-        return " ".join([f"{result.method.name}, {share}, {result.seconds:.1f} s", *result.notes])
-
-    return _restore(arguments, job, lambda result: (result.image(), inpainting.SUFFIX, told(result)))
+    return _restore(arguments, invert=arguments.invert, grow=arguments.grow, feather=arguments.feather)
 
 
-def _restore(
-    arguments: argparse.Namespace,
-    job: Callable[[Image], Job[Outcome]],
-    outcome: Callable[[Outcome], tuple[Image, str, str]],
-) -> int:
-    """Every input that can be read is restored; the exit code tells whether one could not.
-
-    Args:
-        outcome: of a finished job: the image, what its name ends in, and a line about it.
-    """
-    one_file = len(arguments.inputs) == 1 and arguments.output.suffix.lower() in ENDINGS
+def _restore(arguments: argparse.Namespace, **settings: object) -> int:
+    """Every input that can be read is restored; the exit code tells whether one could not."""
+    try:
+        order = Order(arguments.task, arguments.model, settings)
+        mask = read(arguments.mask) if getattr(arguments, "mask", None) else None
+    except ValueError as error:
+        return _failed(error)
+    saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
+    if len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir():
+        return _restore_one(arguments, order, mask, saving)
+    files = pictures(arguments.inputs)
+    if not files:
+        return _failed("there is no picture in there")
+    work = restore_all(
+        order, files, arguments.output, mask=mask, format=arguments.format, receipts=arguments.receipt, **saving
+    )
     failures = 0
-    for path in arguments.inputs:
-        try:
-            running = job(read(path))
-            with tqdm(total=100, desc=path.name, unit="%", bar_format="{l_bar}{bar}| {elapsed}<{remaining}") as bar:
-                result, suffix, line = outcome(
-                    finish(running, lambda step: bar.update(round(100 * step.share) - bar.n))
-                )
-            target = arguments.output
-            if not one_file:
-                target.mkdir(parents=True, exist_ok=True)
-                target = target / output_name(result, suffix, arguments.format)
-            write(result, target, arguments.jpeg_quality, arguments.metadata)
-            print(f"{target}  ({line})")
-        except (ImageError, ValueError, OSError, MemoryError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            failures += 1
+    with _bar(len(files), "file") as bar:
+        for step in work:
+            bar.set_description(step.name)
+            bar.update(step.done + step.share - bar.n)
+            if step.row and step.row.result:
+                bar.write(f"{step.row.result}  ({step.row.reason})")
+            elif step.row:
+                bar.write(f"error: {step.row.reason}", file=sys.stderr)
+                failures += 1
     return 1 if failures else 0
+
+
+def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
+    target = arguments.output
+    try:
+        one_file = target.suffix != "" and not target.is_dir()
+        format = format_of(target) if one_file else arguments.format
+        image = read(arguments.inputs[0])
+        job = order.carry_out(image, None if mask is None else mask_from(mask, image))
+        with _bar(100, "%") as bar:
+            done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
+        if not one_file:
+            target.mkdir(parents=True, exist_ok=True)
+            target = target / output_name(image, done.suffix, format)
+        content, receipt = done.files(format, **saving)
+        save(content, target)
+        if arguments.receipt:
+            save(receipt.encode(), target.with_name(target.name + RECEIPTS))
+    except (ValueError, OSError, MemoryError) as error:
+        return _failed(error)
+    print(f"{target}  ({done.summary})")
+    return 0
+
+
+def _bar(total: int, unit: str) -> tqdm:
+    return tqdm(total=total, unit=unit, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
+
+
+def _failed(reason: object) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 1
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    try:
+        receipt = read_receipt(arguments.receipt)
+        mask = read(arguments.mask) if arguments.mask else None
+        outcome = finish(replay(receipt, read(arguments.input), mask))
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        return _failed(error)
+    print("reproduced" if outcome.same else "not reproduced")
+    for difference in outcome.differences:
+        print(difference)
+    return 0 if outcome.same else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ Reading goes by content, not by name.  The picture is turned upright, colour pro
 sentence that can be shown to a visitor.
 """
 
+import hashlib
+import html
 import io
 import math
 import os
@@ -21,6 +23,7 @@ import tifffile
 import torch
 from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 from torch import Tensor
 
@@ -64,6 +67,8 @@ class Image:
         dpi: pixels per inch, across and down.
         notes: what reading changed, one sentence each.
         jpeg_quality: that the file was saved with, by its tables; None for other files.
+        file_digest: sha256 of the file that was read, in hexadecimal.
+        receipt: how the picture was made, as JSON, to be written into its file; never read from one.
     """
 
     samples: np.ndarray
@@ -74,6 +79,8 @@ class Image:
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = field(default=())
     jpeg_quality: int | None = None
+    file_digest: str = ""
+    receipt: str | None = None
 
     @property
     def height(self) -> int:
@@ -95,6 +102,14 @@ class Image:
     def planes(self) -> np.ndarray:
         """Colours and, where there is one, alpha: (H, W, 1 to 4)."""
         return self.samples if self.alpha is None else np.dstack([self.samples, self.alpha])
+
+    @property
+    def digest(self) -> str:
+        """sha256 of size, bit depth and all samples, in hexadecimal: what a picture shows, whatever file holds it."""
+        planes = self.planes
+        hashed = hashlib.sha256(f"{planes.shape} {planes.dtype}".encode())
+        hashed.update(np.ascontiguousarray(planes))
+        return hashed.hexdigest()
 
     def tensor(self, window: tuple[slice, slice] = (slice(None), slice(None))) -> Tensor:
         """The colours as float32 (1, C, H, W) in [0, 1], of the whole image or of a (rows, columns) window."""
@@ -245,7 +260,9 @@ def read(source: str | Path | bytes, name: str | None = None) -> Image:
     try:
         with Pillow.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_READABLE) as file:
             _check_size(*file.size)
-            return replace(_decode(file), name=Path(title).stem or "image")
+            content = source if isinstance(source, bytes) else Path(source).read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            return replace(_decode(file), name=Path(title).stem or "image", file_digest=digest)
     except ImageError:
         raise
     except FileNotFoundError:
@@ -262,6 +279,19 @@ def read(source: str | Path | bytes, name: str | None = None) -> Image:
         raise ImageError("This image needs more memory than there is.") from None
     except Exception:  # decoders raise nearly anything on damaged files
         raise ImageError(f"{title} is damaged or cut short.") from None
+
+
+def embedded_receipt(source: str | Path) -> str | None:
+    """The receipt in a picture's file, as `encode` wrote it; None without one, or if it is no picture."""
+    try:
+        with Pillow.open(source, formats=_READABLE) as file:
+            if file.format == "PNG":
+                return file.info.get(_RECEIPT)
+            packet = file.tag_v2.get(_XMP_TAG) if file.format == "TIFF" else file.info.get("xmp")
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
+    found = re.search(rf'{_RECEIPT}:receipt="([^"]*)"', (packet or b"").decode("utf-8", "replace"))
+    return html.unescape(found[1]) if found else None
 
 
 def _check_size(width: int, height: int) -> None:
@@ -446,11 +476,27 @@ def write(image: Image, path: str | Path, quality: int = 95, metadata: Metadata 
     Raises:
         ImageError: an unknown ending, transparency in a JPEG, a size that the format cannot hold, or no room.
     """
-    path = Path(path)
+    save(encode(image, format_of(Path(path)), quality, metadata), Path(path))
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's ending names.
+
+    Raises:
+        ImageError: one that cannot be written.
+    """
     format = ENDINGS.get(path.suffix.lower())
     if format not in FORMATS:
         raise ImageError(f"{path.name} should end in {', '.join(FORMATS.values())}.")
-    content = encode(image, format, quality, metadata)
+    return format
+
+
+def save(content: bytes, path: Path) -> None:
+    """Write a file; a failure leaves no half-written one.
+
+    Raises:
+        ImageError: no such folder, or no room.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(content)
@@ -466,6 +512,8 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
         raise ImageError(f"JPEG quality goes from 1 to 100, not {quality}.")
     exif = _exif(image.exif, metadata)
     if image.bits == 16 and format in ("png", "tiff"):
+        if metadata == "none":
+            image = replace(image, receipt=None)
         return _encode_16_bit_png(image, exif) if format == "png" else _encode_16_bit_tiff(image)
     image = to_8_bit(image)
     if format == "jpeg" and image.alpha is not None:
@@ -484,12 +532,34 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
         options["exif"] = exif
     if image.icc and (format != "webp" or not _profile_fits(image.icc, "GRAY")):  # WebP has no grey samples
         options["icc_profile"] = image.icc
+    if image.receipt and metadata != "none":
+        if format == "png":
+            options["pnginfo"] = PngInfo()
+            options["pnginfo"].add_text(_RECEIPT, image.receipt)
+        elif format == "tiff":
+            options["tiffinfo"] = {_XMP_TAG: _xmp(image.receipt)}
+        else:
+            options["xmp"] = _xmp(image.receipt)
     buffer = io.BytesIO()
     try:
         picture.save(buffer, format, **options)
     except (OSError, ValueError, SystemError):
         raise ImageError(f"{format.upper()} cannot hold {image.width}x{image.height} pixels; choose PNG.") from None
     return buffer.getvalue()
+
+
+_RECEIPT = "restoration"
+_XMP_TAG = 700  # of a TIFF
+
+
+def _xmp(receipt: str) -> bytes:
+    """A packet of XMP (ISO 16684-1) with a receipt in it."""
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        f'xmlns:{_RECEIPT}="urn:{_RECEIPT}:1" {_RECEIPT}:receipt="{html.escape(receipt)}"/>'
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    ).encode()
 
 
 _DESCRIPTIVE = (
@@ -534,6 +604,8 @@ def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
         chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in image.dpi), 1)))
     if exif:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    if image.receipt:
+        chunks.append((b"tEXt", f"{_RECEIPT}\0{image.receipt}".encode("latin-1")))
     chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
@@ -555,6 +627,7 @@ def _encode_16_bit_tiff(image: Image) -> bytes:
         iccprofile=image.icc,
         resolution=image.dpi,
         resolutionunit="inch" if image.dpi else None,
+        extratags=[(_XMP_TAG, "B", None, _xmp(image.receipt))] if image.receipt else (),
         metadata=None,
     )
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,12 @@ def test_many_files_to_a_folder_and_a_bad_one_does_not_stop_the_rest(tmp_path, p
     (tmp_path / "bad.jpg").write_bytes(b"not an image")
     inputs = [str(tmp_path / name) for name in ("a.png", "bad.jpg", "b.png", "missing.png")]
     assert main(["denoise", *inputs, "-o", str(tmp_path / "out"), "--model", "mean", "--format", "webp"]) == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_denoised.webp", "b_denoised.webp"]
+    results = ["a_denoised.webp", "b_denoised.webp"]
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {*results, *(f"{name}.receipt.json" for name in results), "report.csv"}
+    report = (tmp_path / "out" / "report.csv").read_text().splitlines()
+    assert report[1].startswith("a.png,done,a_denoised.webp,")
+    assert report[2].startswith('bad.jpg,failed,,"bad.jpg is not a JPEG')
     errors = capsys.readouterr().err
     assert "error: bad.jpg is not a JPEG" in errors
     assert "error: There is no file called missing.png." in errors
@@ -65,6 +71,28 @@ def test_upscale_names_the_result_by_its_scale_and_says_how_true_it_is(tmp_path,
     assert "error: There is no upscale model" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["upscale", path, "-o", str(tmp_path / "x.png"), "--scale", "9"])
+
+
+def test_a_folder_is_restored_and_a_replay_tells_the_truth(tmp_path, photo, capsys):
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    write(photo, folder / "a.png")
+    write(photo, folder / "deep" / "a.png")
+    (folder / "notes.txt").write_text("not a picture")
+    argv = ["artifacts", str(folder), "-o", str(tmp_path / "out"), "--model", "drunet-jpeg", "--strength", "0.5"]
+    assert main([*argv, "--no-receipt"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_cleaned.png", "a_cleaned-2.png", "report.csv"}
+    result = tmp_path / "out" / "a_cleaned.png"
+    capsys.readouterr()
+    assert main(["replay", str(result), str(folder / "a.png")]) == 0
+    assert capsys.readouterr().out == "reproduced\n"
+    write(replace(photo, samples=photo.samples // 2), tmp_path / "other.png")
+    assert main(["replay", str(result), str(tmp_path / "other.png")]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("not reproduced\nthe picture differs: ")
+    assert "the result differs" in printed
+    assert main(["replay", str(folder / "a.png"), str(folder / "a.png")]) == 1
+    assert capsys.readouterr().err == "error: a.png holds no receipt.\n"
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path, photo, capsys):

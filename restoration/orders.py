@@ -1,0 +1,370 @@
+"""Orders: a task, a method and its settings, carried out on a picture, and the receipt of what came of it.
+
+Page, API, command line, batches and replays all come through here, so equal orders give equal files.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import torch
+
+from restoration import artifacts, catalog, denoising, inpainting, metrics, upscaling, weights
+from restoration.artifacts import Cleaned, remove_artifacts
+from restoration.catalog import TASKS, Filter, Method, Task
+from restoration.denoising import Restored, denoise
+from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
+from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
+from restoration.job import Job, loaded
+from restoration.tiling import default_tile
+from restoration.upscaling import DEFAULT_ALPHA, TILE_PIXELS, Upscaled, upscale
+
+SETTINGS: dict[Task, dict[str, object]] = {  # and their defaults; None is "find it automatically"
+    "denoise": {"sigma_255": None, "strength": 1.0},
+    "artifacts": {"quality": None, "strength": 1.0},
+    "upscale": {"alpha": DEFAULT_ALPHA, "stay_true": False},
+    "inpaint": {"invert": False, "grow": 0, "feather": 0},
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done with a picture.
+
+    Args:
+        task: one of `catalog.TASKS`.
+        model: of a method or of a family of them; empty is the task's default.
+        settings: those of `SETTINGS` that are not to be at their default, and `scale` for a family; completed.
+
+    Raises:
+        ValueError: no such task, model or setting, or a value that cannot be one.
+    """
+
+    task: Task
+    model: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.task not in TASKS:
+            raise ValueError(f"There is no task called {self.task!r}; choose {', '.join(TASKS)}.")
+        given = dict(self.settings)
+        scale = given.pop("scale", None) or None if self.task == "upscale" else None
+        model = self.model or catalog.methods(self.task)[0].name
+        defaults = SETTINGS[self.task]
+        for name in given:
+            if name not in defaults:
+                raise ValueError(f"{name} is not a setting of {self.task}; there are {', '.join(defaults)}.")
+        completed = {name: _checked(name, given.get(name, value), value) for name, value in defaults.items()}
+        if not 0 <= completed.get("strength", 1) <= 1:
+            raise ValueError("strength goes from 0 to 1.")
+        object.__setattr__(self, "model", catalog.method(self.task, model, scale and int(scale)).name)
+        object.__setattr__(self, "settings", completed)
+
+    @property
+    def method(self) -> Method:
+        return catalog.method(self.task, self.model)
+
+    def changed(self, **settings: object) -> "Order":
+        """The order with other settings."""
+        return replace(self, settings={**self.settings, **settings})
+
+    def carry_out(self, image: Image, hole: Mask | None = None) -> Job["Done"]:
+        """Do it; yields progress, and gives what came of it.
+
+        Args:
+            hole: what is missing, before it is inverted, grown and feathered; by default the transparent pixels.
+
+        Raises:
+            ValueError: the picture or a setting does not fit; see the jobs of each task.
+        """
+        wanted = self.settings
+        if self.task == "denoise":
+            sigma = wanted["sigma_255"]
+            job = denoise(image, self.model, None if sigma is None else sigma / 255)
+        elif self.task == "artifacts":
+            job = remove_artifacts(image, self.model, wanted["quality"])
+        elif self.task == "upscale":
+            job = upscale(image, self.model, alpha=wanted["alpha"], stay_true=wanted["stay_true"])
+        else:
+            hole = hole or transparent_pixels(image)
+            job = inpaint(image, adjusted(hole, **wanted), self.model)
+        return Done(self, image, (yield from _told(job, self, image, hole)), hole)
+
+
+def _told(job: Job, order: Order, image: Image, hole: Mask | None) -> Job:
+    """The job, whose results so far are `Done` too."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as end:
+            return end.value
+        yield step if step.so_far is None else replace(step, so_far=Done(order, image, step.so_far, hole))
+
+
+def _checked(name: str, value: object, default: object) -> object:
+    """A setting with the type of its default."""
+    kinds = {"sigma_255": float, "quality": int}
+    kind = kinds.get(name, type(default))
+    if value is None and default is None:
+        return None
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is not bool and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6:
+        return round(value) if kind is int else float(value)
+    raise ValueError(f"{name} cannot be {str(value)[:40]}.")
+
+
+@dataclass(frozen=True)
+class Done:
+    """An order that was carried out.
+
+    Args:
+        order: with the settings that `image` has; those that need no model may be changed afterwards.
+        given: the picture.
+        result: of the task's job.
+        hole: what was missing, before it was inverted, grown and feathered.
+    """
+
+    order: Order
+    given: Image
+    result: Restored | Cleaned | Upscaled | Inpainted
+    hole: Mask | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the restoring took."""
+        return self.result.seconds
+
+    @property
+    def suffix(self) -> str:
+        """What the name of the result's file ends in."""
+        if self.order.task == "upscale":
+            return upscaling.suffix(self.order.method)
+        return {"denoise": denoising.SUFFIX, "artifacts": artifacts.SUFFIX, "inpaint": inpainting.SUFFIX}[
+            self.order.task
+        ]
+
+    @cached_property
+    def picture(self) -> Image:
+        """The result, without a receipt."""
+        blended = "strength" in self.order.settings
+        return self.result.image(self.order.settings["strength"]) if blended else self.result.image()
+
+    @property
+    def image(self) -> Image:
+        """The result, with the receipt that its file will hold."""
+        return replace(self.picture, receipt=json.dumps(self.receipt))
+
+    @property
+    def metrics(self) -> dict[str, object]:
+        """What was measured on the way, by name."""
+        result = self.result
+        if isinstance(result, Restored):
+            return {"noise_level_255": round(255 * result.sigma, 2), "measured": result.measured}
+        if isinstance(result, Cleaned):
+            return {"jpeg_quality": result.quality.value, "from": result.quality.origin}
+        if isinstance(result, Upscaled):
+            return {"matches_photo": metrics.text(result.faithfulness.psnr)}
+        return {"filled_share": round(result.mask.share, 6)}
+
+    @property
+    def summary(self) -> str:
+        """One line on what was done."""
+        result, seconds = self.result, f"{self.seconds:.1f} s"
+        if isinstance(result, Restored):
+            said = f"noise level {255 * result.sigma:.1f}{' measured' if result.measured else ''}"
+        elif isinstance(result, Cleaned):
+            said = str(result.quality)
+        elif isinstance(result, Upscaled):
+            said = f"matches the photo to {metrics.text(result.faithfulness.psnr)}"
+        else:
+            said = f"{100 * result.mask.share:.1f} % of the pixels filled"
+            seconds = " ".join([seconds, *result.notes])
+        return f"{self.order.model}, {said}, {seconds}"
+
+    @cached_property
+    def receipt(self) -> dict:
+        """All that the result depends on, and its own hash: the same for equal runs on equal machines."""
+        method, picture = self.order.method, self.picture
+        facts = {
+            "version": _version(),
+            "task": self.order.task,
+            "model": self.order.model,
+            "settings": dict(self.order.settings),
+            "input": {
+                "file_sha256": self.given.file_digest,
+                "sha256": self.given.digest,
+                "width": self.given.width,
+                "height": self.given.height,
+                "bits": self.given.bits,
+            },
+            "weights": _weights(method),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "torch": torch.__version__,
+            "tiles": _tiles(method),
+            "metrics": self.metrics,
+            "output": {
+                "sha256": picture.digest,
+                "width": picture.width,
+                "height": picture.height,
+                "bits": picture.bits,
+            },
+        }
+        if self.hole is not None:
+            facts["hole_sha256"] = _bare(self.hole).digest
+        return facts
+
+    def files(self, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> tuple[bytes, str]:
+        """The result's file with its receipt inside, and the fuller receipt that accompanies it, as JSON.
+
+        Raises:
+            ImageError: the format cannot hold the picture.
+        """
+        content = encode(self.image, format, quality, metadata)
+        beside = {**self.receipt, "file": {"sha256": hashlib.sha256(content).hexdigest(), "format": format}}
+        if format == "jpeg":
+            beside["file"]["jpeg_quality"] = quality
+        if self.hole is not None:
+            beside["hole_png"] = base64.b64encode(encode(_bare(self.hole))).decode()
+        return content, json.dumps(beside, indent=1) + "\n"
+
+
+def _version() -> str:
+    from restoration import __version__  # the package is complete by now
+
+    return __version__
+
+
+def _bare(hole: Mask) -> Image:
+    """A hole as a picture of one bit a pixel, which is all that it has before it is feathered."""
+    return mask_image(replace(hole, opacity=(hole.opacity > 0.5).astype("float32")))
+
+
+def weights_digest(method: Method) -> str:
+    """sha256 of a learned method's weights, in hexadecimal; empty for others."""
+    return _file_digest(weights.place(method.name).folder / "model.safetensors") if method.learned else ""
+
+
+@lru_cache(maxsize=64)
+def _file_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _weights(method: Method) -> list[dict] | None:
+    """Name, hash and origin of the weights, of both where two are blended; None without weights."""
+    if not method.learned:
+        return None
+    names = [method.name, *([method.source.blends_with] if method.blends else [])]
+    found = [(name, weights.place(name)) for name in names]
+    return [
+        {"name": name, "sha256": _file_digest(place.folder / "model.safetensors"), "from": place.source or "bundled"}
+        for name, place in found
+        if place
+    ]
+
+
+def _tiles(method: Method) -> dict | None:
+    """Side and halo in input pixels of the tiles that a picture is cut into; None where it is not."""
+    if method.prior or method.task == "inpaint":
+        return None
+    restorer: Filter = loaded(method)
+    side = TILE_PIXELS // method.scale if method.task == "upscale" else default_tile(restorer.receptive_field)
+    return {"side": side, "halo": restorer.receptive_field}
+
+
+# Replays -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What doing it again gave.
+
+    Args:
+        same: whether every sample came out equal.
+        differences: what is not as it was, one sentence each.
+        done: the new result.
+    """
+
+    same: bool
+    differences: tuple[str, ...]
+    done: Done
+
+
+def read_receipt(path: Path) -> dict:
+    """The receipt in a JSON file or in a picture that holds one.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    text = embedded_receipt(path)
+    if text is None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ValueError(f"{path.name} holds no receipt.") from None
+    try:
+        receipt = json.loads(text)
+        receipt["task"], receipt["model"], receipt["settings"], receipt["input"]["sha256"], receipt["output"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path.name} holds no receipt.") from None
+    return receipt
+
+
+def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replayed]:
+    """Carry out the order of a receipt again; yields progress, and tells whether the result is the same.
+
+    Args:
+        receipt: see `read_receipt`.
+        image: the picture that was restored.
+        hole: picture of what was missing, for a receipt from inside a picture, which does not hold it.
+
+    Raises:
+        ValueError: the receipt's order cannot be carried out here.
+    """
+    order = Order(receipt["task"], receipt["model"], receipt["settings"])
+    mask = None
+    if order.task == "inpaint":
+        if "hole_png" in receipt:
+            hole = read(base64.b64decode(receipt["hole_png"]))
+        mask = transparent_pixels(image) if hole is None else mask_from(hole, image)
+        if hole is None and not mask.share:
+            raise ValueError("This receipt does not hold the mask: give it, or the JSON that came with the result.")
+    done = yield from order.carry_out(image, mask)
+    now = done.receipt
+    names = {
+        "input": "the picture",
+        "hole_sha256": "the mask",
+        "weights": "the weights",
+        "version": "the version",
+        "device": "the device",
+        "torch": "the version of PyTorch",
+        "tiles": "the tiles",
+        "metrics": "what was measured",
+        "output": "the result",
+    }
+    ignored = ("file_sha256", "from")  # the same picture may lie in another file, the same weights elsewhere
+
+    def kept(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: kept(inner) for key, inner in value.items() if key not in ignored}
+        return [kept(inner) for inner in value] if isinstance(value, list) else value
+
+    differences = tuple(
+        f"{title} differs: {_brief(receipt.get(key))} then, {_brief(now.get(key))} now."
+        for key, title in names.items()
+        if kept(receipt.get(key)) != kept(now.get(key))
+    )
+    return Replayed(now["output"]["sha256"] == receipt["output"]["sha256"], differences, done)
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_brief(item) for item in value)
+    if isinstance(value, dict):
+        value = " ".join(_brief(item) for item in value.values())
+    text = str(value)
+    return text[:12] if len(text) == 64 and text.isalnum() else text[:100]

@@ -1,0 +1,131 @@
+"""Orders, their receipts and replays: complete, the same every time, and told when something differs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from restoration import orders, weights
+from restoration.image import FORMATS, Image, embedded_receipt, read, write
+from restoration.inpainting import Mask, mask_image
+from restoration.job import finish
+from restoration.orders import Order, read_receipt, replay
+
+ORDERS = [
+    Order("denoise", "drunet-fast", {"sigma_255": 12.5, "strength": 0.5}),
+    Order("artifacts", "mwcnn-jpeg"),
+    Order("upscale", "esrgan", {"alpha": 0.3, "stay_true": True}),
+    Order("inpaint", "diffusion", {"grow": 1, "feather": 3}),
+]
+
+
+@pytest.fixture
+def hole(photo):
+    opacity = np.zeros((photo.height, photo.width), np.float32)
+    opacity[20:30, 30:50] = 1
+    return Mask(opacity)
+
+
+def done(order, image, hole):
+    return finish(order.carry_out(image, hole if order.task == "inpaint" else None))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.task)
+def test_a_replay_from_the_receipt_beside_the_result_gives_the_same_pixels(order, photo, hole, tmp_path):
+    first = done(order, photo, hole)
+    content, beside = first.files()
+    assert content == done(order, photo, hole).files()[0]
+    (tmp_path / "receipt.json").write_text(beside)
+    outcome = finish(replay(read_receipt(tmp_path / "receipt.json"), photo))
+    assert outcome.same
+    assert outcome.differences == ()
+    np.testing.assert_array_equal(outcome.done.picture.samples, first.picture.samples)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_holds_the_receipt_and_the_same_pixels(photo, tmp_path, format, bits):
+    if bits == 16:
+        photo = replace(photo, samples=photo.samples.astype(np.uint16) * 257)
+    result = done(ORDERS[0], photo, None)
+    content, beside = result.files(format)
+    file = tmp_path / f"result{FORMATS[format]}"
+    file.write_bytes(content)
+    assert read_receipt(file) == result.receipt == json.loads(embedded_receipt(file))
+    assert {**result.receipt, "file": json.loads(beside)["file"]} == json.loads(beside)
+    write(result.picture, tmp_path / f"plain{FORMATS[format]}")
+    np.testing.assert_array_equal(read(file).samples, read(tmp_path / f"plain{FORMATS[format]}").samples)
+    file.write_bytes(result.files(format, metadata="none")[0])
+    assert embedded_receipt(file) is None
+
+
+def test_a_receipt_names_all_that_the_result_depends_on(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    receipt = done(ORDERS[2], read(tmp_path / "photo.png"), None).receipt
+    assert [entry["name"] for entry in receipt["weights"]] == ["esrgan-x4", "rrdb-x4"]
+    assert all(len(entry["sha256"]) == 64 for entry in receipt["weights"])
+    assert receipt["model"] == "esrgan-x4"
+    assert receipt["settings"] == {"alpha": 0.3, "stay_true": True}
+    assert receipt["tiles"]["side"] == 256
+    assert receipt["metrics"]["matches_photo"].endswith("dB")
+    assert len(receipt["input"]["file_sha256"]) == 64
+    assert (receipt["output"]["width"], receipt["output"]["height"]) == (360, 280)
+    assert "photo" not in json.dumps({**receipt, "metrics": ""})  # never the name
+
+
+def test_a_replay_names_what_differs(photo, monkeypatch):
+    receipt = done(ORDERS[0], photo, None).receipt
+    brighter = replace(photo, samples=photo.samples // 2 + 9)
+    outcome = finish(replay(receipt, brighter))
+    assert not outcome.same
+    assert outcome.differences[0].startswith("the picture differs: ")
+    monkeypatch.setattr(orders, "_version", lambda: "9.9")
+    outcome = finish(replay(receipt, photo))
+    assert outcome.same
+    assert outcome.differences == ("the version differs: 0.1.0 then, 9.9 now.",)
+
+
+def test_the_receipt_inside_an_inpainted_picture_wants_the_mask(photo, hole):
+    receipt = json.loads(done(ORDERS[3], photo, hole).image.receipt)
+    with pytest.raises(ValueError, match="does not hold the mask"):
+        finish(replay(receipt, photo))
+    assert finish(replay(receipt, photo, mask_image(hole))).same
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("sharpen",), "no task called"),
+        (("denoise", "nothing"), "no denoise model"),
+        (("denoise", "", {"sigma": 3}), "sigma is not a setting of denoise"),
+        (("denoise", "", {"strength": 2}), "from 0 to 1"),
+        (("denoise", "", {"sigma_255": "a lot"}), "sigma_255 cannot be a lot"),
+        (("upscale", "", {"stay_true": 1}), "stay_true cannot be 1"),
+        (("inpaint", "", {"grow": float("nan")}), "grow cannot be nan"),
+        (("upscale", "compact", {"scale": 7}), "enlarges by"),
+    ],
+)
+def test_impossible_orders_are_answered_with_a_sentence(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Order(*arguments)
+
+
+def test_an_order_is_complete_and_names_the_scale():
+    assert Order("upscale", "compact", {"scale": 2}) == Order("upscale", "compact-x2", {"alpha": 0.75})
+    assert Order("denoise").model == "drunet-fast"
+    assert Order("denoise").changed(strength=0.5).settings == {"sigma_255": None, "strength": 0.5}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", b'{"task": "denoise"}'])
+def test_what_holds_no_receipt_is_refused(tmp_path, content):
+    (tmp_path / "receipt.json").write_bytes(content)
+    with pytest.raises(ValueError, match="holds no receipt"):
+        read_receipt(tmp_path / "receipt.json")
+
+
+def test_weights_are_named_by_their_hash():
+    method = Order("denoise").method
+    assert orders.weights_digest(method) == orders._file_digest(weights.place(method.name).folder / "model.safetensors")
+    assert orders.weights_digest(Order("denoise", "median").method) == ""
+    assert Image(np.zeros((2, 2, 1), np.uint8)).digest != Image(np.zeros((2, 2, 1), np.uint16)).digest
