@@ -3,14 +3,20 @@
 Every handler calls the same functions as the command line; nothing here touches a pixel.
 """
 
+import argparse
 import html
 import json
 import logging
 import os
+import secrets
+import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
@@ -22,19 +28,24 @@ except ImportError:
     spaces = None
 
 import gradio as gr
+import torch
+from pandas import DataFrame
 
 import restoration
-from restoration import artifacts, card, catalog, denoising, gallery, inpainting, metrics, upscaling, weights
-from restoration.artifacts import Cleaned, compression_trial, measured_quality, remove_artifacts
+from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, weights
+from restoration.artifacts import compression_trial, measured_quality
+from restoration.bakeoff import Entry, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction
+from restoration.batch import RECEIPTS, Row, restore_all
 from restoration.card import verdict
 from restoration.catalog import Task
-from restoration.denoising import MAX_SIGMA_255, NOISES, Restored, denoise, measured_sigma, noise_trial
+from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma, noise_trial
 from restoration.image import (
     FORMATS,
     Image,
     ImageError,
     encode,
     enlarged,
+    file_size,
     fitted,
     output_name,
     read,
@@ -42,9 +53,11 @@ from restoration.image import (
     visible_colours,
     write,
 )
-from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels, union
-from restoration.job import Score, gpu_seconds, hand_over, pace
-from restoration.upscaling import DEFAULT_ALPHA, Upscaled, corrected, output_size, reduction_trial, upscale
+from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
+from restoration.job import Job, Score, gpu_seconds, hand_over, pace
+from restoration.orders import Done, Order, weights_digest
+from restoration.records import Record, Records, mirror
+from restoration.upscaling import DEFAULT_ALPHA, corrected, output_size, reduction_trial
 
 UPLOAD_LIMIT = "64mb"
 KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
@@ -52,15 +65,29 @@ PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 CLEAN_BELOW_255 = 4  # a measured noise level under which denoising can only lose detail
 NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen
+BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, measured from 12 to 40 megapixels
+WAITING = 20  # runs that may wait for the model
 SOUND_FROM = 90  # a JPEG quality from which removing them can only lose detail
 
+THEME = gr.themes.Default(
+    primary_hue="indigo", neutral_hue="slate", radius_size="lg", font=["system-ui", "sans-serif"]
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    block_background_fill="white",
+    block_background_fill_dark="*neutral_900",
+)
 CSS = """
 footer { margin-top: 1rem; }
 .line p { margin: 0.2rem 0; }
 .status { min-height: 5rem; }
 .gradio-container { max-width: 1280px !important; }
 #models-table td, #models-table th { font-family: inherit; font-size: 0.85rem; }
-.examples .gallery-item { width: 60px; height: 60px; }
+.clean .gallery-item { width: 60px; height: 60px; }
+.examples .grid-wrap, .bakery .grid-wrap { height: auto !important; min-height: 0; max-height: none !important; }
+.examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0; }
+.examples .grid-container { gap: 0.5rem; }
+.examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
 INTRO = """# Image restoration
@@ -68,12 +95,15 @@ Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlar
 transparency and colours stay.
 Your files are deleted within 30 minutes.
 """
-HINT = "Drag the handle to compare: before on the left, after on the right."
-UPSCALE_HINT = "Drag the handle to compare: plain bicubic enlargement on the left, the model's on the right."
+HINT = "Drag the handle, or move it by the arrow keys, to compare: before on the left, after on the right."
+UPSCALE_HINT = "Drag the handle, or move it by the arrow keys, to compare: plain bicubic enlargement on the left, the model's on the right."
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 
+
+ASSETS = Path(restoration.__file__).parent / "assets"
+RECORDS = Records(None)  # in memory until `main` opens the file
 
 if spaces:
     hand_over(spaces.GPU(duration=gpu_seconds))
@@ -196,23 +226,13 @@ def preview(image: Image) -> bytes:
     return encode(to_8_bit(image), "png", metadata="none")
 
 
-def written(folder: str, image: Image, suffix: str, format: str, quality: float) -> Path:
-    """The result's file, in `folder`."""
-    file = Path(folder) / output_name(image, suffix, format)
-    file.write_bytes(encode(image, format, round(quality)))
-    return file
-
-
-def compared(folder: str, before: bytes, image: Image, suffix: str, format: str, quality: float) -> tuple:
-    """What the slider and the download button show of a result: files in `folder`."""
-    file = written(folder, image, suffix, format, quality)
-    first = Path(folder) / f"{image.name}_before.png"
+def compared(folder: str, before: bytes, after: bytes | Path, name: str) -> tuple[str, str]:
+    """What the slider shows: PNG files in `folder`."""
+    first, second = Path(folder) / f"{name}_before.png", Path(folder) / f"{name}_after.png"
     first.write_bytes(before)
-    second = file
-    if format != "png" or image.bits == 16:
-        second = Path(folder) / f"{image.name}_after.png"
-        second.write_bytes(preview(image))
-    return (str(first), str(second)), gr.update(value=str(file), interactive=True)
+    if isinstance(after, bytes):
+        second.write_bytes(after)
+    return str(first), str(after if isinstance(after, Path) else second)
 
 
 def score_rows(rows: dict[str, Score]) -> list[list[str]]:
@@ -242,10 +262,82 @@ def checked_format(format: str) -> str:
     return format
 
 
-def as_file(image: Image, suffix: str, format: str, quality: float) -> Generator:
-    """The API's answer: the image's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield str(written(folder, image, suffix, format, quality))
+def device() -> str:
+    """What the networks run on, as records call it."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+class Log:
+    """What is kept of a run: never the picture, its name or who sent it.
+
+    Attributes:
+        id: by which the run may be rated.
+        sizes: width and height of the picture and of the result.
+        metrics: true ones, where the original is known.
+    """
+
+    def __init__(self, order: Order, path: str | None):
+        self.order, self.path = order, path
+        self.id = secrets.token_hex(16)
+        self.seconds: dict[str, float] = {}
+        self.sizes = (0, 0, 0, 0)
+        self.metrics: dict | None = None
+
+    def read(self) -> Image:
+        """The upload."""
+        image = opened(self.path)
+        self.sizes = (image.width, image.height, 0, 0)
+        return image
+
+    def finished(self, done: Done) -> None:
+        made = done.picture
+        self.sizes = (done.given.width, done.given.height, made.width, made.height)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a part of the run."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - started
+
+    def close(self, outcome: str, reason: str = "") -> None:
+        name = Path(self.path or "").name
+        order = self.order
+        RECORDS.add(
+            Record(
+                order.task,
+                order.model,
+                outcome,
+                *self.sizes,
+                dict(order.settings),
+                self.seconds,
+                weights_digest(order.method),
+                device(),
+                reason.replace(name, "the file") if name else reason,
+                self.metrics,
+                self.id,
+            )
+        )
+
+
+@contextmanager
+def recorded(order: Order, path: str | None) -> Iterator[Log]:
+    """Record a run of an order on an upload, however it ends."""
+    log = Log(order, path)
+    try:
+        yield log
+    except GeneratorExit:
+        log.close("cancelled")
+        raise
+    except (ValueError, MemoryError, gr.Error) as error:
+        log.close("failed", str(getattr(error, "message", error)) or "There is not enough memory.")
+        raise
+    except Exception:
+        log.close("failed", "Something unexpected.")
+        raise
+    log.close("done")
 
 
 def list_models() -> list[dict]:
@@ -265,62 +357,368 @@ def list_models() -> list[dict]:
     ]
 
 
-# Denoise and artifacts ----------------------------------------------------------------------------------------------
+# Orders on the page --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Blendable:
-    """What a visitor's last run left on the server, so that strength and format move without the model.
+class Shown:
+    """What a visitor's last run left on the server, so that settings which need no model move without it.
 
     Args:
-        told: the noise level or quality, in words.
-        suffix: of the result's file name.
+        done: as it is shown.
         before: the input as PNG, for the slider.
+        run: the record's id, by which the visitor may rate it.
+        true: an enlarged picture pulled back to the photo, once that was asked for.
+        plain: the enlarged picture as the model made it.
     """
 
-    restored: Restored | Cleaned
-    told: str
-    suffix: str
+    done: Done
     before: bytes
+    run: str
+    plain: Done | None = None
+    true: Done | None = None
 
 
-def show_blended(result: Blendable | None, strength: float, format: str, quality: float) -> Generator:
-    """The comparison, the file, a line of facts and the state, blended at `strength` percent; runs no model."""
-    if result is None:
-        yield unchanged(4)
-        return
-    restored = result.restored
-    with sentences(), tempfile.TemporaryDirectory() as folder:
-        image = restored.image(strength / 100)
-        status = (
-            f"**{restored.method.title}** · {restored.seconds:.1f} s · {image.width} × {image.height} px · "
-            f"{result.told} · strength {strength:g} %"
-        )
-        yield *compared(folder, result.before, image, result.suffix, format, quality), status, result
+OUTPUTS: dict[Task, int] = {"denoise": 6, "artifacts": 6, "upscale": 7, "inpaint": 7}
 
 
-def run_blendable(
-    image: Image,
-    job: Generator,
-    told: Callable[[object], str],
-    suffix: str,
-    output: tuple[float, str, float],
+def ordered(task: Task, *chosen) -> Order:
+    """The order of what is chosen in a tab."""
+    if task == "denoise":
+        model, auto, sigma_255, strength = chosen
+        return Order(task, model, {"sigma_255": None if auto else sigma_255, "strength": strength / 100})
+    if task == "artifacts":
+        model, auto, quality, strength = chosen
+        return Order(task, model, {"quality": None if auto else quality, "strength": strength / 100})
+    names = {"upscale": ("scale", "alpha", "stay_true"), "inpaint": ("invert", "grow", "feather")}[task]
+    model, *values = chosen
+    return Order(task, model, dict(zip(names, values, strict=True)))
+
+
+def run_order(
+    path: str | None,
+    order: Order,
+    output: tuple[str, float],
     progress: gr.Progress,
+    hole: Callable[[Image], Mask] | None = None,
 ) -> Generator:
-    """Run a job whose result is blended; yields after every tile, so that Cancel stops it there.
+    """Carry out an order on an upload; yields after every tile, so that Cancel stops it there.
 
     Args:
-        told: the noise level or quality of what the job returns, in words.
-        output: strength in percent, format and JPEG quality.
+        output: format and JPEG quality of the result's file.
+        hole: finds what is missing.
     """
-    before = preview(image)
+    stay_true = order.settings.get("stay_true", False)
+    with recorded(order, path) as log:
+        with log.stage("reading"):
+            image = log.read()
+            if order.task == "upscale":
+                output_size(image, order.method.scale)
+                before = preview(enlarged(visible_colours(image), order.method.scale))
+            else:
+                before = preview(image)
+            missing = hole(image) if hole else None
 
-    def show(restored: Restored | Cleaned) -> Generator:
-        return show_blended(Blendable(restored, told(restored), suffix, before), *output)
+        def show(done: Done) -> Generator:
+            return show_done(Shown(done, before, log.id, plain=done), *output)
 
-    restored = yield from stepped(job, progress, 4, show)
-    progress(1, desc="Writing the file")
-    yield from show(restored)
+        outputs = OUTPUTS[order.task]
+        with log.stage("restoring"):
+            first = order.changed(stay_true=False) if stay_true else order
+            done = yield from stepped(first.carry_out(image, missing), progress, outputs, show)
+            result = Shown(done, before, log.id, plain=done)
+            if stay_true:
+                result = yield from held_true(result, progress)
+        log.finished(result.done)
+        progress(1, desc="Writing the file")
+        with log.stage("writing"):
+            yield from show_done(result, *output)
+
+
+def held_true(result: Shown, progress: gr.Progress) -> Generator:
+    """The enlarged picture pulled back to the photo, which needs no model; at once if that was done before."""
+    if result.true is None:
+        plain = result.plain
+        pulled = yield from stepped(corrected(plain.result), progress, OUTPUTS["upscale"])
+        result = replace(result, true=Done(plain.order.changed(stay_true=True), plain.given, pulled))
+    return replace(result, done=result.true)
+
+
+def show_done(result: Shown | None, format: str, quality: float) -> Generator:
+    """The comparison, both files, a line of facts, whether it can be rated, the state, and what a tab has besides."""
+    if result is None:
+        yield unchanged(OUTPUTS["inpaint"])
+        return
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        done = result.done
+        content, receipt = done.files(checked_format(format), round(quality))
+        file = Path(folder) / output_name(done.picture, done.suffix, format)
+        file.write_bytes(content)
+        beside = file.with_name(file.name + RECEIPTS)
+        beside.write_text(receipt)
+        after = file if format == "png" and done.picture.bits == 8 else preview(done.picture)
+        downloads = (gr.update(value=str(path), interactive=True) for path in (file, beside))
+        rating = gr.update(interactive=True, value=None)
+        yield (
+            compared(folder, result.before, after, done.picture.name),
+            *downloads,
+            told(done),
+            rating,
+            result,
+            *besides(done, folder),
+        )
+
+
+def besides(done: Done, folder: str) -> tuple:
+    """What a tab shows besides: the map of invented detail, or that one can go on from the result."""
+    if done.order.task == "upscale":
+        heat = Path(folder) / "invented.png"
+        heat.write_bytes(preview(done.result.faithfulness.heat_map()))
+        return (str(heat),)
+    return (gr.update(interactive=True),) if done.order.task == "inpaint" else ()
+
+
+def told(done: Done) -> str:
+    """A result in one line."""
+    order, image, result = done.order, done.picture, done.result
+    size, title = f"{image.width} × {image.height} px", f"**{order.method.title}**"
+    if order.task == "upscale":
+        match = result.faithfulness.psnr
+        agreement = "reduced again, it is" if match == float("inf") else "matches your photo to"
+        facts = [
+            f"**{order.method.title} ×{order.method.scale}**",
+            f"{done.seconds:.1f} s",
+            f"{done.given.width} × {done.given.height} → {size}",
+            f"**{agreement} {metrics.text(match)}**",
+        ]
+    elif order.task == "inpaint":
+        share = f"{100 * result.mask.share:.1f} % filled, every other pixel untouched"
+        facts = [title, f"{done.seconds:.1f} s", size, share]
+    else:
+        level = str(result.quality) if order.task == "artifacts" else ""
+        if order.task == "denoise":
+            level = f"{'measured noise level' if result.measured else 'noise level'} {255 * result.sigma:.1f}"
+        facts = [title, f"{done.seconds:.1f} s", size, level, f"strength {100 * order.settings['strength']:g} %"]
+    return "  \n".join([" · ".join(facts), *getattr(result, "notes", ())])
+
+
+def show_blended(result: Shown | None, strength: float, format: str, quality: float) -> Generator:
+    """The result at another strength, or in another file; runs no model."""
+    if result is None:
+        yield unchanged(OUTPUTS["denoise"])
+        return
+    with sentences():
+        done = replace(result.done, order=result.done.order.changed(strength=strength / 100))
+        yield from show_done(replace(result, done=done), format, quality)
+
+
+def show_upscaled(
+    result: Shown | None, stay_true: bool, format: str, quality: float, progress=gr.Progress()
+) -> Generator:
+    """The enlarged picture as the model made it or pulled back to the photo, or in another file; runs no model."""
+    if result is None:
+        yield unchanged(OUTPUTS["upscale"])
+        return
+    with sentences():
+        if stay_true:
+            result = yield from held_true(result, progress)
+        else:
+            result = replace(result, done=result.plain)
+        yield from show_done(result, format, quality)
+
+
+def rate(result: Shown | None, rating: str | None, comment: str) -> object:
+    """Keep what a visitor thinks of the last run, once."""
+    with sentences():
+        if result is None or rating is None:
+            raise ValueError("Run a model first, then choose what you think of the result.")
+        if RECORDS.rate(result.run, rating, comment or ""):
+            gr.Info("Thank you.")
+        else:
+            gr.Info("This run was rated before.")
+    return gr.update(interactive=False)
+
+
+def run_denoise(
+    path: str | None,
+    model: str,
+    auto: bool,
+    sigma_255: float,
+    strength: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Denoise the upload."""
+    with sentences():
+        yield from run_order(path, ordered("denoise", model, auto, sigma_255, strength), (format, quality), progress)
+
+
+def run_artifacts(
+    path: str | None,
+    model: str,
+    auto: bool,
+    jpeg_quality: float,
+    strength: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Remove the upload's JPEG artifacts."""
+    with sentences():
+        order = ordered("artifacts", model, auto, jpeg_quality, strength)
+        yield from run_order(path, order, (format, quality), progress)
+
+
+def run_upscale(
+    path: str | None,
+    model: str,
+    scale: int,
+    alpha: float,
+    stay_true: bool,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Enlarge the upload."""
+    with sentences():
+        yield from run_order(path, ordered("upscale", model, scale, alpha, stay_true), (format, quality), progress)
+
+
+def run_inpaint(
+    path: str | None,
+    model: str,
+    painted: dict | None,
+    uploaded: str | None,
+    transparent: bool,
+    invert: bool,
+    grow: float,
+    feather: float,
+    format: str,
+    quality: float,
+    progress=gr.Progress(),
+) -> Generator:
+    """Fill the holes of the upload."""
+    with sentences():
+        order = ordered("inpaint", model, invert, grow, feather)
+
+        def hole(image: Image) -> Mask:
+            return chosen_hole(image, painted, uploaded, transparent)
+
+        yield from run_order(path, order, (format, quality), progress, hole)
+
+
+# The API --------------------------------------------------------------------------------------------------------------
+
+
+def file_of(
+    image: str | None, order: Order, format: str, jpeg_quality: float, progress: gr.Progress, mask: str | None = None
+) -> Generator:
+    """Carry out an order; the last thing that it yields is the result's file, which holds its receipt."""
+    format, quality = checked_format(format), round(number(jpeg_quality, "jpeg_quality"))
+    with recorded(order, image) as log:
+        with log.stage("reading"):
+            picture = log.read()
+            hole = mask_from(read(mask), picture) if mask else None
+        with log.stage("restoring"):
+            done = yield from stepped(order.carry_out(picture, hole), progress, outputs=1)
+        log.finished(done)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / output_name(done.picture, done.suffix, format)
+            with log.stage("writing"):
+                file.write_bytes(done.files(format, quality)[0])
+            yield str(file)
+
+
+def denoise_file(
+    image: str,
+    model: str = "drunet-fast",
+    sigma: str = "auto",
+    strength: float = 1.0,
+    format: str = "png",
+    jpeg_quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Denoise an image file.
+
+    model: a name from /models; sigma: "auto" or the noise level from 0 to 100 in 8-bit units; strength: 0 to 1;
+    format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
+    command line.
+    """
+    with sentences():
+        level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or')
+        order = Order("denoise", model, {"sigma_255": level, "strength": number(strength, "strength")})
+        yield from file_of(image, order, format, jpeg_quality, progress)
+
+
+def artifacts_file(
+    image: str,
+    model: str = "drunet-jpeg",
+    quality: str = "auto",
+    strength: float = 1.0,
+    format: str = "png",
+    jpeg_quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Remove the JPEG artifacts of an image file.
+
+    model: a name from /models; quality: "auto" or the quality from 5 to 95 that the image was saved with; strength:
+    0 to 1; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
+    command line.
+    """
+    with sentences():
+        known = None if str(quality).strip() == "auto" else number(quality, 'quality is "auto" or')
+        order = Order("artifacts", model, {"quality": known, "strength": number(strength, "strength")})
+        yield from file_of(image, order, format, jpeg_quality, progress)
+
+
+def upscale_file(
+    image: str,
+    model: str = "compact-x4",
+    scale: float = 0,
+    alpha: float = DEFAULT_ALPHA,
+    stay_true: bool = False,
+    format: str = "png",
+    jpeg_quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Enlarge an image file.
+
+    model: a name from /models, with or without its "-x4"; scale: 2, 3 or 4, and 0 for the model's own; alpha: 0 to 1,
+    for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
+    jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
+    """
+    with sentences():
+        settings = {"scale": round(number(scale, "scale")), "alpha": number(alpha, "alpha")}
+        order = Order("upscale", model, {**settings, "stay_true": bool(stay_true)})
+        yield from file_of(image, order, format, jpeg_quality, progress)
+
+
+def inpaint_file(
+    image: str,
+    mask: str | None = None,
+    model: str = "fourier-fill",
+    invert: bool = False,
+    grow: float = 0,
+    feather: float = 0,
+    format: str = "png",
+    jpeg_quality: float = 95,
+    progress=gr.Progress(),
+) -> Generator:
+    """Fill holes in an image file.
+
+    mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
+    model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
+    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it
+    is a JPEG.  The bytes equal those of the command line.
+    """
+    with sentences():
+        settings = {"grow": number(grow, "grow"), "feather": number(feather, "feather")}
+        order = Order("inpaint", model, {**settings, "invert": bool(invert)})
+        yield from file_of(image, order, format, jpeg_quality, progress, mask)
+
+
+# Before the run -------------------------------------------------------------------------------------------------------
 
 
 def denoise_facts(path: str | None) -> str:
@@ -357,133 +755,6 @@ def artifacts_facts(path: str | None) -> str:
     return facts(path, about)
 
 
-def run_denoise(
-    path: str | None,
-    model: str,
-    auto: bool,
-    sigma_255: float,
-    strength: float,
-    format: str,
-    quality: float,
-    progress=gr.Progress(),
-) -> Generator:
-    """Denoise the upload."""
-
-    def told(restored: Restored) -> str:
-        return f"{'measured noise level' if restored.measured else 'noise level'} {255 * restored.sigma:.1f}"
-
-    with sentences():
-        image = opened(path)
-        job = denoise(image, model, None if auto else sigma_255 / 255)
-        yield from run_blendable(image, job, told, denoising.SUFFIX, (strength, format, quality), progress)
-
-
-def run_artifacts(
-    path: str | None,
-    model: str,
-    auto: bool,
-    jpeg_quality: float,
-    strength: float,
-    format: str,
-    quality: float,
-    progress=gr.Progress(),
-) -> Generator:
-    """Remove the upload's JPEG artifacts."""
-    with sentences():
-        image = opened(path)
-        job = remove_artifacts(image, model, None if auto else round(jpeg_quality))
-        output = (strength, format, quality)
-        yield from run_blendable(image, job, lambda c: str(c.quality), artifacts.SUFFIX, output, progress)
-
-
-def try_noise(
-    path: str | None, model: str, auto: bool, kind: str, level: float, seed: float, progress=gr.Progress()
-) -> Generator:
-    """Add noise to a clean picture, denoise it and score both against the original."""
-    with sentences():
-        clean = opened(path)
-        if 255 * measured_sigma(clean) > NOISY_ABOVE_255:
-            gr.Warning("This picture has noise of its own, so the scores mislead; choose a clean one.")
-        trial = noise_trial(clean, kind, level, int(seed or 0), model, auto)
-        outcome = yield from stepped(trial, progress, outputs=2)
-        with tempfile.TemporaryDirectory() as folder:
-            pair, _ = compared(folder, preview(outcome.noisy), outcome.restored, denoising.SUFFIX, "png", 95)
-            yield pair, score_rows({"With noise": outcome.before, "Denoised": outcome.after})
-
-
-def try_compression(path: str | None, model: str, auto: bool, jpeg_quality: float, progress=gr.Progress()) -> Generator:
-    """Compress a clean picture, remove the artifacts and score both against the original."""
-    with sentences():
-        clean = opened(path)
-        if measured_quality(clean).value is not None:
-            gr.Warning("This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one.")
-        trial = compression_trial(clean, round(jpeg_quality), model, auto)
-        outcome = yield from stepped(trial, progress, outputs=2)
-        with tempfile.TemporaryDirectory() as folder:
-            pair, _ = compared(folder, preview(outcome.compressed), outcome.restored, artifacts.SUFFIX, "png", 95)
-            yield pair, score_rows({"JPEG": outcome.before, "Cleaned": outcome.after})
-
-
-def denoise_file(
-    image: str,
-    model: str = "drunet-fast",
-    sigma: str = "auto",
-    strength: float = 1.0,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Denoise an image file.
-
-    model: a name from /models; sigma: "auto" or the noise level from 0 to 100 in 8-bit units; strength: 0 to 1;
-    format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
-    command line.
-    """
-    with sentences():
-        level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or') / 255
-        strength, quality, format = (
-            number(strength, "strength"),
-            number(jpeg_quality, "jpeg_quality"),
-            checked_format(format),
-        )
-        restored = yield from stepped(denoise(opened(image), model, level), progress, outputs=1)
-        yield from as_file(restored.image(strength), denoising.SUFFIX, format, quality)
-
-
-def artifacts_file(
-    image: str,
-    model: str = "drunet-jpeg",
-    quality: str = "auto",
-    strength: float = 1.0,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Remove the JPEG artifacts of an image file.
-
-    model: a name from /models; quality: "auto" or the quality from 5 to 95 that the image was saved with; strength:
-    0 to 1; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
-    command line.
-    """
-    with sentences():
-        known = None if str(quality).strip() == "auto" else round(number(quality, 'quality is "auto" or'))
-        strength, format = number(strength, "strength"), checked_format(format)
-        cleaned = yield from stepped(remove_artifacts(opened(image), model, known), progress, outputs=1)
-        yield from as_file(cleaned.image(strength), artifacts.SUFFIX, format, number(jpeg_quality, "jpeg_quality"))
-
-
-# Upscale ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Enlarged:
-    """What a visitor's last run left on the server: the result as the model made it, and pulled back to the photo."""
-
-    plain: Upscaled
-    true: Upscaled | None
-    before: bytes  # the input enlarged bicubically, as PNG, for the slider
-
-
 def upscale_facts(path: str | None, model: str, scale: int | None) -> str:
     """What is known of an uploaded file before anything is run, the size of the result above all."""
 
@@ -495,6 +766,39 @@ def upscale_facts(path: str | None, model: str, scale: int | None) -> str:
         return [size], noisy if level > NOISY_ABOVE_255 else []
 
     return facts(path, about)
+
+
+def inpaint_facts(path: str | None) -> str:
+    """What is known of an uploaded file before anything is run."""
+    hint = ["It has transparent pixels, which can be the hole."]
+    return facts(path, lambda image: ([], hint if transparent_pixels(image).share else []))
+
+
+def expected(task: Task, path: str | None, model: str, scale: int | None = None) -> str:
+    """How long a run will take here, and how much memory, by the runs so far or else by the measured cost."""
+    if not path:
+        return ""
+    with suppress(ImageError, ValueError):
+        method = catalog.method(task, model, scale)
+        width, height = file_size(path)
+        pixels = width * height * method.scale**2
+        if method.prior:
+            steps = deep_image_prior.STEPS[task]
+            return f"About {duration(deep_image_prior.expected_seconds(pixels, steps))} here; Cancel keeps the best."
+        seconds = RECORDS.expected_seconds(task, method.name, pixels / 1e6, device())
+        source = "by the runs so far"
+        if seconds is None:
+            seconds, source = measured_costs().get(method.name, 1.0) * pixels / 1e6, "by the measured cost"
+        memory = (BASE_BYTES + BYTES_A_PIXEL * pixels) / 1e9
+        return f"About {duration(max(1, seconds))} and {memory:.1f} GB of memory here, {source}."
+    return ""
+
+
+@cache
+def measured_costs() -> dict[str, float]:
+    """Seconds for a megapixel, by method, where the models were scored."""
+    scores = json.loads((ASSETS / "scores.json").read_text(encoding="utf-8"))
+    return {name: cost["seconds_per_megapixel"] for name, cost in scores["methods"].items()}
 
 
 def chosen_family(family: str, scale: int) -> tuple:
@@ -509,108 +813,7 @@ def chosen_family(family: str, scale: int) -> tuple:
     )
 
 
-def run_upscale(
-    path: str | None,
-    model: str,
-    scale: int,
-    alpha: float,
-    stay_true: bool,
-    format: str,
-    quality: float,
-    progress=gr.Progress(),
-) -> Generator:
-    """Enlarge the upload; yields after every tile, so that Cancel stops it there."""
-    with sentences():
-        image = opened(path)
-        scale = catalog.method("upscale", model, scale).scale
-        output_size(image, scale)
-        before = preview(enlarged(visible_colours(image), scale))
-
-        def show(plain: Upscaled, stay_true: bool = False) -> Generator:
-            return show_upscaled(Enlarged(plain, None, before), stay_true, format, quality, progress)
-
-        plain = yield from stepped(upscale(image, model, scale, alpha=alpha), progress, 5, show)
-        yield from show(plain, stay_true)
-
-
-def show_upscaled(
-    result: Enlarged | None, stay_true: bool, format: str, quality: float, progress=gr.Progress()
-) -> Generator:
-    """The comparison, the file, a line of facts, the heat map and the state; runs no model."""
-    if result is None:
-        yield unchanged(5)
-        return
-    with sentences(), tempfile.TemporaryDirectory() as folder:
-        if stay_true and result.true is None:
-            result = replace(result, true=(yield from stepped(corrected(result.plain), progress, outputs=5)))
-        progress(1, desc="Writing the file")
-        shown = result.true if stay_true else result.plain
-        image = shown.image()
-        original = shown.canvas.original
-        match = shown.faithfulness
-        agreement = "reduced again, it is" if match.psnr == float("inf") else "matches your photo to"
-        status = (
-            f"**{shown.method.title} ×{shown.method.scale}** · {shown.seconds:.1f} s · "
-            f"{original.width} × {original.height} → {image.width} × {image.height} px · "
-            f"**{agreement} {metrics.text(match.psnr)}**"
-        )
-        heat = Path(folder) / "invented.png"
-        heat.write_bytes(preview(match.heat_map()))
-        pair, download = compared(folder, result.before, image, upscaling.suffix(shown.method), format, quality)
-        yield pair, download, status, str(heat), result
-
-
-def try_reduction(
-    path: str | None, model: str, scale: int, alpha: float, stay_true: bool, progress=gr.Progress()
-) -> Generator:
-    """Reduce a sharp picture, enlarge it again and score that and bicubic against the original."""
-    with sentences():
-        trial = reduction_trial(opened(path), model, scale, alpha, stay_true)
-        outcome = yield from stepped(trial, progress, outputs=2)
-        with tempfile.TemporaryDirectory() as folder:
-            pair, _ = compared(folder, preview(outcome.bicubic), outcome.restored, "restored", "png", 95)
-            yield pair, score_rows({"Bicubic": outcome.before, "This model": outcome.after})
-
-
-def upscale_file(
-    image: str,
-    model: str = "compact-x4",
-    scale: float = 0,
-    alpha: float = DEFAULT_ALPHA,
-    stay_true: bool = False,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Enlarge an image file.
-
-    model: a name from /models, with or without its "-x4"; scale: 2, 3 or 4, and 0 for the model's own; alpha: 0 to 1,
-    for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
-    jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
-    """
-    with sentences():
-        scale, alpha, quality = number(scale, "scale"), number(alpha, "alpha"), number(jpeg_quality, "jpeg_quality")
-        format = checked_format(format)
-        job = upscale(opened(image), model, round(scale) or None, alpha=alpha, stay_true=bool(stay_true))
-        result = yield from stepped(job, progress, outputs=1)
-        yield from as_file(result.image(), upscaling.suffix(result.method), format, quality)
-
-
-# Inpaint ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Filled:
-    """What a visitor's last run left on the server, so that the format moves without the model."""
-
-    filled: Inpainted
-    before: bytes  # the input as PNG, for the slider
-
-
-def inpaint_facts(path: str | None) -> str:
-    """What is known of an uploaded file before anything is run."""
-    hint = ["It has transparent pixels, which can be the hole."]
-    return facts(path, lambda image: ([], hint if transparent_pixels(image).share else []))
+# Masks ----------------------------------------------------------------------------------------------------------------
 
 
 def canvas(path: str | None) -> Generator:
@@ -628,115 +831,332 @@ def canvas(path: str | None) -> Generator:
         yield {"background": str(file), "layers": [], "composite": None}
 
 
-def chosen_mask(
-    image: Image,
-    painted: dict | None,
-    uploaded: str | None,
-    transparent: bool,
-    invert: bool,
-    grow: float,
-    feather: float,
-) -> Mask:
-    """The mask of all that was painted, uploaded and chosen, adjusted."""
+def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transparent: bool) -> Mask:
+    """All that was painted, uploaded and chosen, as it is before it is inverted, grown and feathered."""
     masks = [replace(mask_from(read(layer), image), notes=()) for layer in (painted or {}).get("layers") or [] if layer]
     if uploaded:
         masks.append(mask_from(read(uploaded), image))
     if transparent:
         masks.append(transparent_pixels(image))
-    return adjusted(union(image, masks), invert=invert, grow=round(grow), feather=round(feather))
+    return union(image, masks)
 
 
-def show_mask(path: str | None, *choices) -> Generator:
-    """The mask as a picture to look at and to download."""
-    with sentences(), tempfile.TemporaryDirectory() as folder:
-        image = opened(path)
-        file = Path(folder) / f"{image.name}_mask.png"
-        file.write_bytes(preview(mask_image(chosen_mask(image, *choices))))
-        yield str(file)
-
-
-def run_inpaint(
+def show_mask(
     path: str | None,
-    model: str,
     painted: dict | None,
     uploaded: str | None,
     transparent: bool,
     invert: bool,
     grow: float,
     feather: float,
-    format: str,
-    quality: float,
-    progress=gr.Progress(),
 ) -> Generator:
-    """Fill the holes; yields after every piece, so that Cancel stops it there."""
-    with sentences():
-        image = opened(path)
-        mask = chosen_mask(image, painted, uploaded, transparent, invert, grow, feather)
-        before = preview(image)
-
-        def show(filled: Inpainted) -> Generator:
-            return show_filled(Filled(filled, before), format, quality)
-
-        yield from show((yield from stepped(inpaint(image, mask, model), progress, 5, show)))
-
-
-def show_filled(result: Filled | None, format: str, quality: float) -> Generator:
-    """The comparison, the file, a line of facts, whether it can go on from here, and the state; runs no model."""
-    if result is None:
-        yield unchanged(5)
-        return
+    """The mask as a picture to look at and to download."""
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        filled = result.filled
-        image = filled.image()
-        status = " · ".join(
-            [
-                f"**{filled.method.title}**",
-                f"{filled.seconds:.1f} s",
-                f"{image.width} × {image.height} px",
-                f"{100 * filled.mask.share:.1f} % filled, every other pixel untouched",
-            ]
-        )
-        pair, download = compared(folder, result.before, image, inpainting.SUFFIX, format, quality)
-        yield pair, download, "  \n".join([status, *filled.notes]), gr.update(interactive=True), result
+        image = opened(path)
+        hole = chosen_hole(image, painted, uploaded, transparent)
+        file = Path(folder) / f"{image.name}_mask.png"
+        mask = adjusted(hole, invert=invert, grow=round(grow), feather=round(feather))
+        file.write_bytes(preview(mask_image(mask)))
+        yield str(file)
 
 
-def go_on(result: Filled | None) -> Generator:
+def go_on(result: Shown | None) -> Generator:
     """The result as the new picture, for the next hole."""
     if result is None:
         yield gr.skip()
         return
-    image = result.filled.image()
+    image = result.done.picture
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{image.name}.png"
         write(image, file, metadata="all")
         yield str(file)
 
 
-def inpaint_file(
-    image: str,
-    mask: str | None = None,
-    model: str = "fourier-fill",
-    invert: bool = False,
-    grow: float = 0,
-    feather: float = 0,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Fill holes in an image file.
+# Trials on clean pictures ---------------------------------------------------------------------------------------------
 
-    mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
-    model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
-    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it
-    is a JPEG.  The bytes equal those of the command line.
+
+def run_trial(
+    path: str | None, order: Order, start: Callable[[Image], Job], titles: tuple[str, str], progress: gr.Progress
+) -> Generator:
+    """Damage a clean picture, restore it and score both against the original.
+
+    Args:
+        start: the trial.
+        titles: of the damaged picture and of the restored one.
     """
+    with recorded(order, path) as log:
+        with log.stage("reading"):
+            clean = log.read()
+        with log.stage("restoring"):
+            outcome = yield from stepped(start(clean), progress, outputs=2)
+        log.metrics = {"psnr": outcome.after.psnr, "ssim": outcome.after.ssim}
+        damaged = next(getattr(outcome, name) for name in ("noisy", "compressed", "bicubic") if hasattr(outcome, name))
+        log.sizes = (damaged.width, damaged.height, outcome.restored.width, outcome.restored.height)
+        with tempfile.TemporaryDirectory() as folder:
+            pair = compared(folder, preview(damaged), preview(outcome.restored), clean.name)
+            yield pair, score_rows(dict(zip(titles, (outcome.before, outcome.after), strict=True)))
+
+
+def try_noise(
+    path: str | None, model: str, auto: bool, kind: str, level: float, seed: float, progress=gr.Progress()
+) -> Generator:
+    """Add noise to a clean picture, denoise it and score both against the original."""
+
+    def start(clean: Image) -> Job:
+        if 255 * measured_sigma(clean) > NOISY_ABOVE_255:
+            gr.Warning("This picture has noise of its own, so the scores mislead; choose a clean one.")
+        return noise_trial(clean, kind, level, int(seed or 0), model, auto)
+
     with sentences():
-        grow, feather, quality = number(grow, "grow"), number(feather, "feather"), number(jpeg_quality, "jpeg_quality")
-        format = checked_format(format)
-        picture = opened(image)
-        chosen = chosen_mask(picture, None, mask, not mask, bool(invert), grow, feather)
-        filled = yield from stepped(inpaint(picture, chosen, model), progress, outputs=1)
-        yield from as_file(filled.image(), inpainting.SUFFIX, format, quality)
+        yield from run_trial(path, Order("denoise", model), start, ("With noise", "Denoised"), progress)
+
+
+def try_compression(path: str | None, model: str, auto: bool, jpeg_quality: float, progress=gr.Progress()) -> Generator:
+    """Compress a clean picture, remove the artifacts and score both against the original."""
+
+    def start(clean: Image) -> Job:
+        if measured_quality(clean).value is not None:
+            gr.Warning("This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one.")
+        return compression_trial(clean, round(jpeg_quality), model, auto)
+
+    with sentences():
+        yield from run_trial(path, Order("artifacts", model), start, ("JPEG", "Cleaned"), progress)
+
+
+def try_reduction(
+    path: str | None, model: str, scale: int, alpha: float, stay_true: bool, progress=gr.Progress()
+) -> Generator:
+    """Reduce a sharp picture, enlarge it again and score that and bicubic against the original."""
+    with sentences():
+        order = ordered("upscale", model, scale, alpha, stay_true)
+        yield from run_trial(
+            path,
+            order,
+            lambda sharp: reduction_trial(sharp, model, scale, alpha, stay_true),
+            ("Bicubic", "This model"),
+            progress,
+        )
+
+
+# Bake-off -------------------------------------------------------------------------------------------------------------
+
+
+def bake(entries: Callable[[], Iterator[Entry]]) -> Generator:
+    """The patches with their captions as they come, and the names of the methods that made them."""
+    shown, names = [], []
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        for entry in entries():
+            file = Path(folder) / f"{len(shown)}.png"
+            file.write_bytes(preview(entry.image))
+            score = "" if entry.score is None else f" · {metrics.text(entry.score.psnr)}"
+            seconds = f" · {entry.seconds:.2f} s" if entry.name else ""
+            shown.append((str(file), f"{entry.title}{seconds}{score}"))
+            names.append(entry.name)
+            yield gr.update(value=list(shown), visible=True), names
+
+
+def tapped(event: gr.SelectData) -> tuple[int, int]:
+    """Column and row of the spot that was tapped."""
+    return int(event.index[0]), int(event.index[1])
+
+
+def bake_denoise(path: str | None, auto: bool, sigma_255: float, event: gr.SelectData) -> Generator:
+    """The spot through every denoiser, at the noise level of the whole picture."""
+
+    def entries() -> Iterator[Entry]:
+        image = opened(path)
+        level = 255 * measured_sigma(image) if auto else sigma_255
+        return bake_off("denoise", image, tapped(event), settings={"sigma_255": level})
+
+    yield from bake(entries)
+
+
+def bake_artifacts(path: str | None, auto: bool, quality: float, event: gr.SelectData) -> Generator:
+    """The spot through every artifact remover, at the quality of the whole picture."""
+
+    def entries() -> Iterator[Entry]:
+        image = opened(path)
+        known = measured_quality(image).value if auto else quality
+        known = known if known is None else min(max(known, artifacts.LOWEST), artifacts.HIGHEST)
+        return bake_off("artifacts", image, tapped(event), settings={"quality": known})
+
+    yield from bake(entries)
+
+
+def bake_upscale(path: str | None, scale: int, event: gr.SelectData) -> Generator:
+    """The spot through every upscaler of a scale."""
+    yield from bake(lambda: bake_off("upscale", opened(path), tapped(event), scale=scale))
+
+
+def bake_inpaint(
+    path: str | None, painted: dict | None, uploaded: str | None, transparent: bool, event: gr.SelectData
+) -> Generator:
+    """The spot through every inpainter: its hole, or one that is made there."""
+
+    def entries() -> Iterator[Entry]:
+        image = opened(path)
+        return bake_off("inpaint", image, tapped(event), hole=chosen_hole(image, painted, uploaded, transparent))
+
+    yield from bake(entries)
+
+
+def bake_noise(path: str | None, kind: str, level: float, seed: float) -> Generator:
+    """The middle of a clean picture, with noise, through every denoiser, scored."""
+    yield from bake(lambda: bake_off_noise(opened(path), kind, level, int(seed or 0)))
+
+
+def bake_jpeg(path: str | None, quality: float) -> Generator:
+    """The middle of a clean picture, compressed, through every artifact remover, scored."""
+    yield from bake(lambda: bake_off_jpeg(opened(path), round(quality)))
+
+
+def bake_reduction(path: str | None, scale: int) -> Generator:
+    """The middle of a sharp picture, reduced, through every upscaler of a scale, scored."""
+    yield from bake(lambda: bake_off_reduction(opened(path), scale))
+
+
+def winner(task: Task, names: list[str], index: int) -> object:
+    """The model that made a patch."""
+    name = names[index] if index < len(names) else ""
+    if not name:
+        gr.Info("That is the picture as it is.")
+        return gr.skip()
+    return catalog.method(task, name).family if task == "upscale" else name
+
+
+# Many files -----------------------------------------------------------------------------------------------------------
+
+
+def run_batch(
+    files: list[str] | None, order: Order, output: tuple[str, float], progress: gr.Progress, mask: str | None = None
+) -> Generator:
+    """Carry out an order on many uploads: a row for each, then a zip with results, receipts and the table."""
+    if not files:
+        raise ValueError("Choose some files first.")
+    format, quality = output
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "restored"
+        work = restore_all(
+            order,
+            [Path(file) for file in files],
+            results,
+            mask=read(mask) if mask else None,
+            format=checked_format(format),
+            quality=round(quality),
+        )
+        for step in work:
+            progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
+            if step.row is None:
+                yield unchanged(2)
+                continue
+            row = step.row
+            result = row.result.name if row.result else "not restored"
+            rows.append([html.escape(row.file), html.escape(result), html.escape(row.reason)])
+            RECORDS.add(record_of(row, order))
+            yield rows, gr.skip()
+        zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
+        yield rows, gr.update(value=zipped, interactive=True)
+
+
+def record_of(row: Row, order: Order) -> Record:
+    """What is kept of a file of a batch."""
+    width, height, out_width, out_height = (size or 0 for size in row.sizes)
+    return Record(
+        order.task,
+        order.model,
+        "done" if row.result else "failed",
+        width,
+        height,
+        out_width,
+        out_height,
+        dict(order.settings),
+        {"restoring": row.seconds},
+        weights_digest(order.method),
+        device(),
+        "" if row.result else row.reason.replace(row.file, "the file"),
+    )
+
+
+def batch_denoise(files, model, auto, sigma_255, strength, format, quality, progress=gr.Progress()) -> Generator:
+    """Denoise many files."""
+    with sentences():
+        yield from run_batch(files, ordered("denoise", model, auto, sigma_255, strength), (format, quality), progress)
+
+
+def batch_artifacts(files, model, auto, known, strength, format, quality, progress=gr.Progress()) -> Generator:
+    """Remove the artifacts of many files."""
+    with sentences():
+        yield from run_batch(files, ordered("artifacts", model, auto, known, strength), (format, quality), progress)
+
+
+def batch_upscale(files, model, scale, alpha, stay_true, format, quality, progress=gr.Progress()) -> Generator:
+    """Enlarge many files."""
+    with sentences():
+        yield from run_batch(files, ordered("upscale", model, scale, alpha, stay_true), (format, quality), progress)
+
+
+def batch_inpaint(
+    files, model, painted, uploaded, invert, grow, feather, format, quality, progress=gr.Progress()
+) -> Generator:
+    """Fill the same hole in many files: the mask that was uploaded, else what was painted, else transparency."""
+    with sentences():
+        layer = next((layer for layer in (painted or {}).get("layers") or [] if layer and mask_is_painted(layer)), None)
+        order = ordered("inpaint", model, invert, grow, feather)
+        yield from run_batch(files, order, (format, quality), progress, uploaded or layer)
+
+
+def mask_is_painted(layer: str) -> bool:
+    """Whether anything was painted on a layer of the editor."""
+    drawn = read(layer)
+    return bool(mask_from(drawn, drawn).share)
+
+
+# Performance ----------------------------------------------------------------------------------------------------------
+
+
+def performance() -> Generator:
+    """What ran here so far: a line, a table, two plots and a CSV."""
+    rows = RECORDS.summary()
+    runs = sum(row.runs for row in rows)
+    failed, cancelled = sum(row.failed for row in rows), sum(row.cancelled for row in rows)
+    line = f"**{runs} runs** · {failed} failed · {cancelled} cancelled"
+    if RECORDS.lost:
+        line += f" · {RECORDS.lost} not recorded"
+    cells = [
+        [
+            row.model,
+            row.task,
+            row.size,
+            row.runs,
+            row.failed,
+            row.cancelled,
+            *("" if value is None else f"{value:.1f}" for value in (row.p50, row.p90, row.p99)),
+            f"{row.better} / {row.same} / {row.worse}",
+        ]
+        for row in rows
+    ]
+    latency = [
+        {"model": f"{row.model}, {row.size}", "share": share, "seconds": value}
+        for row in rows
+        for share, value in (("median", row.p50), ("9 of 10 within", row.p90))
+        if value is not None
+    ]
+    opinions = [
+        {"model": row.model, "opinion": opinion, "ratings": getattr(row, opinion)}
+        for row in rows
+        for opinion in ("better", "same", "worse")
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "runs.csv"
+        file.write_text(RECORDS.csv(), encoding="utf-8", newline="")
+        yield (
+            line,
+            cells,
+            DataFrame(latency, columns=["model", "share", "seconds"]),
+            DataFrame(opinions, columns=["model", "opinion", "ratings"]),
+            gr.update(value=str(file)),
+        )
 
 
 # Models ------------------------------------------------------------------------------------------------------------
@@ -844,28 +1264,112 @@ def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, st
 # Layout -------------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Tab:
+    """What the rest of the page needs of a task's tab.
+
+    Args:
+        settings: the inputs that an address may set, by their name in it.
+    """
+
+    task: Task
+    source: gr.Image
+    settings: dict[str, gr.components.Component]
+
+
 def build() -> gr.Blocks:
     """The whole page."""
     with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=(300, KEEP_SECONDS)) as page:
         gr.Markdown(INTRO)
-        with gr.Tabs():
-            with gr.Tab("Denoise", id="denoise"):
-                denoise_tab()
-            with gr.Tab("Artifacts", id="artifacts"):
-                artifacts_tab()
-            with gr.Tab("Upscale", id="upscale"):
-                upscale_tab()
-            with gr.Tab("Inpaint", id="inpaint"):
-                inpaint_tab()
-            with gr.Tab("Models", id="models"):
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
+            parts: list[Tab] = []
+            for title, task, draw in (
+                ("Denoise", "denoise", denoise_tab),
+                ("Artifacts", "artifacts", artifacts_tab),
+                ("Upscale", "upscale", upscale_tab),
+                ("Inpaint", "inpaint", inpaint_tab),
+            ):
+                with gr.Tab(title, id=task) as tab:
+                    part = draw()
+                    share(part)
+                    parts.append(part)
+                names = json.dumps(["tab", *part.settings])
+                inputs = list(part.settings.values())
+                tab.select(None, inputs, None, js=ADDRESS % (json.dumps(task), names, "[]"))
+            with gr.Tab("Models", id="models") as tab:
                 chosen, blocks = models_tab()
+            tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
+            with gr.Tab("Speed", id="performance") as tab:
+                performance_tab(tab)
         page.load(snippets, chosen, blocks, **QUIET)
+        found = [component for part in parts for component in part.settings.values()]
+
+        def open_address(request: gr.Request) -> list:
+            return from_address(parts, dict(request.query_params))
+
+        opened_at = page.load(open_address, None, [tabs, *found], **QUIET)
+        opened_at.then(None, None, None, js="() => { window.addressRead = true; }")
         gr.api(list_models, api_name="models")
     return page
 
 
-def picture(task: Task, examples: list[str]) -> UploadedImage:
-    """The input of a tab with examples below it."""
+def from_address(parts: list[Tab], wanted: dict[str, str]) -> list:
+    """Which tab to open and with what settings, as the page's address says; what it says wrongly is passed over."""
+    tab = wanted.get("tab")
+    known = {part.task for part in parts} | {"models", "performance"}
+    updates: list = [gr.Tabs(selected=tab) if tab in known else gr.skip()]
+    for part in parts:
+        for name, component in part.settings.items():
+            value = allowed(component, wanted[name]) if part.task == tab and name in wanted else None
+            updates.append(gr.skip() if value is None else gr.update(value=value))
+    return updates
+
+
+def allowed(component: gr.components.Component, text: str) -> object:
+    """The value that a text stands for, if the component can have it; else None."""
+    if isinstance(component, gr.Checkbox):
+        return {"true": True, "false": False}.get(text)
+    if isinstance(component, gr.Slider):
+        with suppress(ValueError):
+            value = float(text)
+            return value if component.minimum <= value <= component.maximum else None
+        return None
+    choices = {str(value): value for _, value in component.choices}
+    if component.elem_id == "upscale-scale":
+        choices = {"2": 2, "3": 3, "4": 4}  # those of the moment depend on the model
+    return choices.get(text)
+
+
+# In the browser: what the address says of a tab and its settings.
+ADDRESS = """(...values) => {
+  if (!window.addressRead) return;
+  const url = new URL(window.location.href);
+  for (const key of [...url.searchParams.keys()]) if (!key.startsWith("__")) url.searchParams.delete(key);
+  [%s, ...values].forEach((value, index) => url.searchParams.set(%s[index], value));
+  window.history.replaceState(null, "", url);
+  return %s;
+}"""
+SHARED = """((link) => {
+  navigator.clipboard?.writeText(link).catch(() => {});
+  return [link, `<iframe src="${link}" width="100%%" height="900" style="border: 0"></iframe>`];
+})(url.href)"""
+
+
+def share(tab: Tab) -> None:
+    """A button that copies a link to this tab and its settings, and the lines that embed the page elsewhere."""
+    inputs = list(tab.settings.values())
+    words = json.dumps(tab.task), json.dumps(["tab", *tab.settings])
+    for component in inputs:
+        component.change(None, inputs, None, js=ADDRESS % (*words, "[]"))
+    with gr.Accordion("Share these settings, never your picture", open=False):
+        button = gr.Button("Copy the link", elem_id=f"{tab.task}-share")
+        link = gr.Textbox(label="Link", interactive=False, buttons=["copy"], elem_id=f"{tab.task}-link")
+        embed = gr.Code(label="For another site", language="html", interactive=False, wrap_lines=True)
+    button.click(None, inputs, [link, embed], js=ADDRESS % (*words, SHARED % ()))
+
+
+def picture(task: Task) -> UploadedImage:
+    """The input of a tab."""
     source = UploadedImage(
         label="Your picture",
         sources=["upload", "clipboard"],
@@ -874,13 +1378,40 @@ def picture(task: Task, examples: list[str]) -> UploadedImage:
         height=280,
         elem_id=f"{task}-input",
     )
-    pick(examples, source, "Or try one of these", f"{task}-examples")
     source.upload(displayable, source, source, **QUIET)
     return source
 
 
+def show_examples(task: Task, found: list[gallery.Example], outputs: list, values: Callable) -> None:
+    """Pictures before and after; a tap loads the picture with settings that suit it.
+
+    Args:
+        values: the outputs' values for an example.
+    """
+    gr.Markdown("Or tap one of these, before on the left and after on the right:", elem_classes="line")
+    shown = gr.Gallery(
+        [(example.thumbnail, example.title) for example in found],
+        label="Examples",
+        show_label=False,
+        columns=len(found) // 2 + len(found) % 2,
+        height="auto",
+        object_fit="cover",
+        format="png",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id=f"{task}-examples",
+        elem_classes="examples",
+    )
+
+    def load(event: gr.SelectData) -> tuple:
+        return values(found[event.index])
+
+    shown.select(load, None, outputs, **QUIET)
+
+
 def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> None:
-    with gr.Column(elem_classes="examples", min_width=100):
+    with gr.Column(elem_classes="clean", min_width=100):
         gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id)
 
 
@@ -897,8 +1428,39 @@ def comparison(label: str, elem_id: str) -> gr.ImageSlider:
     )
 
 
-def output_file(task: Task) -> tuple[gr.Dropdown, gr.Slider, gr.DownloadButton]:
-    """Format, JPEG quality and the download button."""
+@dataclass(frozen=True)
+class Results:
+    """Where a tab shows what came of a run."""
+
+    compare: gr.ImageSlider
+    download: gr.DownloadButton
+    receipt: gr.DownloadButton
+    status: gr.Markdown
+    rating: gr.Radio
+    state: gr.State
+    format: gr.Dropdown
+    quality: gr.Slider
+
+    @property
+    def outputs(self) -> list[gr.components.Component]:
+        """In the order of `show_done`."""
+        return [self.compare, self.download, self.receipt, self.status, self.rating, self.state]
+
+    @property
+    def file(self) -> list[gr.components.Component]:
+        return [self.format, self.quality]
+
+
+def results(task: Task, label: str, hint: str, between: Callable[[], object]) -> tuple[Results, object]:
+    """The comparison with its line of facts, the downloads and the rating.
+
+    Args:
+        between: draws what comes above the file format; given back.
+    """
+    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    compare = comparison(label, f"{task}-compare")
+    status = gr.Markdown(hint, elem_id=f"{task}-status", elem_classes=["line", "status"])
+    drawn = between()
     with gr.Row():
         format = gr.Dropdown(
             [("PNG", "png"), ("JPEG", "jpeg"), ("WebP, lossless", "webp"), ("TIFF", "tiff")],
@@ -908,9 +1470,23 @@ def output_file(task: Task) -> tuple[gr.Dropdown, gr.Slider, gr.DownloadButton]:
             elem_id=f"{task}-format",
         )
         quality = gr.Slider(50, 100, 95, step=1, label="JPEG quality", visible=False, min_width=140)
-    download = gr.DownloadButton("Download", interactive=False, variant="primary", elem_id=f"{task}-download")
+    with gr.Row():
+        download = gr.DownloadButton(
+            "Download", interactive=False, variant="primary", elem_id=f"{task}-download", min_width=140, scale=2
+        )
+        receipt = gr.DownloadButton("Receipt", interactive=False, elem_id=f"{task}-receipt", min_width=100)
     format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **QUIET)
-    return format, quality, download
+    with gr.Accordion("Rate this result", open=False):
+        rating = gr.Radio(
+            [("Better than my picture", "better"), ("The same", "same"), ("Worse", "worse")],
+            label="What do you think of it?",
+            interactive=False,
+            elem_id=f"{task}-rating",
+        )
+        comment = gr.Textbox(label="Why, in a few words (optional)", max_length=200, elem_id=f"{task}-comment")
+        send = gr.Button("Send", elem_id=f"{task}-rate")
+    send.click(rate, [state, rating, comment], rating, **PRIVATE)
+    return Results(compare, download, receipt, status, rating, state, format, quality), drawn
 
 
 def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
@@ -931,6 +1507,49 @@ def trial_results(task: Task, label: str, *more: str) -> tuple[gr.ImageSlider, g
         elem_id=f"{task}-scores",
     )
     return pair, table
+
+
+def bakery(task: Task, model: gr.Dropdown) -> list:
+    """Where the patches of a bake-off are shown, and the names of the methods that made them; a tap chooses."""
+    gr.Markdown("Tap a spot in your picture, and every model shows what it makes of it.", elem_classes="line")
+    shown = gr.Gallery(
+        label="The spot by every model: tap the best to choose it",
+        show_label=False,
+        columns=3,
+        height="auto",
+        object_fit="contain",
+        format="png",
+        allow_preview=False,
+        interactive=False,
+        visible=False,
+        buttons=[],
+        elem_id=f"{task}-bakery",
+        elem_classes="bakery",
+    )
+    names = gr.State([])
+
+    def choose(made_by: list[str], event: gr.SelectData) -> object:
+        return winner(task, made_by, event.index)
+
+    shown.select(choose, names, model, **QUIET)
+    return [shown, names]
+
+
+def many_files(task: Task, function: Callable, inputs: list[gr.components.Component], hint: str = "") -> None:
+    """An accordion that does to many files what the tab does to one."""
+    with gr.Accordion("Many files at once", open=False):
+        gr.Markdown(f"All files get the settings above. {hint}A file that cannot be read is a row with its reason.")
+        files = gr.File(label="Files", file_count="multiple", type="filepath", elem_id=f"{task}-files")
+        buttons = start_and_cancel(f"{task}-batch", "Restore all")
+        table = gr.Dataframe(
+            headers=["File", "Result", "What was done"],
+            datatype="str",
+            interactive=False,
+            wrap=True,
+            elem_id=f"{task}-report",
+        )
+        zipped = gr.DownloadButton("Download all", interactive=False, variant="primary", elem_id=f"{task}-zip")
+    run_on_click(buttons, function, [files, *inputs], [table, zipped])
 
 
 def api(function, inputs: list[gr.components.Component], api_name: str) -> None:
@@ -960,60 +1579,68 @@ def follow(components: list[gr.components.Component], function: Callable, inputs
         component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)
 
 
-@dataclass(frozen=True)
-class BlendableTab:
-    """What the test of a model below a tab needs of it."""
-
-    source: gr.Image
-    model: gr.Dropdown
-    auto: gr.Checkbox
+def forget(source: gr.Image, hint: str, shown: Results, *more: gr.components.Component) -> None:
+    """Clear what was shown when another picture comes; `more` are what a tab has besides."""
+    off = gr.update(value=None, interactive=False)
+    nothing = (None, off, off, hint, off, None, *(off for _ in more))
+    source.change(lambda: nothing, None, [*shown.outputs, *more], **QUIET)
 
 
 def blendable_tab(
     task: Task,
-    examples: list[str],
     start: str,
     level: tuple[str, gr.Slider],
-    handlers: tuple[Callable, Callable, Callable],
+    handlers: tuple[Callable, Callable, Callable, Callable, Callable],
     endpoint_level: str,
-) -> BlendableTab:
-    """Picture, model, level and strength with their events and the endpoint.
+) -> tuple[Tab, list]:
+    """Picture, model, level and strength with their events and the endpoint; gives also where bake-offs are shown.
 
     Args:
         start: what the button says.
         level: the label of "find it automatically", and the slider, not drawn yet, that shows without it.
-        handlers: what is known of a file, the run on the page, and the endpoint.
+        handlers: what is known of a file, the run on the page, the endpoint, the bake-off, and many files.
         endpoint_level: what the endpoint calls the level.
     """
-    about, run, file = handlers
+    about, run, file, bake_spot, batch = handlers
     offered = restoration.methods(task)
     first = offered[0].name
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture(task, examples)
+            source = picture(task)
             known = gr.Markdown(elem_id=f"{task}-facts", elem_classes="line")
+            examples = gr.Column(min_width=100)
             choices = [(method.title, method.name) for method in offered]
             model = gr.Dropdown(choices, value=first, label="Model", elem_id=f"{task}-model")
             advice = gr.Markdown(guide(task, first), elem_classes="line")
             auto = gr.Checkbox(True, label=level[0], elem_id=f"{task}-auto")
             slider = level[1].render()
+            takes = gr.Markdown(elem_id=f"{task}-takes", elem_classes="line")
             buttons = start_and_cancel(task, start)
+            spot = bakery(task, model)
         with gr.Column(min_width=320):
-            compare = comparison("Before and after", f"{task}-compare")
-            status = gr.Markdown(HINT, elem_id=f"{task}-status", elem_classes=["line", "status"])
-            strength = gr.Slider(
-                0, 100, 100, step=1, label="Strength in % (0 is your picture, bit for bit)", elem_id=f"{task}-strength"
-            )
-            format, quality, download = output_file(task)
 
-    outputs = [compare, download, status, state]
+            def strength_slider() -> gr.Slider:
+                label = "Strength in % (0 is your picture, bit for bit)"
+                return gr.Slider(0, 100, 100, step=1, label=label, elem_id=f"{task}-strength")
+
+            shown, strength = results(task, "Before and after", HINT, strength_slider)
+    with examples:
+        show_examples(
+            task,
+            gallery.examples(task),
+            [source, model, auto],
+            lambda example: (example.picture, example.order.model, True),
+        )
+    chosen = [model, auto, slider, strength]
+    many_files(task, batch, [*chosen, *shown.file])
     source.change(about, source, known, **QUIET)
-    source.change(lambda: (None, gr.update(value=None, interactive=False), HINT, None), None, outputs, **QUIET)
+    forget(source, HINT, shown)
+    source.select(bake_spot, [source, auto, slider], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(lambda name: guide(task, name), model, advice, **QUIET)
+    follow([source, model], partial(expected, task), [source, model], takes)
     auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
-    run_on_click(buttons, run, [source, model, auto, slider, strength, format, quality], outputs, status)
-    follow([strength, format, quality], show_blended, [state, strength, format, quality], outputs)
+    run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
+    follow([strength, *shown.file], show_blended, [shown.state, strength, *shown.file], shown.outputs)
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -1024,25 +1651,35 @@ def blendable_tab(
             gr.Number(95, label="jpeg_quality"),
         ]
         api(file, inputs, task)
-    return BlendableTab(source, model, auto)
+    names = ("model", "auto", endpoint_level, "strength")
+    return Tab(task, source, dict(zip(names, chosen, strict=True))), spot
 
 
-def denoise_tab() -> None:
+def denoise_tab() -> Tab:
     sigma = gr.Slider(
-        0, MAX_SIGMA_255, 25, step=1, label="Noise level σ", visible=False, elem_id="denoise-sigma", render=False
+        0,
+        MAX_SIGMA_255,
+        25,
+        step=1,
+        label="Noise level σ",
+        info="Standard deviation of the noise, of 255 levels: 10 is slight, 50 is heavy.",
+        visible=False,
+        elem_id="denoise-sigma",
+        render=False,
     )
-    tab = blendable_tab(
+    tab, spot = blendable_tab(
         "denoise",
-        gallery.noisy(),
         "Denoise",
         ("Find the noise level automatically", sigma),
-        (denoise_facts, run_denoise, denoise_file),
+        (denoise_facts, run_denoise, denoise_file, bake_denoise, batch_denoise),
         "sigma",
     )
+    model, auto = tab.settings["model"], tab.settings["auto"]
     with gr.Accordion("Test a model: add noise to a clean picture and score the result", open=False):
         gr.Markdown(
             "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
-            "chosen above and compares both with the original. Your own download is not touched."
+            "chosen above and compares both with the original. PSNR and SSIM say how near a picture is to the "
+            "original; higher is better. Your own download is not touched."
         )
         pick(gallery.clean(), tab.source, "Clean pictures", "denoise-clean-examples")
         with gr.Row():
@@ -1050,52 +1687,59 @@ def denoise_tab() -> None:
             level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
             seed = gr.Number(0, label="Seed", precision=0, min_width=100)
         trial = start_and_cancel("denoise-trial", "Add noise and denoise")
+        every = gr.Button("Try every model on its middle", elem_id="denoise-trial-all")
         pair, table = trial_results("denoise", "With noise and denoised")
-    run_on_click(trial, try_noise, [tab.source, tab.model, tab.auto, kind, level, seed], [pair, table])
+    run_on_click(trial, try_noise, [tab.source, model, auto, kind, level, seed], [pair, table])
+    every.click(bake_noise, [tab.source, kind, level, seed], spot, **ONE_AT_A_TIME, **PRIVATE)
+    return tab
 
 
-def artifacts_tab() -> None:
+def artifacts_tab() -> Tab:
     quality = gr.Slider(
         artifacts.LOWEST,
         artifacts.HIGHEST,
         30,
         step=1,
-        label="JPEG quality of your picture: lower cleans more",
+        label="JPEG quality of your picture",
+        info="That it was saved with: lower cleans more.",
         visible=False,
         elem_id="artifacts-quality",
         render=False,
     )
-    tab = blendable_tab(
+    tab, spot = blendable_tab(
         "artifacts",
-        gallery.compressed(),
         "Remove artifacts",
         ("Find the JPEG quality automatically", quality),
-        (artifacts_facts, run_artifacts, artifacts_file),
+        (artifacts_facts, run_artifacts, artifacts_file, bake_artifacts, batch_artifacts),
         "quality",
     )
+    model, auto = tab.settings["model"], tab.settings["auto"]
     with gr.Accordion("Test a model: compress a clean picture and score the result", open=False):
         gr.Markdown(
             "Takes your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
-            "with the model chosen above and compares both with the original. PSNR-B counts visible block edges as "
-            "errors. Your own download is not touched."
+            "with the model chosen above and compares both with the original. PSNR and SSIM say how near a picture is "
+            "to the original, PSNR-B counts visible block edges as errors too; higher is better. Your own download is "
+            "not touched."
         )
         pick(gallery.clean(), tab.source, "Clean pictures", "artifacts-clean-examples")
         chosen = gr.Slider(artifacts.LOWEST, artifacts.HIGHEST, 20, step=1, label="Quality to compress with")
         trial = start_and_cancel("artifacts-trial", "Compress and clean")
+        every = gr.Button("Try every model on its middle", elem_id="artifacts-trial-all")
         pair, table = trial_results("artifacts", "Compressed and cleaned", "PSNR-B")
-    run_on_click(trial, try_compression, [tab.source, tab.model, tab.auto, chosen], [pair, table])
+    run_on_click(trial, try_compression, [tab.source, model, auto, chosen], [pair, table])
+    every.click(bake_jpeg, [tab.source, chosen], spot, **ONE_AT_A_TIME, **PRIVATE)
+    return tab
 
 
-def upscale_tab() -> None:
+def upscale_tab() -> Tab:
     families = catalog.families("upscale")
     first = next(iter(families))
     scales, blends, advised = chosen_family(first, 4)
-    sharp, small = gallery.clean(), gallery.small()
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture("upscale", small)
+            source = picture("upscale")
             known = gr.Markdown(elem_id="upscale-facts", elem_classes="line")
+            examples = gr.Column(min_width=100)
             model = gr.Dropdown(
                 [(siblings[0].title, family) for family, siblings in families.items()],
                 value=first,
@@ -1119,11 +1763,11 @@ def upscale_tab() -> None:
                 info="Pulls the result back to your photo, so that reduced again it gives your photo.",
                 elem_id="upscale-true",
             )
+            takes = gr.Markdown(elem_id="upscale-takes", elem_classes="line")
             buttons = start_and_cancel("upscale", "Upscale")
+            spot = bakery("upscale", model)
         with gr.Column(min_width=320):
-            compare = comparison("Bicubic and this model, at the new size", "upscale-compare")
-            status = gr.Markdown(UPSCALE_HINT, elem_id="upscale-status", elem_classes=["line", "status"])
-            format, quality, download = output_file("upscale")
+            shown, _ = results("upscale", "Bicubic and this model, at the new size", UPSCALE_HINT, lambda: None)
             with gr.Accordion("Where was detail invented?", open=False):
                 gr.Markdown(
                     "The result is reduced to your photo's size again and compared with it. Above 45 dB nothing in it "
@@ -1140,24 +1784,37 @@ def upscale_tab() -> None:
                     buttons=["fullscreen"],
                     elem_id="upscale-heat",
                 )
+    with examples:
+        show_examples(
+            "upscale",
+            gallery.examples("upscale"),
+            [source, model, scale],
+            lambda example: (example.picture, example.order.method.family, example.order.method.scale),
+        )
+    chosen = [model, scale, alpha, stay_true]
+    many_files("upscale", batch_upscale, [*chosen, *shown.file])
     with gr.Accordion("Test a model: reduce a sharp picture, enlarge it again and score the result", open=False):
         gr.Markdown(
             "Takes the middle of your picture (at most 1024 × 1024 px), reduces it bicubically, enlarges it with the "
-            "settings chosen above and compares luma with the original. Your own download is not touched."
+            "settings chosen above and compares luma with the original. PSNR and SSIM say how near a picture is to "
+            "the original; higher is better. Your own download is not touched."
         )
-        pick(sharp, source, "Sharp pictures", "upscale-sharp-examples")
+        pick(gallery.clean(), source, "Sharp pictures", "upscale-sharp-examples")
         trial = start_and_cancel("upscale-trial", "Reduce and enlarge")
+        every = gr.Button("Try every model on its middle", elem_id="upscale-trial-all")
         pair, table = trial_results("upscale", "Bicubic and this model")
 
-    outputs = [compare, download, status, heat, state]
-    nothing = (None, gr.update(value=None, interactive=False), UPSCALE_HINT, None, None)
-    source.change(lambda: nothing, None, outputs, **QUIET)
+    outputs = [*shown.outputs, heat]
+    forget(source, UPSCALE_HINT, shown, heat)
+    source.select(bake_upscale, [source, scale], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(chosen_family, [model, scale], [scale, alpha, advice], **QUIET)
     scale.change(lambda *chosen: guide("upscale", *chosen), [model, scale], advice, **QUIET)
     follow([source, model, scale], upscale_facts, [source, model, scale], known)
-    run_on_click(buttons, run_upscale, [source, model, scale, alpha, stay_true, format, quality], outputs, status)
-    follow([stay_true, format, quality], show_upscaled, [state, stay_true, format, quality], outputs)
-    run_on_click(trial, try_reduction, [source, model, scale, alpha, stay_true], [pair, table])
+    follow([source, model, scale], partial(expected, "upscale"), [source, model, scale], takes)
+    run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
+    follow([stay_true, *shown.file], show_upscaled, [shown.state, stay_true, *shown.file], outputs)
+    run_on_click(trial, try_reduction, [source, *chosen], [pair, table])
+    every.click(bake_reduction, [source, scale], spot, **ONE_AT_A_TIME, **PRIVATE)
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -1169,16 +1826,17 @@ def upscale_tab() -> None:
             gr.Number(95, label="jpeg_quality"),
         ]
         api(upscale_file, inputs, "upscale")
+    return Tab("upscale", source, {"model": model, "scale": scale, "alpha": alpha, "stay_true": stay_true})
 
 
-def inpaint_tab() -> None:
+def inpaint_tab() -> Tab:
     offered = restoration.methods("inpaint")
     first = offered[0].name
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture("inpaint", gallery.clean())
+            source = picture("inpaint")
             known = gr.Markdown(elem_id="inpaint-facts", elem_classes="line")
+            examples = gr.Column(min_width=100)
             editor = gr.ImageEditor(
                 label="Paint over what should go",
                 type="filepath",
@@ -1205,7 +1863,7 @@ def inpaint_tab() -> None:
                 grow = gr.Slider(-32, 32, 2, step=1, label="Grow in pixels (negative shrinks)", elem_id="inpaint-grow")
                 feather = gr.Slider(0, 32, 2, step=1, label="Feather in pixels", elem_id="inpaint-feather")
                 look = gr.Button("Show the mask", elem_id="inpaint-look")
-                shown = gr.Image(
+                mask = gr.Image(
                     label="White is filled; the download is the mask",
                     type="filepath",
                     format="png",
@@ -1218,24 +1876,42 @@ def inpaint_tab() -> None:
                 [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="inpaint-model"
             )
             advice = gr.Markdown(guide("inpaint", first), elem_classes="line")
+            takes = gr.Markdown(elem_id="inpaint-takes", elem_classes="line")
             buttons = start_and_cancel("inpaint", "Fill")
+            spot = bakery("inpaint", model)
         with gr.Column(min_width=320):
-            compare = comparison("Before and after", "inpaint-compare")
-            status = gr.Markdown(HINT, elem_id="inpaint-status", elem_classes=["line", "status"])
-            format, quality, download = output_file("inpaint")
-            again = gr.Button("Go on from this result", interactive=False, elem_id="inpaint-again")
 
-    outputs = [compare, download, status, again, state]
-    nothing = (None, gr.update(value=None, interactive=False), HINT, gr.update(interactive=False), None)
-    choices = [editor, uploaded, transparent, invert, grow, feather]
+            def go_on_button() -> gr.Button:
+                return gr.Button("Go on from this result", interactive=False, elem_id="inpaint-again")
+
+            shown, again = results("inpaint", "Before and after", HINT, go_on_button)
+    with examples:
+        show_examples(
+            "inpaint",
+            gallery.examples("inpaint"),
+            [source, uploaded],
+            lambda example: (example.picture, example.mask),
+        )
+    many_files(
+        "inpaint",
+        batch_inpaint,
+        [model, editor, uploaded, invert, grow, feather, *shown.file],
+        "The mask that you gave or painted is brought to the size of each; without one transparent pixels are filled. ",
+    )
+    outputs = [*shown.outputs, again]
+    forget(source, HINT, shown)
+    source.change(lambda: gr.update(interactive=False), None, again, **QUIET)
+    marked = [editor, uploaded, transparent]
+    choices = [*marked, invert, grow, feather]
     source.change(inpaint_facts, source, known, **QUIET)
     source.change(canvas, source, editor, **QUIET)
-    source.change(lambda: nothing, None, outputs, **QUIET)
+    source.select(bake_inpaint, [source, *marked], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
-    look.click(show_mask, [source, *choices], shown, **PRIVATE)
-    run_on_click(buttons, run_inpaint, [source, model, *choices, format, quality], outputs, status)
-    follow([format, quality], show_filled, [state, format, quality], outputs)
-    again.click(go_on, state, source, **QUIET)
+    follow([source, model], partial(expected, "inpaint"), [source, model], takes)
+    look.click(show_mask, [source, *choices], mask, **PRIVATE)
+    run_on_click(buttons, run_inpaint, [source, model, *choices, *shown.file], outputs, shown.status)
+    follow(shown.file, show_done, [shown.state, *shown.file], outputs)
+    again.click(go_on, shown.state, source, **QUIET)
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -1248,6 +1924,7 @@ def inpaint_tab() -> None:
             gr.Number(95, label="jpeg_quality"),
         ]
         api(inpaint_file, inputs, "inpaint")
+    return Tab("inpaint", source, {"model": model, "invert": invert, "grow": grow, "feather": feather})
 
 
 def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
@@ -1283,13 +1960,70 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
     return chosen, blocks
 
 
-def main() -> None:
+def performance_tab(tab: gr.Tab) -> None:
+    """What ran here so far; read anew whenever the tab is opened."""
+    gr.Markdown(
+        "What ran here so far. Kept are task, model, sizes, settings, seconds, outcome and ratings; never a picture, "
+        "its name or who sent it."
+    )
+    line = gr.Markdown(elem_id="performance-line")
+    with gr.Row():
+        latency = gr.BarPlot(
+            x="model", y="seconds", color="share", title="Seconds of a run", x_label_angle=-40, height=320
+        )
+        opinions = gr.BarPlot(x="model", y="ratings", color="opinion", title="Ratings", x_label_angle=-40, height=320)
+    table = gr.Dataframe(
+        headers=["Model", "Task", "Size", "Runs", "Failed", "Cancelled", "Median s", "90 % s", "99 % s", "+ / = / −"],
+        interactive=False,
+        elem_id="performance-table",
+    )
+    csv = gr.DownloadButton("Download as CSV", elem_id="performance-csv")
+    tab.select(performance, None, [line, table, latency, opinions, csv], **QUIET)
+    tab.select(None, None, None, js=ADDRESS % ('"performance"', '["tab"]', "[]"))
+
+
+# Start ----------------------------------------------------------------------------------------------------------------
+
+
+def bound_waiting(page: gr.Blocks) -> None:
+    """Let at most `WAITING` runs wait for the model, and tell whoever comes then when to try again.
+
+    Gradio's own limit counts what needs no model too, and does not say how long.
+    """
+    queue, push = page._queue, page._queue.push
+
+    async def bounded(body, request, username):
+        function = page.fns.get(body.fn_index)
+        waiting = queue.event_queue_per_concurrency_id.get(ONE_AT_A_TIME["concurrency_id"])
+        if function is None or waiting is None or function.concurrency_id != ONE_AT_A_TIME["concurrency_id"]:
+            return await push(body, request, username)
+        if len(waiting.queue) < WAITING:
+            return await push(body, request, username)
+        known = [queue.process_time_per_fn[event.fn].avg_time for event in waiting.queue]
+        seconds = max(5, round(sum(known) / 2))  # half of the queue, so that whoever tries again finds a place
+        sentence = f"{len(waiting.queue)} runs are waiting already; try again in about {duration(seconds)}."
+        # A browser shows the sentence for any status but 503, for which it has one of its own.
+        browser = "Mozilla" in (request.headers.get("user-agent") or "")
+        return False, sentence, "error" if browser else "queue_full"
+
+    queue.push = bounded
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python app.py", description="Start the page.")
+    parser.add_argument("--share", action="store_true", help="also at a public gradio.live address for a while")
+    parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs gradio[mcp]")
+    arguments = parser.parse_args(argv)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
     catalog.prepare()
+    open_records()
     page = build()
-    page.queue(max_size=20)
+    page.queue(max_size=10 * WAITING)
+    bound_waiting(page)
     page.launch(
+        share=arguments.share,
+        mcp_server=arguments.mcp,
         max_file_size=UPLOAD_LIMIT,
         show_error=False,
         enable_monitoring=False,
@@ -1297,8 +2031,23 @@ def main() -> None:
         ssr_mode=False,
         footer_links=["api"],
         css=CSS,
-        theme=gr.themes.Default(primary_hue="indigo", font=["system-ui", "sans-serif"]),
+        head=f"<style>{(ASSETS / 'compare.css').read_text()}</style><script>{(ASSETS / 'compare.js').read_text()}</script>",
+        theme=THEME,
     )
+    RECORDS.close()
+
+
+def open_records() -> None:
+    """Keep records in the file that `RESTORATION_RECORDS` names, by default in the user's cache, and mirror them."""
+    global RECORDS
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restoration"
+    file = Path(os.environ.get("RESTORATION_RECORDS") or folder / "records.sqlite")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    RECORDS = Records(file)
+    repo, token = os.environ.get("RESTORATION_RECORDS_REPO"), os.environ.get("HF_TOKEN")
+    if repo and token:  # the Hub may take its time
+        threading.Thread(target=mirror, args=(file, repo, token), daemon=True).start()
 
 
 if __name__ == "__main__":

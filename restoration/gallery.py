@@ -1,15 +1,25 @@
-"""Example pictures: scikit-image's own, as they are, noisy, saved as JPEG, and reduced; written on the first call."""
+"""Example pictures: scikit-image's own, as they are, damaged in every way, and with what becomes of them.
+
+They are made on the first call; nothing is downloaded.  `python -m restoration.gallery` draws the thumbnails.
+"""
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import skimage.data
+import torch
 from torch import Generator
 
-from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise
+from restoration.bakeoff import around, patch
+from restoration.catalog import TASKS, Task
+from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
 from restoration.image import Image, from_tensor, read, reduced, write
+from restoration.inpainting import mask_from
+from restoration.job import finish
+from restoration.orders import Order
+from restoration.resampling import NEAREST, enlarge
 
 _SIDE = 512  # larger examples are cut to their middle
 
@@ -70,6 +80,92 @@ def small() -> list[str]:
     ]
 
 
+@cache
+def masks() -> list[str]:
+    """Paths of masks for the pictures of `clean`, like strokes of a brush."""
+    paths = []
+    for seed, path in enumerate(clean()):
+        size = read(path).samples.shape[:2]
+        strokes = StrokeHoles(0.06, 0.1)(1, size, Generator().manual_seed(seed))
+        paths.append(_file(from_tensor(strokes[0], f"{Path(path).stem}_mask")))
+    return paths
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture with settings that suit it.
+
+    Args:
+        thumbnail: file with a part of the picture on the left and what becomes of it on the right.
+        picture: file.
+        title: what it is.
+        order: what becomes of it.
+        mask: file of what is missing, for "inpaint".
+    """
+
+    thumbnail: str
+    picture: str
+    title: str
+    order: Order
+    mask: str | None = None
+
+
+@cache
+def examples(task: Task) -> list[Example]:
+    """Examples of a task, the most telling one first."""
+    if task == "denoise":
+        models = {"camera.png": "median", "phantom.png": "total-variation"}
+        orders = [(path, Order(task, models.get(name, ""))) for name, path in zip(NOISY, noisy(), strict=True)]
+    elif task == "artifacts":
+        orders = [(path, Order(task)) for path in compressed()]
+    elif task == "upscale":
+        families = {"logo.png": "lanczos", "chelsea.png": "esrgan"}
+        orders = [
+            (path, Order(task, families.get(name, "compact"), {"scale": 4 if name in ("chelsea.png",) else factor}))
+            for (name, factor), path in zip(SMALL.items(), small(), strict=True)
+        ]
+    else:
+        pairs = list(zip(clean(), masks(), strict=True))[:6]
+        return [_example(path, Order(task), mask) for path, mask in pairs]
+    return [_example(path, order) for path, order in orders]
+
+
+_ASSETS = Path(__file__).parent / "assets" / "examples"
+_THUMBNAIL = 144  # side in pixels
+
+
+def _example(path: str, order: Order, mask: str | None = None) -> Example:
+    name = Path(path).stem.split("_")[0]
+    return Example(str(_ASSETS / f"{order.task}_{name}.jpg"), path, name.capitalize(), order, mask)
+
+
+def draw(example: Example) -> Image:
+    """An example's thumbnail: the left half of its middle as it is, the right half as it becomes."""
+    image, order = read(example.picture), example.order
+    scale = order.method.scale
+    window = around(image, (image.width // 2, image.height // 2), _THUMBNAIL // scale)
+    part = patch(image, window)
+    hole = None
+    before = enlarge(part.tensor(), scale, NEAREST)
+    if example.mask:
+        hole = mask_from(read(example.mask), image)
+        hole = replace(hole, opacity=hole.opacity[window])
+        before = before.masked_fill(torch.from_numpy(hole.opacity)[None, None] > 0, 1)
+    after = finish(order.carry_out(part, hole)).picture.tensor() if hole is None or hole.share else before
+    middle = before.shape[-1] // 2
+    both = torch.cat([before[..., :middle], after[..., middle:]], dim=3)
+    both[..., middle - 1 : middle + 1] = 1
+    return from_tensor(both)
+
+
+def main() -> None:
+    """Draw all thumbnails anew: `python -m restoration.gallery`."""
+    _ASSETS.mkdir(exist_ok=True)
+    for task in TASKS:
+        for example in examples(task):
+            write(draw(example), example.thumbnail, quality=90)
+
+
 def _original(name: str) -> Image:
     return read(Path(skimage.data.__file__).parent / name)
 
@@ -90,3 +186,7 @@ def _file(image: Image, ending: str = ".png", quality: int = 95) -> str:
     path = _folder() / f"{image.name}{ending}"
     write(image, path, quality)
     return str(path)
+
+
+if __name__ == "__main__":
+    main()

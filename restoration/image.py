@@ -281,6 +281,19 @@ def read(source: str | Path | bytes, name: str | None = None) -> Image:
         raise ImageError(f"{title} is damaged or cut short.") from None
 
 
+def file_size(path: str | Path) -> tuple[int, int]:
+    """Width and height that a picture's file tells, before it is turned upright; reads nothing else.
+
+    Raises:
+        ImageError: it is no picture of an accepted kind.
+    """
+    try:
+        with Pillow.open(path, formats=_READABLE) as file:
+            return file.size
+    except Exception:  # decoders raise nearly anything on damaged files
+        raise ImageError("This is not an image that can be read.") from None
+
+
 def embedded_receipt(source: str | Path) -> str | None:
     """The receipt in a picture's file, as `encode` wrote it; None without one, or if it is no picture."""
     try:

@@ -59,9 +59,13 @@ class Order:
             if name not in defaults:
                 raise ValueError(f"{name} is not a setting of {self.task}; there are {', '.join(defaults)}.")
         completed = {name: _checked(name, given.get(name, value), value) for name, value in defaults.items()}
-        if not 0 <= completed.get("strength", 1) <= 1:
-            raise ValueError("strength goes from 0 to 1.")
-        object.__setattr__(self, "model", catalog.method(self.task, model, scale and int(scale)).name)
+        for name in ("strength", "alpha"):
+            if not 0 <= completed.get(name, 1) <= 1:
+                raise ValueError(f"{name} goes from 0 to 1.")
+        method = catalog.method(self.task, model, scale and int(scale))
+        if "alpha" in completed and not method.blends:
+            completed["alpha"] = 1.0
+        object.__setattr__(self, "model", method.name)
         object.__setattr__(self, "settings", completed)
 
     @property

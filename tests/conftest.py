@@ -112,6 +112,7 @@ def serving(folder: Path, scratch: Path, settings: dict[str, str]) -> Iterator[s
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(scratch / "uploads"),
+        "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
         **settings,
     }
     log = scratch / "server.txt"

@@ -64,7 +64,7 @@ def test_artifacts_gives_equal_bytes_by_api_command_line_and_page(client, photo,
     for shown in app.run_artifacts(str(path), model, quality == "auto", 20, 80, "png", 95, progress=silent):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
-            assert "JPEG quality 20" in shown[2]
+            assert "JPEG quality 20" in shown[3]
             break
     else:
         raise AssertionError("the page showed nothing")
@@ -100,8 +100,8 @@ def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
             before, after = (Path(file).read_bytes() for file in shown[0])
             assert after == Path(shown[1]["value"]).read_bytes() == expected
             np.testing.assert_array_equal(read(before).samples, enlarged(photo, scale or 3).samples)
-            assert read(shown[3]).samples.shape == photo.samples.shape
-            assert "matches your photo to" in shown[2]
+            assert read(shown[6]).samples.shape == photo.samples.shape
+            assert "matches your photo to" in shown[3]
             break
     else:
         raise AssertionError("the page showed nothing")
@@ -128,8 +128,8 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     for shown in app.run_inpaint(image, "diffusion", *choices, "png", 95, progress=silent):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
-            assert "every other pixel untouched" in shown[2]
-            assert ("mask was resized from 45 × 35" in shown[2]) == with_mask
+            assert "every other pixel untouched" in shown[3]
+            assert ("mask was resized from 45 × 35" in shown[3]) == with_mask
             break
     else:
         raise AssertionError("the page showed nothing")
@@ -147,7 +147,7 @@ def test_models_are_listed(client):
     (("nothing", "auto", 1.0, "png"), "There is no denoise model called"),
     (("median", "loud", 1.0, "png"), "sigma is"),
     (("median", "400", 1.0, "png"), "noise level goes from 0 to 100"),
-    (("median", "auto", 7.0, "png"), "strength is a share"),
+    (("median", "auto", 7.0, "png"), "strength goes from 0 to 1"),
     (("median", "auto", 1.0, "exe"), "format is one of"),
 ])  # fmt: skip
 def test_the_api_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
@@ -217,19 +217,20 @@ def run_page(path, **changes):
 
 def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    before, after, _, status, _ = run_page(str(tmp_path / "photo.png"))
+    before, after, download, receipt, status, *_ = run_page(str(tmp_path / "photo.png"))
     np.testing.assert_array_equal(before.samples, photo.samples)
     np.testing.assert_array_equal(after.samples, job.finish(denoising.denoise(photo, "median")).image().samples)
     assert "**Median**" in status
     assert "90 × 70 px" in status
+    assert receipt["value"] == download["value"] + ".receipt.json"
 
 
 def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
     *_, state = run_page(str(tmp_path / "photo.png"))
-    monkeypatch.setattr(app, "denoise", None)
+    monkeypatch.setattr(app.Order, "carry_out", None)
     for step in app.show_blended(state, 0, "jpeg", 90):
-        shown, download, _, _ = step
+        shown, download, *_ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
         assert download["value"].endswith("photo_denoised.jpg")
     assert len(list(app.show_blended(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
@@ -246,7 +247,7 @@ def test_failures_on_the_page_are_one_sentence(tmp_path, make, words):
 
 def test_an_unexpected_failure_shows_nothing_of_the_inside(photo, tmp_path, monkeypatch, caplog):
     write(photo, tmp_path / "photo.png")
-    monkeypatch.setattr(app, "denoise", lambda *_: 1 / 0)
+    monkeypatch.setattr(app.Order, "carry_out", lambda *_: 1 / 0)
     with pytest.raises(gr.Error) as caught:
         list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95, progress=silent))
     assert "zero" not in str(caught.value)
@@ -335,13 +336,16 @@ def test_the_scale_picker_offers_what_the_family_does_and_keeps_the_choice():
 
 def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
-    *_, (*_, state) = app.run_upscale(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95, progress=silent)
-    monkeypatch.setattr(app, "upscale", None)
-    *_, (_, _, status, _, after) = app.show_upscaled(state, True, "png", 95, progress=silent)
-    assert after.true.faithfulness.psnr > state.plain.faithfulness.psnr
-    assert f"{after.true.faithfulness.psnr:.2f} dB" in status
-    *_, (_, _, status, _, _) = app.show_upscaled(after, False, "jpeg", 90, progress=silent)
-    assert f"{state.plain.faithfulness.psnr:.2f} dB" in status
+    steps = app.run_upscale(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95, progress=silent)
+    *_, (*_, state, _) = steps
+    plain = state.plain.result.faithfulness.psnr
+    monkeypatch.setattr(app.Order, "carry_out", None)
+    *_, (_, _, _, status, _, after, _) = app.show_upscaled(state, True, "png", 95, progress=silent)
+    true = after.true.result.faithfulness.psnr
+    assert true > plain
+    assert f"{true:.2f} dB" in status
+    *_, (_, _, _, status, *_) = app.show_upscaled(after, False, "jpeg", 90, progress=silent)
+    assert f"{plain:.2f} dB" in status
     assert len(list(app.show_upscaled(None, True, "png", 95, progress=silent))) == 1
 
 
@@ -381,10 +385,10 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     mask = app.Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
     choices = ({}, str(tmp_path / "mask.png"), False, False, 0, 0)
-    *_, (*_, state) = app.run_inpaint(str(tmp_path / "large.png"), "diffusion", *choices, "png", 95, progress=silent)
+    *_, (*_, state, _) = app.run_inpaint(str(tmp_path / "large.png"), "diffusion", *choices, "png", 95, progress=silent)
     for path in app.go_on(state):
         again = read(path)
-    np.testing.assert_array_equal(again.samples, state.filled.image().samples)
+    np.testing.assert_array_equal(again.samples, state.done.picture.samples)
     assert Path(path).name == "large.png"
 
 

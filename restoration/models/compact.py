@@ -45,7 +45,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             self.body += [nn.Conv2d(width, width, 3, padding=1), nn.PReLU(width)]
             with torch.no_grad():
                 kernel = self.body[-2].weight.mul_(0.1)
-                kernel[:, :, 1, 1] += torch.eye(width)
+                kernel[:, :, 1, 1].diagonal().add_(1)
         self.body.append(nn.Conv2d(width, 3 * scale**2, 3, padding=1))
 
     def forward(self, lr: Tensor) -> Tensor:
