@@ -95,14 +95,18 @@ Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlar
 transparency and colours stay.
 Your files are deleted within 30 minutes.
 """
-HINT = "Drag the handle, or move it by the arrow keys, to compare: before on the left, after on the right."
-UPSCALE_HINT = "Drag the handle, or move it by the arrow keys, to compare: plain bicubic enlargement on the left, the model's on the right."
+HINT = "Compare: drag the handle or use the arrow keys. Before is on the left, after on the right."
+UPSCALE_HINT = "Compare: drag the handle or use the arrow keys. Plain bicubic enlargement is on the left."
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 
 
 ASSETS = Path(restoration.__file__).parent / "assets"
+HEAD = "".join(
+    f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
+    for tag, name in (("style", "compare.css"), ("script", "compare.js"))
+)
 RECORDS = Records(None)  # in memory until `main` opens the file
 
 if spaces:
@@ -2031,7 +2035,7 @@ def main(argv: list[str] | None = None) -> None:
         ssr_mode=False,
         footer_links=["api"],
         css=CSS,
-        head=f"<style>{(ASSETS / 'compare.css').read_text()}</style><script>{(ASSETS / 'compare.js').read_text()}</script>",
+        head=HEAD,
         theme=THEME,
     )
     RECORDS.close()
