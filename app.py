@@ -1140,11 +1140,15 @@ def performance() -> Generator:
         ]
         for row in rows
     ]
-    latency = [
-        {"model": f"{row.model}, {row.size}", "share": share, "seconds": value}
+    latency = [  # stacked: each percentile adds to the one below it
+        {"model": f"{row.model}, {row.size}", "runs": share, "seconds": upper - lower}
         for row in rows
-        for share, value in (("median", row.p50), ("9 of 10 within", row.p90))
-        if value is not None
+        if row.p50 is not None
+        for share, lower, upper in (
+            ("half within", 0, row.p50),
+            ("90 % within", row.p50, row.p90),
+            ("99 % within", row.p90, row.p99),
+        )
     ]
     opinions = [
         {"model": row.model, "opinion": opinion, "ratings": getattr(row, opinion)}
@@ -1157,7 +1161,7 @@ def performance() -> Generator:
         yield (
             line,
             cells,
-            DataFrame(latency, columns=["model", "share", "seconds"]),
+            DataFrame(latency, columns=["model", "runs", "seconds"]),
             DataFrame(opinions, columns=["model", "opinion", "ratings"]),
             gr.update(value=str(file)),
         )
@@ -1303,7 +1307,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Models", id="models") as tab:
                 chosen, blocks = models_tab()
             tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
-            with gr.Tab("Speed", id="performance") as tab:
+            with gr.Tab("Performance", id="performance") as tab:
                 performance_tab(tab)
         page.load(snippets, chosen, blocks, **QUIET)
         found = [component for part in parts for component in part.settings.values()]
@@ -1973,7 +1977,7 @@ def performance_tab(tab: gr.Tab) -> None:
     line = gr.Markdown(elem_id="performance-line")
     with gr.Row():
         latency = gr.BarPlot(
-            x="model", y="seconds", color="share", title="Seconds of a run", x_label_angle=-40, height=320
+            x="model", y="seconds", color="runs", title="Seconds of a run", x_label_angle=-40, height=320
         )
         opinions = gr.BarPlot(x="model", y="ratings", color="opinion", title="Ratings", x_label_angle=-40, height=320)
     table = gr.Dataframe(

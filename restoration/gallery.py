@@ -91,6 +91,18 @@ def masks() -> list[str]:
     return paths
 
 
+@cache
+def scratched() -> list[str]:
+    """Paths of the pictures of `clean` with white strokes where `masks` has them."""
+    paths = []
+    for path, mask in zip(clean(), masks(), strict=True):
+        image = read(path)
+        samples = image.samples.copy()
+        samples[mask_from(read(mask), image).opacity > 0] = 255
+        paths.append(_file(replace(image, samples=samples, name=f"{image.name}_scratched")))
+    return paths
+
+
 @dataclass(frozen=True)
 class Example:
     """A picture with settings that suit it.
@@ -125,7 +137,7 @@ def examples(task: Task) -> list[Example]:
             for (name, factor), path in zip(SMALL.items(), small(), strict=True)
         ]
     else:
-        pairs = list(zip(clean(), masks(), strict=True))[:6]
+        pairs = list(zip(scratched(), masks(), strict=True))[:6]
         return [_example(path, Order(task), mask) for path, mask in pairs]
     return [_example(path, order) for path, order in orders]
 
@@ -150,7 +162,6 @@ def draw(example: Example) -> Image:
     if example.mask:
         hole = mask_from(read(example.mask), image)
         hole = replace(hole, opacity=hole.opacity[window])
-        before = before.masked_fill(torch.from_numpy(hole.opacity)[None, None] > 0, 1)
     after = finish(order.carry_out(part, hole)).picture.tensor() if hole is None or hole.share else before
     middle = before.shape[-1] // 2
     both = torch.cat([before[..., :middle], after[..., middle:]], dim=3)
