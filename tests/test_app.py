@@ -5,10 +5,13 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
 import gradio_client
+import httpx
 import numpy as np
 import pytest
 from gradio_client import handle_file
@@ -18,6 +21,7 @@ import restoration
 from restoration import denoising, job
 from restoration.__main__ import main as command_line
 from restoration.image import enlarged, read, write
+from restoration.records import Records
 
 
 def silent(*_, **__):
@@ -477,3 +481,184 @@ def test_the_models_tab_names_the_hub_repository_where_there_is_one(monkeypatch)
     monkeypatch.setenv("RESTORATION_NAMESPACE", "me")
     assert "(https://huggingface.co/me/drunet-fast)" in app.about_model("denoise/drunet-fast")
     assert 'load("me/drunet-fast")' in app.snippets("denoise/drunet-fast")[0]
+
+
+# Records, ratings, batches, addresses --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def records(monkeypatch, tmp_path):
+    kept = Records(tmp_path / "records.sqlite")
+    monkeypatch.setattr(app, "RECORDS", kept)
+    yield kept
+    kept.close()
+
+
+def test_every_run_is_recorded_with_its_outcome_and_without_its_name(records, photo, tmp_path):
+    path = str(tmp_path / "holiday.png")
+    write(photo, path)
+    settings = ("mean", True, 25, 80, "png", 95)
+    list(app.run_denoise(path, *settings, progress=silent))
+    (tmp_path / "holiday.jpg").write_bytes(b"no picture")
+    with pytest.raises(gr.Error):
+        list(app.run_denoise(str(tmp_path / "holiday.jpg"), *settings, progress=silent))
+    running = app.run_upscale(path, "bicubic", 4, 1.0, False, "png", 95, progress=silent)
+    next(running)
+    running.close()
+    list(app.try_noise(path, "mean", True, "Gaussian", 25, 0, progress=silent))
+    list(app.denoise_file(path, "median", progress=silent))
+    assert records.flush()
+    api, trial, cancelled, failed, done = records.rows()
+    assert [row.outcome for row in (done, failed, cancelled, trial, api)] == [
+        "done", "failed", "cancelled", "done", "done",
+    ]  # fmt: skip
+    assert (done.width, done.height, done.out_width, done.out_height) == (90, 70, 90, 70)
+    assert (done.task, done.model, done.settings) == ("denoise", "mean", {"sigma_255": None, "strength": 0.8})
+    assert set(done.seconds) == {"reading", "restoring", "writing"}
+    assert failed.reason.startswith("the file is not a JPEG")
+    assert trial.metrics["psnr"] > 15
+    assert done.metrics is None
+    everything = records.csv() + repr(records.rows()) + Path(records.path).read_bytes().decode("latin-1")
+    assert "holiday" not in everything
+    assert str(tmp_path) not in everything
+
+
+def test_a_run_is_rated_once_and_only_by_who_ran_it(records, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    *_, shown = app.run_denoise(str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95, progress=silent)
+    state = shown[5]
+    assert records.flush()
+    app.rate(state, "worse", "too soft\n<b>")
+    app.rate(state, "better", "")
+    (row,) = records.rows()
+    assert (row.rating, row.comment) == ("worse", "too soft <b>")
+    with pytest.raises(gr.Error, match="Run a model first"):
+        app.rate(None, "better", "")
+
+
+def test_a_record_that_cannot_be_kept_costs_nobody_the_picture(monkeypatch, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    (tmp_path / "records.sqlite").mkdir()  # nothing can be written there
+    monkeypatch.setattr(app, "RECORDS", Records(tmp_path / "records.sqlite"))
+    started = time.monotonic()
+    *_, shown = app.run_denoise(str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95, progress=silent)
+    assert time.monotonic() - started < 5
+    assert Path(shown[1]["value"]).name == "photo_denoised.png"
+
+
+def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path):
+    for name in ("a.png", "b.png"):
+        write(photo, tmp_path / name)
+    (tmp_path / "=bad.png").write_bytes(b"no picture")
+    files = [str(tmp_path / name) for name in ("a.png", "=bad.png", "b.png")]
+    for step in app.batch_denoise(files, "mean", True, 25, 100, "png", 95, progress=silent):
+        rows, download = step
+        if download.get("value"):
+            with zipfile.ZipFile(download["value"]) as zipped:
+                names = sorted(zipped.namelist())
+                report = zipped.read("report.csv").decode().splitlines()
+                first = zipped.read("a_denoised.png")
+    results = ["a_denoised.png", "b_denoised.png"]
+    assert names == sorted([*results, *(f"{name}.receipt.json" for name in results), "report.csv"])
+    assert report[2].startswith("'=bad.png,failed,,\"'=bad.png is not")
+    assert [row[1] for row in rows] == ["a_denoised.png", "not restored", "b_denoised.png"]
+    alone = job.finish(app.Order("denoise", "mean").carry_out(read(files[0]))).files()[0]
+    assert first == alone
+    assert records.flush()
+    assert sorted(row.outcome for row in records.rows()) == ["done", "done", "failed"]
+    assert "bad" not in records.csv()
+    with pytest.raises(gr.Error, match="Choose some files"):
+        list(app.batch_denoise(None, "mean", True, 25, 100, "png", 95, progress=silent))
+
+
+def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
+    write(photo, tmp_path / "a.png")
+    write(app.Image(photo.samples[::2, ::2].copy()), tmp_path / "b.png")
+    mask = np.zeros((70, 90), np.uint8)
+    mask[20:30, 30:50] = 255
+    write(app.Image(mask[..., None]), tmp_path / "mask.png")
+    files = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    choices = ("diffusion", {"layers": []}, str(tmp_path / "mask.png"), False, 0, 0)
+    for _, download in app.batch_inpaint(files, *choices, "png", 95, progress=silent):
+        if download.get("value"):
+            shutil.unpack_archive(download["value"], tmp_path / "out")
+    small = read(tmp_path / "out" / "b_inpainted.png").samples
+    changed = (small != photo.samples[::2, ::2]).any(axis=2)
+    assert changed.any()
+    assert not changed[(mask == 0)[::2, ::2]].any()
+
+
+def test_an_address_opens_a_tab_with_settings_and_passes_over_nonsense():
+    model = gr.Dropdown([("One", "one"), ("Two", "two")])
+    parts = [app.Tab("upscale", None, {"model": model, "alpha": gr.Slider(0, 1), "stay_true": gr.Checkbox()})]
+
+    def values(**wanted):
+        return [update.get("value", "left") for update in app.from_address(parts, wanted)[1:]]
+
+    assert values(tab="upscale", model="two", alpha="0.5", stay_true="true") == ["two", 0.5, True]
+    assert values(tab="upscale", model="three", alpha="7", stay_true="<b>") == ["left"] * 3
+    assert values(tab="denoise", model="two") == ["left"] * 3
+    assert values(model="two") == ["left"] * 3
+    assert app.from_address(parts, {"tab": "nowhere"})[0] == gr.skip()
+
+
+def test_what_a_run_will_take_is_said_before_it(records, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    said = app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4)
+    assert said == "About 1 s and 0.7 GB of memory here, by the measured cost."
+    for _ in range(3):
+        records.add(app.Record("upscale", "compact-x4", "done", 90, 70, 360, 280, {}, {"restoring": 30.0}))
+    assert records.flush()
+    assert app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4).startswith("About 30 s")
+    assert "Cancel keeps the best" in app.expected("denoise", str(tmp_path / "photo.png"), "deep-image-prior")
+    assert app.expected("denoise", None, "mean") == ""
+
+
+def test_twenty_visitors_with_five_pictures_each_get_their_own(server, rng, tmp_path):
+    pictures, wanted = [], []
+    for index in range(5):
+        samples = rng.integers(0, 256, (24, 24 + index, 3)).astype(np.uint8)
+        write(app.Image(samples), tmp_path / f"{index}.png")
+        pictures.append(tmp_path / f"{index}.png")
+        wanted.append(job.finish(app.Order("denoise").carry_out(read(pictures[-1]))).files()[0])
+
+    def visit(number: int) -> list[bool]:
+        downloads = tmp_path / f"visitor{number}"
+        visitor = gradio_client.Client(server, verbose=False, download_files=downloads, analytics_enabled=False)
+        order = [(number + turn) % 5 for turn in range(5)]
+        answers = [visitor.predict(handle_file(pictures[index]), api_name="/denoise") for index in order]
+        return [Path(answer).read_bytes() == wanted[index] for answer, index in zip(answers, order, strict=True)]
+
+    with ThreadPoolExecutor(20) as visitors:
+        equal = [same for visitor in visitors.map(visit, range(20)) for same in visitor]
+    assert equal == [True] * 100
+
+
+def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_path):
+    url = serve(Path(app.__file__).parent, {"HF_HUB_OFFLINE": "1"})
+    write(app.Image(np.tile(photo.samples, (3, 3, 1))), tmp_path / "photo.png")
+    with (tmp_path / "photo.png").open("rb") as file:
+        path = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()[0]
+    picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    def call(**headers: str) -> httpx.Response:
+        data = {"data": [picture, "deep-image-prior", "auto", 1, "png", 95]}
+        return httpx.post(f"{url}/gradio_api/call/denoise", json=data, headers=headers, timeout=20)
+
+    started = [call().status_code for _ in range(app.WAITING + 1)]  # one runs, the others wait
+    time.sleep(1)
+    while (answer := call()).status_code == 200:
+        started.append(200)
+    assert started == [200] * len(started)
+    assert app.WAITING <= len(started) <= app.WAITING + 2
+    began = time.monotonic()
+    answer = call()
+    assert time.monotonic() - began < 1
+    assert answer.status_code == 503
+    words = f"{app.WAITING} runs are waiting already; try again in about "
+    assert answer.json()["detail"].startswith(words)
+    browser = call(**{"User-Agent": "Mozilla/5.0"})
+    assert browser.status_code == 400
+    assert browser.json()["detail"].startswith(words)
+    facts = gradio_client.Client(url, verbose=False, analytics_enabled=False).predict(api_name="/models")
+    assert facts  # what needs no model is answered still

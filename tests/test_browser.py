@@ -2,6 +2,7 @@
 
 import shutil
 import urllib.request
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 import restoration
 from restoration import artifacts, denoising, job, upscaling
 from restoration.image import enlarged, read, write
-from restoration.orders import Order
+from restoration.orders import Order, read_receipt
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -226,3 +227,106 @@ def test_a_tap_on_a_models_row_tells_about_it_and_gives_lines_to_copy(page):
     expect(page.locator("#models-about")).to_contain_text("scans")
     expect(page.locator("#models-python")).to_contain_text('load("mwcnn-gray")')
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_from_opening_the_page_to_the_file_are_three_clicks(page):
+    page.locator("#denoise-examples button.thumbnail-item").first.click()
+    expect(page.locator("#denoise-facts")).to_contain_text("512 × 512 px")
+    page.locator("#denoise-run").click()
+    expect(page.locator("#denoise-download")).to_be_enabled(timeout=30_000)
+    with page.expect_download() as download:
+        page.locator("#denoise-download").click()
+    assert read(download.value.path()).samples.shape == (512, 512, 3)
+    with page.expect_download() as download:
+        page.locator("#denoise-receipt").click()
+    assert read_receipt(download.value.path())["model"] == "drunet-fast"
+
+
+def test_an_address_brings_back_tab_and_settings_and_follows_them(page, server):
+    page.goto(f"{server}/?tab=upscale&model=esrgan&scale=4&alpha=0.5&stay_true=true")
+    expect(page.locator("#upscale-model input")).to_have_value("ESRGAN")
+    expect(page.locator("#upscale-alpha input[type=number]")).to_have_value("0.5")
+    expect(page.locator("#upscale-true input")).to_be_checked()
+    page.locator("#upscale-true input").uncheck()
+    page.wait_for_url("**stay_true=false")
+    page.get_by_text("Share these settings, never your picture").locator("visible=true").click()
+    page.locator("#upscale-share").click()
+    expect(page.locator("#upscale-link textarea, #upscale-link input")).to_have_value(page.url)
+    assert "model=esrgan&scale=4&alpha=0.5" in page.url
+    page.get_by_role("tab", name="Artifacts").click()
+    page.wait_for_url("**tab=artifacts&model=drunet-jpeg**")
+    page.reload()
+    expect(page.locator("#artifacts-run")).to_be_visible()
+
+
+def test_a_tap_bakes_the_spot_by_every_model_and_a_tap_on_the_best_chooses_it(page, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#denoise-facts")).to_contain_text("90 × 70 px")
+    page.locator("#denoise-input img").first.click()
+    offered = [method for method in restoration.methods("denoise") if not method.prior]
+    patches = page.locator("#denoise-bakery button.thumbnail-item")
+    expect(patches).to_have_count(1 + len(offered), timeout=30_000)
+    patches.nth(3).click()
+    expect(page.locator("#denoise-model input")).to_have_value(offered[2].title)
+
+
+def test_the_middle_of_a_clean_picture_bakes_with_true_scores(page):
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("Test a model: compress").click()
+    page.locator("#artifacts-clean-examples button.gallery-item").first.click()
+    expect(page.locator("#artifacts-facts")).to_contain_text("512 × 512 px")
+    page.locator("#artifacts-trial-all").click()
+    captions = page.locator("#artifacts-bakery .caption-label")
+    expect(captions).to_have_count(5, timeout=30_000)
+    assert all("dB" in caption for caption in captions.all_inner_texts())
+
+
+def test_many_files_are_restored_at_once_and_the_bad_one_is_a_row(page, photo, tmp_path):
+    for name in ("a.png", "b.png"):
+        write(photo, tmp_path / name)
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    page.get_by_text("Many files at once").locator("visible=true").click()
+    files = [tmp_path / name for name in ("a.png", "bad.png", "b.png")]
+    page.locator("#denoise-files input[type=file]").set_input_files(files)
+    page.locator("#denoise-batch-run").click()
+    expect(page.locator("#denoise-zip")).to_be_enabled(timeout=30_000)
+    expect(page.locator("#denoise-report")).to_contain_text("bad.png is not a JPEG")
+    with page.expect_download() as download:
+        page.locator("#denoise-zip").click()
+    with zipfile.ZipFile(download.value.path()) as zipped:
+        assert {"a_denoised.png", "b_denoised.png", "report.csv"} < set(zipped.namelist())
+
+
+def test_a_rating_is_kept_and_the_performance_tab_shows_it(page, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#denoise-takes")).to_contain_text("of memory here")
+    page.locator("#denoise-run").click()
+    expect(page.locator("#denoise-download")).to_be_enabled(timeout=30_000)
+    page.get_by_text("Rate this result").locator("visible=true").click()
+    page.get_by_label("Better than my picture").check()
+    page.locator("#denoise-rate").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Thank you")
+    page.get_by_role("tab", name="Performance").click()
+    expect(page.locator("#performance-line")).to_contain_text("runs")
+    expect(page.locator("#performance-table")).to_contain_text("drunet-fast")
+    with page.expect_download() as download:
+        page.locator("#performance-csv").click()
+    assert ',"better",' in download.value.path().read_text()
+
+
+def test_the_comparison_moves_by_keyboard_and_opens_at_exact_size(page):
+    page.locator("#denoise-examples button.thumbnail-item").first.click()
+    expect(page.locator("#denoise-facts")).to_contain_text("512 × 512 px")
+    page.locator("#denoise-run").click()
+    handle = page.locator("#denoise-compare [role=slider]")
+    handle.focus()
+    before = handle.get_attribute("aria-valuenow")
+    handle.press("ArrowLeft")
+    assert float(handle.get_attribute("aria-valuenow")) == pytest.approx(float(before) - 5, abs=1)
+    page.locator("#denoise-compare").get_by_role("button", name="1:1").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
