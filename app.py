@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
@@ -2022,6 +2023,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--share", action="store_true", help="also at a public gradio.live address for a while")
     parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs gradio[mcp]")
     arguments = parser.parse_args(argv)
+    if arguments.mcp and find_spec("mcp") is None:
+        parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
     catalog.prepare()

@@ -41,14 +41,17 @@ def save(page: Page, name: str) -> None:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, serving(ROOT, Path(scratch), {"HF_HUB_OFFLINE": "1"}) as address:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-            for name, (width, height) in SIZES.items():
-                page = browser.new_page(viewport={"width": width, "height": height}, has_touch=name == "phone")
-                page.goto(address)
-                page.wait_for_selector("#denoise-run")
-                shoot(page, name)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        serving(ROOT, Path(scratch), {"HF_HUB_OFFLINE": "1"}) as address,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        for name, (width, height) in SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, has_touch=name == "phone")
+            page.goto(address)
+            page.wait_for_selector("#denoise-run")
+            shoot(page, name)
 
 
 if __name__ == "__main__":
