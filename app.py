@@ -1387,6 +1387,7 @@ def picture(task: Task) -> UploadedImage:
         height=280,
         elem_id=f"{task}-input",
     )
+    gr.Markdown("Tap a spot in it, and every model shows what it makes of that.", elem_classes="line")
     source.upload(displayable, source, source, **QUIET)
     return source
 
@@ -1520,7 +1521,6 @@ def trial_results(task: Task, label: str, *more: str) -> tuple[gr.ImageSlider, g
 
 def bakery(task: Task, model: gr.Dropdown) -> list:
     """Where the patches of a bake-off are shown, and the names of the methods that made them; a tap chooses."""
-    gr.Markdown("Tap a spot in your picture, and every model shows what it makes of it.", elem_classes="line")
     shown = gr.Gallery(
         label="The spot by every model: tap the best to choose it",
         show_label=False,
