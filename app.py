@@ -8,11 +8,9 @@ import html
 import json
 import logging
 import os
-import secrets
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -29,14 +27,13 @@ except ImportError:
     spaces = None
 
 import gradio as gr
-import torch
 from pandas import DataFrame
 
 import restoration
 from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, weights
 from restoration.artifacts import compression_trial, measured_quality
 from restoration.bakeoff import Entry, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction
-from restoration.batch import RECEIPTS, Row, restore_all
+from restoration.batch import RECEIPTS, restore_all
 from restoration.card import verdict
 from restoration.catalog import Task
 from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma, noise_trial
@@ -56,8 +53,9 @@ from restoration.image import (
 )
 from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
 from restoration.job import Job, Score, gpu_seconds, hand_over, pace
-from restoration.orders import Done, Order, weights_digest
-from restoration.records import Record, Records, mirror
+from restoration.orders import Done, Order
+from restoration.recording import device, record_of, recorded
+from restoration.records import Records, mirror
 from restoration.upscaling import DEFAULT_ALPHA, corrected, output_size, reduction_trial
 
 UPLOAD_LIMIT = "64mb"
@@ -140,10 +138,14 @@ def sentences() -> Iterator[None]:
         raise gr.Error("Something went wrong here; try another picture or model.", print_exception=False) from None
 
 
-def opened(path: str | None) -> Image:
+def chosen(path: str | None) -> str:
     if not path:
         raise gr.Error("Choose an image first.", print_exception=False)
-    return read(path)
+    return path
+
+
+def opened(path: str | None) -> Image:
+    return read(chosen(path))
 
 
 def stepped(
@@ -267,84 +269,6 @@ def checked_format(format: str) -> str:
     return format
 
 
-def device() -> str:
-    """What the networks run on, as records call it."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-
-
-class Log:
-    """What is kept of a run: never the picture, its name or who sent it.
-
-    Attributes:
-        id: by which the run may be rated.
-        sizes: width and height of the picture and of the result.
-        metrics: true ones, where the original is known.
-    """
-
-    def __init__(self, order: Order, path: str | None):
-        self.order, self.path = order, path
-        self.id = secrets.token_hex(16)
-        self.seconds: dict[str, float] = {}
-        self.sizes = (0, 0, 0, 0)
-        self.metrics: dict | None = None
-
-    def read(self) -> Image:
-        """The upload."""
-        image = opened(self.path)
-        self.sizes = (image.width, image.height, 0, 0)
-        return image
-
-    def finished(self, done: Done) -> None:
-        made = done.picture
-        self.sizes = (done.given.width, done.given.height, made.width, made.height)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a part of the run."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = time.monotonic() - started
-
-    def close(self, outcome: str, reason: str = "") -> None:
-        name = Path(self.path or "").name
-        order = self.order
-        RECORDS.add(
-            Record(
-                order.task,
-                order.model,
-                outcome,
-                *self.sizes,
-                dict(order.settings),
-                self.seconds,
-                weights_digest(order.method),
-                device(),
-                reason.replace(name, "the file") if name else reason,
-                self.metrics,
-                self.id,
-            )
-        )
-
-
-@contextmanager
-def recorded(order: Order, path: str | None) -> Iterator[Log]:
-    """Record a run of an order on an upload, however it ends."""
-    log = Log(order, path)
-    try:
-        yield log
-    except GeneratorExit:
-        log.close("cancelled")
-        raise
-    except (ValueError, MemoryError, gr.Error) as error:
-        log.close("failed", str(getattr(error, "message", error)) or "There is not enough memory.")
-        raise
-    except Exception:
-        log.close("failed", "Something unexpected.")
-        raise
-    log.close("done")
-
-
 def list_models() -> list[dict]:
     """Every method: name, task, title, scale, summary, whether it is learned, whether it is the default, weights."""
     return [
@@ -414,7 +338,7 @@ def run_order(
         hole: finds what is missing.
     """
     stay_true = order.settings.get("stay_true", False)
-    with recorded(order, path) as log:
+    with recorded(order, chosen(path), RECORDS) as log:
         with log.stage("reading"):
             image = log.read()
             if order.task == "upscale":
@@ -621,7 +545,7 @@ def file_of(
 ) -> Generator:
     """Carry out an order; the last thing that it yields is the result's file, which holds its receipt."""
     format, quality = checked_format(format), round(number(jpeg_quality, "jpeg_quality"))
-    with recorded(order, image) as log:
+    with recorded(order, chosen(image), RECORDS) as log:
         with log.stage("reading"):
             picture = log.read()
             hole = mask_from(read(mask), picture) if mask else None
@@ -889,7 +813,7 @@ def run_trial(
         start: the trial.
         titles: of the damaged picture and of the restored one.
     """
-    with recorded(order, path) as log:
+    with recorded(order, chosen(path), RECORDS) as log:
         with log.stage("reading"):
             clean = log.read()
         with log.stage("restoring"):
@@ -1062,25 +986,6 @@ def run_batch(
             yield rows, gr.skip()
         zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
         yield rows, gr.update(value=zipped, interactive=True)
-
-
-def record_of(row: Row, order: Order) -> Record:
-    """What is kept of a file of a batch."""
-    width, height, out_width, out_height = (size or 0 for size in row.sizes)
-    return Record(
-        order.task,
-        order.model,
-        "done" if row.result else "failed",
-        width,
-        height,
-        out_width,
-        out_height,
-        dict(order.settings),
-        {"restoring": row.seconds},
-        weights_digest(order.method),
-        device(),
-        "" if row.result else row.reason.replace(row.file, "the file"),
-    )
 
 
 def batch_denoise(files, model, auto, sigma_255, strength, format, quality, progress=gr.Progress()) -> Generator:

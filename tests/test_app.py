@@ -21,7 +21,7 @@ import restoration
 from restoration import denoising, job
 from restoration.__main__ import main as command_line
 from restoration.image import enlarged, read, write
-from restoration.records import Records
+from restoration.records import Record, Records
 
 
 def silent(*_, **__):
@@ -607,7 +607,7 @@ def test_what_a_run_will_take_is_said_before_it(records, photo, tmp_path):
     said = app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4)
     assert said == "About 1 s and 0.7 GB of memory here, by the measured cost."
     for _ in range(3):
-        records.add(app.Record("upscale", "compact-x4", "done", 90, 70, 360, 280, {}, {"restoring": 30.0}))
+        records.add(Record("upscale", "compact-x4", "done", 90, 70, 360, 280, {}, {"restoring": 30.0}))
     assert records.flush()
     assert app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4).startswith("About 30 s")
     assert "Cancel keeps the best" in app.expected("denoise", str(tmp_path / "photo.png"), "deep-image-prior")

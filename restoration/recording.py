@@ -1,0 +1,111 @@
+"""What is kept of a run, noted while it goes on; never the picture, its name, or who sent it."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from restoration.batch import Row
+from restoration.image import Image, read
+from restoration.orders import Done, Order, weights_digest
+from restoration.records import Outcome, Record, Records
+
+
+def device() -> str:
+    """What the networks run on, as records call it."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+class Log:
+    """The record of a run that goes on.
+
+    Attributes:
+        id: by which the run may be rated.
+        sizes: width and height of the picture and of the result.
+        seconds: by stage.
+        metrics: true ones, where the original is known.
+    """
+
+    def __init__(self, order: Order, path: str):
+        self.order, self.path = order, Path(path)
+        self.id = secrets.token_hex(16)
+        self.sizes = (0, 0, 0, 0)
+        self.seconds: dict[str, float] = {}
+        self.metrics: dict | None = None
+
+    def read(self) -> Image:
+        """The picture that the run is about.
+
+        Raises:
+            ImageError: see `image.read`.
+        """
+        image = read(self.path)
+        self.sizes = (image.width, image.height, 0, 0)
+        return image
+
+    def finished(self, done: Done) -> None:
+        made = done.picture
+        self.sizes = (done.given.width, done.given.height, made.width, made.height)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a part of the run."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.monotonic() - started
+
+    def record(self, outcome: Outcome, reason: str = "") -> Record:
+        return _record(
+            self.order,
+            outcome,
+            self.sizes,
+            self.seconds,
+            reason=reason.replace(self.path.name, "the file"),
+            metrics=self.metrics,
+            id=self.id,
+        )
+
+
+@contextmanager
+def recorded(order: Order, path: str, records: Records) -> Iterator[Log]:
+    """Record a run of an order on a file, however it ends; dropping the generator that it is in cancels it."""
+    log = Log(order, path)
+    try:
+        yield log
+    except GeneratorExit:
+        records.add(log.record("cancelled"))
+        raise
+    except (ValueError, MemoryError) as error:
+        records.add(log.record("failed", str(error) or "There is not enough memory."))
+        raise
+    except Exception:
+        records.add(log.record("failed", "Something unexpected."))
+        raise
+    records.add(log.record("done"))
+
+
+def record_of(row: Row, order: Order) -> Record:
+    """What is kept of a file of a batch."""
+    if row.result is None:
+        reason = row.reason.replace(row.file, "the file")
+        return _record(order, "failed", (0, 0, 0, 0), {"restoring": row.seconds}, reason=reason)
+    return _record(order, "done", row.sizes, {"restoring": row.seconds})
+
+
+def _record(order: Order, outcome: Outcome, sizes: tuple[int, ...], seconds: dict[str, float], **more) -> Record:
+    return Record(
+        order.task,
+        order.model,
+        outcome,
+        *sizes,
+        dict(order.settings),
+        seconds,
+        weights_digest(order.method),
+        device(),
+        **more,
+    )
