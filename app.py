@@ -307,6 +307,11 @@ class Shown:
     plain: Done | None = None
     true: Done | None = None
 
+    def light(self) -> "Shown":
+        """The same without the pictures that were made of it, to be kept."""
+        fresh = {name: replace(done) for name in ("done", "plain", "true") if (done := getattr(self, name))}
+        return replace(self, **fresh)
+
 
 OUTPUTS: dict[Task, int] = {"denoise": 6, "artifacts": 6, "upscale": 7, "inpaint": 7}
 
@@ -393,7 +398,7 @@ def show_done(result: Shown | None, format: str, quality: float) -> Generator:
             *downloads,
             told(done),
             rating,
-            result,
+            result.light(),
             *besides(done, folder),
         )
 
