@@ -85,7 +85,9 @@ footer { margin-top: 1rem; }
 .clean .gallery-item { width: 60px; height: 60px; }
 .examples .grid-wrap, .bakery .grid-wrap { height: auto !important; min-height: 0; max-height: none !important; }
 .examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0; }
-.examples .grid-container { gap: 0.5rem; }
+.examples .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)) !important; }
+.bakery .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) !important; }
+.bakery .caption-label { font-size: 0.7rem; padding: 0 0.3rem; left: 0; max-width: 100%; }
 .examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
@@ -1283,7 +1285,7 @@ def share(tab: Tab) -> None:
     with gr.Accordion("Share these settings, never your picture", open=False):
         button = gr.Button("Copy the link", elem_id=f"{tab.task}-share")
         link = gr.Textbox(label="Link", interactive=False, buttons=["copy"], elem_id=f"{tab.task}-link")
-        embed = gr.Code(label="For another site", language="html", interactive=False, wrap_lines=True)
+        embed = gr.Textbox(label="For another site", interactive=False, lines=3, buttons=["copy"])
     button.click(None, inputs, [link, embed], js=ADDRESS % (*words, SHARED % ()))
 
 

@@ -1,5 +1,6 @@
 """The page's handlers and the API: the same bytes as the command line, one sentence for every failure."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -662,3 +663,13 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
     assert browser.json()["detail"].startswith(words)
     facts = gradio_client.Client(url, verbose=False, analytics_enabled=False).predict(api_name="/models")
     assert facts  # what needs no model is answered still
+
+
+def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
+    if importlib.util.find_spec("mcp"):
+        pytest.skip("the package is there")
+    done = subprocess.run(
+        [sys.executable, "app.py", "--mcp"], cwd=Path(app.__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("--mcp needs the package mcp: pip install 'gradio[mcp]'")
