@@ -111,7 +111,12 @@ class DenoiseRecipe(Recipe):
     grey_share: float = 0.0
 
 
-_ANY_LEVEL = {"noise": RandomNoise(0, 55 / 255), "scored_sigmas": (15 / 255, 25 / 255, 50 / 255)}
+_ANY_LEVEL = {
+    "noise": RandomNoise(0, 55 / 255),
+    "scored_sigmas": (15 / 255, 25 / 255, 50 / 255),
+    "loss": "psnr-rgb",
+    "first_loss": "l1",
+}
 
 DENOISE: dict[str, DenoiseRecipe] = {
     "drunet-fast": DenoiseRecipe(
