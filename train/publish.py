@@ -115,6 +115,7 @@ def _commit(
 
 # Cards -------------------------------------------------------------------------------------------------------------
 
+
 def _with_sample(card: str, repo: str) -> str:
     """A card with the sample picture above its scores, whose loading code names the repository."""
     name = repo.partition("/")[2]
