@@ -23,7 +23,7 @@ from restoration.restorer import Denoiser
 from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.losses import build_loss
-from train.recipe import DENOISE, FIRST, DenoiseRecipe
+from train.recipe import DENOISE, DenoiseRecipe
 
 VALIDATION_SIDE = 192
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    losses = build_loss(recipe.first_loss or recipe.loss), build_loss(recipe.loss)
+    loss = build_loss(recipe.loss)
     run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
@@ -51,7 +51,6 @@ def main(argv: list[str] | None = None) -> None:
             blind = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.blind_share
             told = torch.where(blind, run.model.UNKNOWN_SIGMA, sigma)
             inputs.append(told.expand(-1, -1, *noisy.shape[-2:]))
-        loss = losses[progress >= FIRST]
         run.learn(loss(run.network(*inputs).float(), clean), progress)
 
     if accelerator.is_main_process:

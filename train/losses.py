@@ -78,7 +78,7 @@ def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def negative_psnr_rgb(image: Tensor, reference: Tensor) -> Tensor:
-    """Mean over the batch of 10 log10 of the squared error of all channels, as denoising and artifact removal are scored."""
+    """Mean over the batch of 10 log10 of the squared error of all channels, as artifact removal is scored."""
     return 10 * ((image - reference).square().mean((1, 2, 3)) + 1e-6).log10().mean()
 
 
