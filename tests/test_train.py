@@ -15,7 +15,8 @@ import torch
 import restoration
 import restoration.weights
 from restoration.image import Image, write
-from train import denoise, evaluate
+from restoration.models.drunet import DRUNet
+from train import denoise, evaluate, loop
 from train.data import Crops, Sample, samples
 from train.loop import Ema, Optimizers, learning_rate_factor, load_tensors, save_tensors, step_generator
 from train.recipe import DENOISE, UPSCALE, RandomNoise
@@ -260,3 +261,18 @@ def test_the_ratchet_asks_other_recipes_as_well_and_the_card_tells_of_those_beat
     assert evaluate.main(["--promote", bicubic, *data, "--against", worse]) == 0
     card = (tmp_path / "checkpoints" / "srcnn-x2" / "README.md").read_text()
     assert "Tried as well: the combined loss with muon at 0.002" in card
+
+
+def test_dead_channels_are_revived_without_a_change_of_what_the_model_computes():
+    torch.manual_seed(0)
+    model = DRUNet(1, (4, 6), blocks=1).eval()
+    block = model.body[0].res
+    with torch.no_grad():
+        block[0].weight[1:3].zero_()
+    image = torch.rand(1, 1, 16, 16)
+    before = model.restore(image)
+    assert loop.revive(model, lambda model: model.restore(image)) >= 2
+    assert torch.equal(model.restore(image), before)
+    model(image, torch.full_like(image, 0.1)).square().mean().backward()
+    assert block[2].weight.grad[:, 1:3].abs().max() > 0
+    assert loop.revive(model.eval(), lambda model: model.restore(image)) == 0

@@ -1,6 +1,7 @@
 """Small helpers that every training script calls; the loops themselves are in the scripts."""
 
 import argparse
+import copy
 import dataclasses
 import json
 import math
@@ -97,6 +98,46 @@ class Optimizers:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": values})
 
 
+@torch.no_grad()
+def revive(model: nn.Module, probe: Callable[[nn.Module], object]) -> int:
+    """Give channels that are never positive before a ReLU new weights, and their readers none; gives their number.
+
+    The model computes what it did, since what a dead channel hands on is 0, but the channel can learn again.  Looked
+    at are convolutions that stand before a ReLU and a convolution in an `nn.Sequential`.
+
+    Args:
+        probe: runs the model on typical images.
+    """
+    pairs = [
+        (first, second)
+        for row in model.modules()
+        if isinstance(row, nn.Sequential)
+        for first, between, second in zip(row, row[1:], row[2:], strict=False)
+        if isinstance(first, nn.Conv2d) and isinstance(between, nn.ReLU) and isinstance(second, nn.Conv2d)
+    ]
+    peaks: dict[nn.Module, Tensor] = {}
+
+    def watch(layer: nn.Module, _, output: Tensor) -> None:
+        peak = output.amax((0, 2, 3))
+        peaks[layer] = torch.maximum(peaks.get(layer, peak), peak)
+
+    watching = [first.register_forward_hook(watch) for first, _ in pairs]
+    probe(model)
+    for hook in watching:
+        hook.remove()
+    count = 0
+    for first, second in pairs:
+        dead = peaks[first] <= 0
+        fresh = copy.deepcopy(first)
+        fresh.reset_parameters()
+        first.weight[dead] = fresh.weight[dead]
+        if first.bias is not None:
+            first.bias[dead] = fresh.bias[dead]
+        second.weight[:, dead] = 0
+        count += int(dead.sum())
+    return count
+
+
 class Ema:
     """Exponential moving average of a model's weights and buffers, with a warm-up that forgets the random start."""
 
@@ -167,6 +208,7 @@ class Run:
             self.inherited = first.run.get("data", {}).get("sources", {})
             self._start_from(first.state_dict())
         self.model.to(self.device)
+        self.revived = revive(self.model.eval(), score) if arguments.init else 0
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
         self.ema = Ema(self.model, recipe.ema)
         self.step, self.curve = 0, []
@@ -252,6 +294,7 @@ class Run:
             "data": data,
             "seed": self.arguments.seed,
             "init": Path(self.arguments.init).name if self.arguments.init else None,
+            "revived": self.revived,
             "commit": commit(),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "processes": self.accelerator.num_processes,

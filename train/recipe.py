@@ -121,9 +121,14 @@ DENOISE: dict[str, DenoiseRecipe] = {
         **_ANY_LEVEL,
     ),
     "mwcnn-color": DenoiseRecipe(
-        build=lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3), grey_share=0.25, **_ANY_LEVEL
+        build=lambda: MWCNN(channels=3, widths=(32, 64, 96), depth=3),
+        learning_rate=3e-3,
+        grey_share=0.25,
+        **_ANY_LEVEL,
     ),
-    "mwcnn-gray": DenoiseRecipe(build=lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), **_ANY_LEVEL),
+    "mwcnn-gray": DenoiseRecipe(
+        build=lambda: MWCNN(channels=1, widths=(32, 64, 96), depth=3), learning_rate=3e-3, **_ANY_LEVEL
+    ),
     "xray-unet": DenoiseRecipe(
         build=XrayUNet, noise=RandomNoise(0.02, 0.2, uniform_share=0.5), scored_sigmas=(0.1,), loss="bce"
     ),

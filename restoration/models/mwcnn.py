@@ -1,8 +1,9 @@
 """MWCNN: a U-Net whose pooling is a Haar wavelet transform and whose up-sampling is its inverse.
 
 Liu, Zhang, Zhang, Lin, Zuo. "Multi-level Wavelet-CNN for Image Restoration", CVPR Workshops 2018, arXiv:1805.07071.
-Differs from the paper: no batch normalisation, narrower and shallower by default, one blind set of weights for all
-noise levels or JPEG qualities instead of one for each.
+Differs from the paper: no batch normalisation, no ReLU before an inverse transform, whose input has two signs (with it
+the deep levels died in training), narrower and shallower by default, one blind set of weights for all noise levels or
+JPEG qualities instead of one for each.
 """
 
 from itertools import pairwise
@@ -53,7 +54,7 @@ class WaveletUNet(nn.Module):
         finer = channels
         for width in widths:
             self.down.append(_convolutions(4 * finer, *[width] * depth))
-            self.up.append(_convolutions(*[width] * depth, 4 * finer, last_relu=finer != channels))
+            self.up.append(_convolutions(*[width] * depth, 4 * finer)[:-1])
             finer = width
 
     def forward(self, image: Tensor) -> Tensor:
@@ -100,8 +101,8 @@ class MWCNNArtifacts(WaveletUNet, ArtifactRemover, paper_url="https://arxiv.org/
     )
 
 
-def _convolutions(*widths: int, last_relu: bool = True) -> nn.Sequential:
+def _convolutions(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for wide, narrow in pairwise(widths):
         layers += [nn.Conv2d(wide, narrow, 3, padding=1), nn.ReLU(inplace=True)]
-    return nn.Sequential(*(layers if last_relu else layers[:-1]))
+    return nn.Sequential(*layers)
