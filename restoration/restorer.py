@@ -79,8 +79,10 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         height, width = image.shape[-2:]
         if height < 1 or width < 1:
             raise ValueError(f"an image needs at least one pixel, got {height}x{width}")
-        padding = (0, -width % self.multiple_of, 0, -height % self.multiple_of)
-        padded = [F.pad(plane, padding, mode="replicate") for plane in (image, *planes)]
+        right, bottom = -width % self.multiple_of, -height % self.multiple_of
+        # Mirrored noise is noise; the stripes of repeated border pixels would be taken for texture.
+        mode = "reflect" if right < width and bottom < height else "replicate"
+        padded = [F.pad(plane, (0, right, 0, bottom), mode=mode) for plane in (image, *planes)]
         restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
         if isinstance(restored, tuple):  # stages, coarse to fine
             restored = restored[-1]

@@ -19,6 +19,7 @@ SMALL = {
     "drunet of the paper's shape": lambda: DRUNet(1, (4, 4, 4, 4), blocks=1),
     "mwcnn": lambda: MWCNN(3, (6, 8), depth=2),
     "mwcnn grey": lambda: MWCNN(1, (6, 8, 8), depth=2),
+    "mwcnn rectified": lambda: MWCNN(1, (6, 8), depth=2, rectified=True),
     "xray-unet": lambda: XrayUNet((4, 6, 8), 1),
     "ct-autoencoder": lambda: CtAutoencoder(4, depth=2),
     "cifar-autoencoder": lambda: CifarAutoencoder(4),

@@ -2,8 +2,8 @@
 
 Liu, Zhang, Zhang, Lin, Zuo. "Multi-level Wavelet-CNN for Image Restoration", CVPR Workshops 2018, arXiv:1805.07071.
 Differs from the paper: no batch normalisation, no ReLU before an inverse transform, whose input has two signs (with it
-the deep levels died in training), narrower and shallower by default, one blind set of weights for all noise levels or
-JPEG qualities instead of one for each.
+the deep levels died in training; `rectified` puts it back), narrower and shallower by default, one blind set of weights
+for all noise levels or JPEG qualities instead of one for each.
 """
 
 from itertools import pairwise
@@ -38,9 +38,10 @@ class WaveletUNet(nn.Module):
         channels: image channels, 1 (grey) or 3 (RGB).
         widths: features at 1/2, 1/4, 1/8, ... of the resolution; the paper has (160, 256, 256).
         depth: 3x3 convolutions at each level on each of the two ways, at least 2; the paper has 4.
+        rectified: whether a ReLU stands before the inverse transforms but the last, as in the paper.
     """
 
-    def __init__(self, channels: int = 3, widths: list[int] = (160, 256, 256), depth: int = 4):
+    def __init__(self, channels: int = 3, widths: list[int] = (160, 256, 256), depth: int = 4, rectified: bool = False):
         super().__init__()
         if not widths or depth < 2:
             raise ValueError(f"needs at least 1 width and depth 2, got {widths} and {depth}")
@@ -54,7 +55,8 @@ class WaveletUNet(nn.Module):
         finer = channels
         for width in widths:
             self.down.append(_convolutions(4 * finer, *[width] * depth))
-            self.up.append(_convolutions(*[width] * depth, 4 * finer)[:-1])
+            way_up = _convolutions(*[width] * depth, 4 * finer)
+            self.up.append(way_up if rectified and finer != channels else way_up[:-1])
             finer = width
 
     def forward(self, image: Tensor) -> Tensor:
