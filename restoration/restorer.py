@@ -9,6 +9,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -51,6 +52,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         scale: output size / input size.
         channels: image channels, 1 (grey) or 3 (RGB).
         multiple_of: `forward` needs sides that this divides; `restore` pads.
+        padding: how the sides are filled up to that: mirrored noise is noise, while the stripes of repeated border pixels
+            would be taken for texture.
         receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.
         checkpoints: the trained weights that exist.
         run: how these weights were trained and scored, the content of the checkpoint's `run.json`; empty if unknown.
@@ -60,6 +63,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     scale: int = 1
     channels: int
     multiple_of: int = 1
+    padding: Literal["reflect", "replicate"] = "reflect"
     receptive_field: int
     checkpoints: tuple[Checkpoint, ...] = ()
 
@@ -80,8 +84,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         if height < 1 or width < 1:
             raise ValueError(f"an image needs at least one pixel, got {height}x{width}")
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
-        # Mirrored noise is noise; the stripes of repeated border pixels would be taken for texture.
-        mode = "reflect" if right < width and bottom < height else "replicate"
+        mode = self.padding if right < width and bottom < height else "replicate"
         padded = [F.pad(plane, (0, right, 0, bottom), mode=mode) for plane in (image, *planes)]
         restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
         if isinstance(restored, tuple):  # stages, coarse to fine
@@ -233,6 +236,7 @@ class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artif
     """
 
     task = "artifacts"
+    padding = "replicate"  # as JPEG itself fills its last blocks
     takes_quality: bool = False
     UNKNOWN_QUALITY = -1.0
 
