@@ -173,3 +173,23 @@ def test_every_bundled_file_says_what_it_is(name):
     assert header["licence"] == ModelCard.load(folder / "README.md").data.license
     assert header["training_data"]
     assert len(header["commit"]) == 40
+
+
+def test_sides_are_filled_up_with_mirrored_pixels_and_by_repeating_them_where_jpeg_does():
+    class Seen(Denoiser):
+        channels, multiple_of, receptive_field = 1, 4, 1
+
+        def forward(self, image):
+            self.seen = image
+            return image
+
+    class Repeating(Seen):
+        padding = "replicate"
+
+    row = torch.arange(1, 7).view(1, 1, 1, 6).expand(1, 1, 6, 6) / 10
+    for model, expected in ((Seen(), [5, 4]), (Repeating(), [6, 6])):
+        model.eval().restore(row)
+        assert (10 * model.seen[0, 0, 0, 6:]).round().tolist() == expected
+    tiny = Seen().eval()
+    tiny.restore(torch.rand(1, 1, 1, 2))  # too small to be mirrored
+    assert tiny.seen.shape == (1, 1, 4, 4)
