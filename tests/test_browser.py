@@ -320,11 +320,23 @@ def test_the_comparison_moves_by_keyboard_and_opens_at_exact_size(page):
     page.locator("#denoise-examples button.thumbnail-item").first.click()
     expect(page.locator("#denoise-facts")).to_contain_text("512 × 512 px")
     page.locator("#denoise-run").click()
+    page.wait_for_function(
+        """() => {
+          const shown = [...document.querySelectorAll("#denoise-compare [data-testid=imageslider-image]")];
+          return shown.length === 2 && shown.every((image) => image.complete && image.naturalWidth > 0);
+        }"""
+    )
     handle = page.locator("#denoise-compare [role=slider]")
     handle.focus()
-    before = handle.get_attribute("aria-valuenow")
+    before = float(handle.get_attribute("aria-valuenow"))
     handle.press("ArrowLeft")
-    assert float(handle.get_attribute("aria-valuenow")) == pytest.approx(float(before) - 5, abs=1)
+    page.wait_for_function(
+        """(wanted) => {
+          const handle = document.querySelector("#denoise-compare [role=slider]");
+          return Math.abs(Number(handle.getAttribute("aria-valuenow")) - wanted) <= 1;
+        }""",
+        arg=before - 5,
+    )
     page.locator("#denoise-compare").get_by_role("button", name="1:1").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
