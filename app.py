@@ -28,12 +28,14 @@ except ImportError:
 
 import gradio as gr
 from pandas import DataFrame
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 import restoration
 from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, weights
 from restoration.artifacts import compression_trial, measured_quality
 from restoration.bakeoff import Entry, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction
-from restoration.batch import RECEIPTS, restore_all
+from restoration.batch import restore_all, store
 from restoration.card import verdict
 from restoration.catalog import Task
 from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma, noise_trial
@@ -387,11 +389,8 @@ def show_done(result: Shown | None, format: str, quality: float) -> Generator:
         return
     with sentences(), tempfile.TemporaryDirectory() as folder:
         done = result.done
-        content, receipt = done.files(checked_format(format), round(quality))
-        file = Path(folder) / output_name(done.picture, done.suffix, format)
-        file.write_bytes(content)
-        beside = file.with_name(file.name + RECEIPTS)
-        beside.write_text(receipt)
+        file = Path(folder) / output_name(done.picture, done.suffix, checked_format(format))
+        beside = store(done, file, format, round(quality))
         after = file if format == "png" and done.picture.bits == 8 else preview(done.picture)
         downloads = (gr.update(value=str(path), interactive=True) for path in (file, beside))
         rating = gr.update(interactive=True, value=None)
@@ -562,7 +561,7 @@ def file_of(
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / output_name(done.picture, done.suffix, format)
             with log.stage("writing"):
-                file.write_bytes(done.files(format, quality)[0])
+                store(done, file, format, quality, receipt=False)
             yield str(file)
 
 
@@ -1211,12 +1210,8 @@ def build() -> gr.Blocks:
                 ("Inpaint", "inpaint", inpaint_tab),
             ):
                 with gr.Tab(title, id=task) as tab:
-                    part = draw()
-                    share(part)
-                    parts.append(part)
-                names = json.dumps(["tab", *part.settings])
-                inputs = list(part.settings.values())
-                tab.select(None, inputs, None, js=ADDRESS % (json.dumps(task), names, "[]"))
+                    parts.append(draw())
+                    share(parts[-1], tab)
             with gr.Tab("Models", id="models") as tab:
                 chosen, blocks = models_tab()
             tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
@@ -1276,12 +1271,12 @@ SHARED = """((link) => {
 })(url.href)"""
 
 
-def share(tab: Tab) -> None:
-    """A button that copies a link to this tab and its settings, and the lines that embed the page elsewhere."""
+def share(tab: Tab, opened: gr.Tab) -> None:
+    """Keep the address at this tab and its settings, with a button that copies it and the lines to embed it."""
     inputs = list(tab.settings.values())
     words = json.dumps(tab.task), json.dumps(["tab", *tab.settings])
-    for component in inputs:
-        component.change(None, inputs, None, js=ADDRESS % (*words, "[]"))
+    for event in (opened.select, *(component.change for component in inputs)):
+        event(None, inputs, None, js=ADDRESS % (*words, "[]"))
     with gr.Accordion("Share these settings, never your picture", open=False):
         button = gr.Button("Copy the link", elem_id=f"{tab.task}-share")
         link = gr.Textbox(label="Link", interactive=False, buttons=["copy"], elem_id=f"{tab.task}-link")
@@ -1418,8 +1413,26 @@ def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
     return start, cancel
 
 
-def trial_results(task: Task, label: str, *more: str) -> tuple[gr.ImageSlider, gr.Dataframe]:
-    """Where a trial shows its pictures and their scores, PSNR, SSIM and more."""
+def trial(
+    task: Task,
+    start: str,
+    label: str,
+    run: tuple[Callable, list],
+    every: tuple[Callable, list],
+    spot: list,
+    *more: str,
+) -> None:
+    """The buttons of a trial and where it shows its pictures and their scores, PSNR, SSIM and more.
+
+    Args:
+        start: what the button says.
+        label: of the pictures.
+        run: the handler with the chosen model, and its inputs.
+        every: the handler with all models, and its inputs.
+        spot: where that shows what they made.
+    """
+    buttons = start_and_cancel(f"{task}-trial", start)
+    all_models = gr.Button("Try every model on its middle", elem_id=f"{task}-trial-all")
     pair = comparison(label, f"{task}-pair")
     table = gr.Dataframe(
         headers=["", "PSNR", "SSIM", *more],
@@ -1428,7 +1441,8 @@ def trial_results(task: Task, label: str, *more: str) -> tuple[gr.ImageSlider, g
         label="Against the original",
         elem_id=f"{task}-scores",
     )
-    return pair, table
+    run_on_click(buttons, *run, [pair, table])
+    all_models.click(*every, spot, **ONE_AT_A_TIME, **PRIVATE)
 
 
 def bakery(task: Task, model: gr.Dropdown) -> list:
@@ -1607,11 +1621,9 @@ def denoise_tab() -> Tab:
             kind = gr.Dropdown(list(NOISES), value=next(iter(NOISES)), label="Noise", min_width=140)
             level = gr.Slider(1, MAX_SIGMA_255, 25, step=1, label="Level", min_width=140)
             seed = gr.Number(0, label="Seed", precision=0, min_width=100)
-        trial = start_and_cancel("denoise-trial", "Add noise and denoise")
-        every = gr.Button("Try every model on its middle", elem_id="denoise-trial-all")
-        pair, table = trial_results("denoise", "With noise and denoised")
-    run_on_click(trial, try_noise, [tab.source, model, auto, kind, level, seed], [pair, table])
-    every.click(bake_noise, [tab.source, kind, level, seed], spot, **ONE_AT_A_TIME, **PRIVATE)
+        noise = [kind, level, seed]
+        run, every = (try_noise, [tab.source, model, auto, *noise]), (bake_noise, [tab.source, *noise])
+        trial("denoise", "Add noise and denoise", "With noise and denoised", run, every, spot)
     return tab
 
 
@@ -1644,11 +1656,8 @@ def artifacts_tab() -> Tab:
         )
         pick(gallery.clean(), tab.source, "Clean pictures", "artifacts-clean-examples")
         chosen = gr.Slider(artifacts.LOWEST, artifacts.HIGHEST, 20, step=1, label="Quality to compress with")
-        trial = start_and_cancel("artifacts-trial", "Compress and clean")
-        every = gr.Button("Try every model on its middle", elem_id="artifacts-trial-all")
-        pair, table = trial_results("artifacts", "Compressed and cleaned", "PSNR-B")
-    run_on_click(trial, try_compression, [tab.source, model, auto, chosen], [pair, table])
-    every.click(bake_jpeg, [tab.source, chosen], spot, **ONE_AT_A_TIME, **PRIVATE)
+        run, every = (try_compression, [tab.source, model, auto, chosen]), (bake_jpeg, [tab.source, chosen])
+        trial("artifacts", "Compress and clean", "Compressed and cleaned", run, every, spot, "PSNR-B")
     return tab
 
 
@@ -1721,9 +1730,8 @@ def upscale_tab() -> Tab:
             "the original; higher is better. Your own download is not touched."
         )
         pick(gallery.clean(), source, "Sharp pictures", "upscale-sharp-examples")
-        trial = start_and_cancel("upscale-trial", "Reduce and enlarge")
-        every = gr.Button("Try every model on its middle", elem_id="upscale-trial-all")
-        pair, table = trial_results("upscale", "Bicubic and this model")
+        run, every = (try_reduction, [source, *chosen]), (bake_reduction, [source, scale])
+        trial("upscale", "Reduce and enlarge", "Bicubic and this model", run, every, spot)
 
     outputs = [*shown.outputs, heat]
     forget(source, UPSCALE_HINT, shown, heat)
@@ -1734,8 +1742,6 @@ def upscale_tab() -> Tab:
     follow([source, model, scale], partial(expected, "upscale"), [source, model, scale], takes)
     run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
     follow([stay_true, *shown.file], show_upscaled, [shown.state, stay_true, *shown.file], outputs)
-    run_on_click(trial, try_reduction, [source, *chosen], [pair, table])
-    every.click(bake_reduction, [source, scale], spot, **ONE_AT_A_TIME, **PRIVATE)
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -1916,9 +1922,8 @@ def bound_waiting(page: gr.Blocks) -> None:
     async def bounded(body, request, username):
         function = page.fns.get(body.fn_index)
         waiting = queue.event_queue_per_concurrency_id.get(ONE_AT_A_TIME["concurrency_id"])
-        if function is None or waiting is None or function.concurrency_id != ONE_AT_A_TIME["concurrency_id"]:
-            return await push(body, request, username)
-        if len(waiting.queue) < WAITING:
+        needs_model = function is not None and function.concurrency_id == ONE_AT_A_TIME["concurrency_id"]
+        if not needs_model or waiting is None or len(waiting.queue) < WAITING:
             return await push(body, request, username)
         known = [queue.process_time_per_fn[event.fn].avg_time for event in waiting.queue]
         seconds = max(5, round(sum(known) / 2))  # half of the queue, so that whoever tries again finds a place
@@ -1928,6 +1933,11 @@ def bound_waiting(page: gr.Blocks) -> None:
         return False, sentence, "error" if browser else "queue_full"
 
     queue.push = bounded
+
+
+def gone(request: Request, error: Exception) -> Response:
+    """The answer to a visitor who left in the middle of an upload: nobody hears it, and nothing is logged."""
+    return Response(status_code=499)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -1956,6 +1966,7 @@ def main(argv: list[str] | None = None) -> None:
         css=CSS,
         head=HEAD,
         theme=THEME,
+        app_kwargs={"exception_handlers": {ClientDisconnect: gone}},
     )
     RECORDS.close()
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from restoration import catalog, upscaling
-from restoration.batch import RECEIPTS, pictures, restore_all
+from restoration.batch import pictures, restore_all, store
 from restoration.catalog import Task
-from restoration.image import FORMATS, Image, format_of, output_name, read, save
+from restoration.image import FORMATS, Image, format_of, output_name, read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay
@@ -175,10 +175,7 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
         if not one_file:
             target.mkdir(parents=True, exist_ok=True)
             target = target / output_name(image, done.suffix, format)
-        content, receipt = done.files(format, **saving)
-        save(content, target)
-        if arguments.receipt:
-            save(receipt.encode(), target.with_name(target.name + RECEIPTS))
+        store(done, target, format, **saving, receipt=arguments.receipt)
     except (ValueError, OSError, MemoryError) as error:
         return _failed(error)
     print(f"{target}  ({done.summary})")

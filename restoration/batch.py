@@ -9,7 +9,8 @@ from pathlib import Path
 
 from restoration.image import ENDINGS, FORMATS, Format, Image, Metadata, read, save
 from restoration.inpainting import mask_from
-from restoration.orders import Order
+from restoration.orders import Done, Order
+from restoration.records import inert
 from restoration.tiling import relayed
 
 REPORT = "report.csv"
@@ -62,11 +63,6 @@ class BatchProgress:
     row: Row | None = None
 
 
-def inert(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
 def pictures(paths: Sequence[Path]) -> list[Path]:
     """The files, and those in the folders among them whose ending is a picture's, in order."""
     found = []
@@ -74,6 +70,27 @@ def pictures(paths: Sequence[Path]) -> list[Path]:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         found += [file for file in inside if file == path or (file.is_file() and file.suffix.lower() in ENDINGS)]
     return found
+
+
+def store(
+    done: Done,
+    target: Path,
+    format: Format,
+    quality: int = 95,
+    metadata: Metadata = "private",
+    receipt: bool = True,
+) -> Path:
+    """Write a result, and its receipt as JSON beside it unless that is not wanted; gives where that is.
+
+    Raises:
+        ImageError: the format cannot hold the picture, or there is no such folder, or no room.
+    """
+    content, text = done.files(format, quality, metadata)
+    save(content, target)
+    beside = target.with_name(target.name + RECEIPTS)
+    if receipt:
+        save(text.encode(), beside)
+    return beside
 
 
 def restore_all(
@@ -108,11 +125,9 @@ def restore_all(
                 job, lambda step, at=index, file=file: BatchProgress(at, len(files), file.name, step.share)
             )
             done = yield from restoring
-            content, receipt = done.files(format, quality, metadata)
             target = folder / _free(f"{image.name}_{done.suffix}", FORMATS[format], taken)
-            save(content, target)
-            if receipts:
-                save(receipt.encode(), target.with_name(target.name + RECEIPTS))
+            store(done, target, format, quality, metadata, receipt=receipts)
+            taken.add(target.name.lower())
             made = done.picture
             sizes = image.width, image.height, made.width, made.height
             row = Row(file.name, time.monotonic() - started, target, done.summary, sizes, done.metrics)
@@ -131,7 +146,6 @@ def _free(stem: str, ending: str, taken: set[str]) -> str:
     while name.lower() in taken:
         number += 1
         name = f"{stem}-{number}{ending}"
-    taken.add(name.lower())
     return name
 
 

@@ -133,7 +133,7 @@ def examples(task: Task) -> list[Example]:
     elif task == "upscale":
         families = {"logo.png": "lanczos", "chelsea.png": "esrgan"}
         orders = [
-            (path, Order(task, families.get(name, "compact"), {"scale": 4 if name in ("chelsea.png",) else factor}))
+            (path, Order(task, families.get(name, "compact"), {"scale": 4 if name == "chelsea.png" else factor}))
             for (name, factor), path in zip(SMALL.items(), small(), strict=True)
         ]
     else:
