@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import gradio as gr
 import gradio_client
@@ -23,6 +25,7 @@ from restoration import denoising, job
 from restoration.__main__ import main as command_line
 from restoration.image import enlarged, read, write
 from restoration.records import Record, Records
+from tests.conftest import serving
 
 
 def silent(*_, **__):
@@ -663,6 +666,19 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
     assert browser.json()["detail"].startswith(words)
     facts = gradio_client.Client(url, verbose=False, analytics_enabled=False).predict(api_name="/models")
     assert facts  # what needs no model is answered still
+
+
+def test_a_visitor_who_leaves_in_the_middle_of_an_upload_is_no_error(tmp_path):
+    with serving(Path(app.__file__).parent, tmp_path, {"HF_HUB_OFFLINE": "1"}) as address:  # fails on a traceback
+        where = urlsplit(address)
+        with socket.create_connection((where.hostname, where.port)) as visitor:
+            visitor.sendall(
+                b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n"
+                b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+                b'--b\r\nContent-Disposition: form-data; name="files"; filename="photo.png"\r\n\r\nabc'
+            )
+            time.sleep(0.5)
+        time.sleep(0.5)
 
 
 def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
