@@ -4,13 +4,16 @@ Every handler calls the same functions as the command line; nothing here touches
 """
 
 import argparse
+import atexit
 import html
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +30,7 @@ except ImportError:
     spaces = None
 
 import gradio as gr
+from gradio.events import Dependency
 from pandas import DataFrame
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -43,6 +47,7 @@ from restoration.image import (
     FORMATS,
     Image,
     ImageError,
+    check_holds,
     encode,
     enlarged,
     file_size,
@@ -61,7 +66,8 @@ from restoration.records import Records, mirror
 from restoration.upscaling import DEFAULT_ALPHA, corrected, output_size, reduction_trial
 
 UPLOAD_LIMIT = "64mb"
-KEEP_SECONDS = 1800  # files and results of a visitor are deleted after this time
+SWEEP_SECONDS = 300  # how often what is too old is looked for
+KEEP_SECONDS = 1500  # files and results of a visitor are deleted this long after, at the next look
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 CLEAN_BELOW_255 = 4  # a measured noise level under which denoising can only lose detail
 NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
@@ -129,14 +135,18 @@ class UploadedImage(gr.Image):
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
-    """Turn every failure into one sentence on the page."""
+def sentences(escape: Callable[[str], str] = html.escape) -> Iterator[None]:
+    """Turn every failure into one sentence.
+
+    Args:
+        escape: the page shows it as HTML; programs, which want it as it is, give `str`.
+    """
     try:
         yield
-    except (ImageError, ValueError, MemoryError) as error:
-        raise gr.Error(html.escape(str(error)) or "There is not enough memory.", print_exception=False) from None
-    except (gr.Error, GeneratorExit):
+    except (gr.Error, GeneratorExit):  # the first is a ValueError too
         raise
+    except (ImageError, ValueError, MemoryError) as error:
+        raise gr.Error(escape(str(error)) or "There is not enough memory.", print_exception=False) from None
     except Exception:
         logging.exception("a handler failed")
         raise gr.Error("Something went wrong here; try another picture or model.", print_exception=False) from None
@@ -261,16 +271,31 @@ def score_rows(rows: dict[str, Score]) -> list[list[str]]:
 
 def number(value: object, name: str) -> float:
     """A number from the API, or a sentence."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is a number.") from None
+    with suppress(TypeError, ValueError):
+        if math.isfinite(value := float(value)):
+            return value
+    raise ValueError(f"{name} is a number.")
 
 
 def checked_format(format: str) -> str:
     if format not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}.")
     return format
+
+
+def keep_sweeping(folder: Path) -> None:
+    """Sweep a folder again and again."""
+    while True:
+        sweep(folder, KEEP_SECONDS)
+        time.sleep(SWEEP_SECONDS)
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Delete what unfinished uploads left in a folder so long ago; the page itself deletes the finished ones."""
+    for file in folder.glob("*"):
+        with suppress(OSError):
+            if file.is_file() and time.time() - file.stat().st_mtime > seconds:
+                file.unlink()
 
 
 def list_models() -> list[dict]:
@@ -350,6 +375,7 @@ def run_order(
     with recorded(order, chosen(path), RECORDS) as log:
         with log.stage("reading"):
             image = log.read()
+            check_holds(output[0], image)
             if order.task == "upscale":
                 output_size(image, order.method.scale)
                 before = preview(enlarged(visible_colours(image), order.method.scale))
@@ -554,7 +580,8 @@ def file_of(
     with recorded(order, chosen(image), RECORDS) as log:
         with log.stage("reading"):
             picture = log.read()
-            hole = mask_from(read(mask), picture) if mask else None
+            check_holds(format, picture)
+            hole = mask_from(read(mask, "The mask"), picture) if mask else None
         with log.stage("restoring"):
             done = yield from stepped(order.carry_out(picture, hole), progress, outputs=1)
         log.finished(done)
@@ -580,7 +607,7 @@ def denoise_file(
     format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
     command line.
     """
-    with sentences():
+    with sentences(str):
         level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or')
         order = Order("denoise", model, {"sigma_255": level, "strength": number(strength, "strength")})
         yield from file_of(image, order, format, jpeg_quality, progress)
@@ -601,7 +628,7 @@ def artifacts_file(
     0 to 1; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
     command line.
     """
-    with sentences():
+    with sentences(str):
         known = None if str(quality).strip() == "auto" else number(quality, 'quality is "auto" or')
         order = Order("artifacts", model, {"quality": known, "strength": number(strength, "strength")})
         yield from file_of(image, order, format, jpeg_quality, progress)
@@ -623,7 +650,7 @@ def upscale_file(
     for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
     jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
     """
-    with sentences():
+    with sentences(str):
         settings = {"scale": round(number(scale, "scale")), "alpha": number(alpha, "alpha")}
         order = Order("upscale", model, {**settings, "stay_true": bool(stay_true)})
         yield from file_of(image, order, format, jpeg_quality, progress)
@@ -647,7 +674,7 @@ def inpaint_file(
     shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it
     is a JPEG.  The bytes equal those of the command line.
     """
-    with sentences():
+    with sentences(str):
         settings = {"grow": number(grow, "grow"), "feather": number(feather, "feather")}
         order = Order("inpaint", model, {**settings, "invert": bool(invert)})
         yield from file_of(image, order, format, jpeg_quality, progress, mask)
@@ -770,7 +797,7 @@ def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transp
     """All that was painted, uploaded and chosen, as it is before it is inverted, grown and feathered."""
     masks = [replace(mask_from(read(layer), image), notes=()) for layer in (painted or {}).get("layers") or [] if layer]
     if uploaded:
-        masks.append(mask_from(read(uploaded), image))
+        masks.append(mask_from(read(uploaded, "The mask"), image))
     if transparent:
         masks.append(transparent_pixels(image))
     return union(image, masks)
@@ -793,6 +820,12 @@ def show_mask(
         mask = adjusted(hole, invert=invert, grow=round(grow), feather=round(feather))
         file.write_bytes(preview(mask_image(mask)))
         yield str(file)
+
+
+def own_mask(uploaded: str | None) -> object:
+    """The uploaded mask, which stays when another picture comes, unless it is that of an example."""
+    names = {Path(example.mask).name for example in gallery.examples("inpaint") if example.mask}
+    return None if uploaded and Path(uploaded).name in names else gr.skip()
 
 
 def go_on(result: Shown | None) -> Generator:
@@ -826,9 +859,10 @@ def run_trial(
             outcome = yield from stepped(start(clean), progress, outputs=2)
         log.metrics = {"psnr": outcome.after.psnr, "ssim": outcome.after.ssim}
         damaged = next(getattr(outcome, name) for name in ("noisy", "compressed", "bicubic") if hasattr(outcome, name))
-        log.sizes = (damaged.width, damaged.height, outcome.restored.width, outcome.restored.height)
+        made, scale = outcome.restored, order.method.scale
+        log.sizes = (made.width // scale, made.height // scale, made.width, made.height)
         with tempfile.TemporaryDirectory() as folder:
-            pair = compared(folder, preview(damaged), preview(outcome.restored), clean.name)
+            pair = compared(folder, preview(damaged), preview(made), clean.name)
             yield pair, score_rows(dict(zip(titles, (outcome.before, outcome.after), strict=True)))
 
 
@@ -976,7 +1010,7 @@ def run_batch(
             order,
             [Path(file) for file in files],
             results,
-            mask=read(mask) if mask else None,
+            mask=read(mask, "The mask") if mask else None,
             format=checked_format(format),
             quality=round(quality),
         )
@@ -987,7 +1021,7 @@ def run_batch(
                 continue
             row = step.row
             result = row.result.name if row.result else "not restored"
-            rows.append([html.escape(row.file), html.escape(result), html.escape(row.reason)])
+            rows.append([row.file, result, row.reason])
             RECORDS.add(record_of(row, order))
             yield rows, gr.skip()
         zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
@@ -1086,11 +1120,17 @@ def model_rows(seconds: dict[tuple[Task, str], float] | None = None) -> list[lis
     """A row for every method: name, task, score, and how long it takes where that was measured."""
     rows = []
     for method in restoration.methods():
-        scores = method.load().run.get("scores") if method.learned else None
+        scores = run_of(method.name).get("scores") if method.learned else None
         score = "{psnr:.2f} dB, {set}".format(**typical_score(scores)) if scores else ""
         pace = (seconds or {}).get((method.task, method.name))
         rows.append([method.name, method.task, score, "" if pace is None else f"{pace:.2f} s"])
     return rows
+
+
+@cache
+def run_of(name: str) -> dict:
+    """What is recorded of a trained model's training and scores."""
+    return restoration.load(name).run
 
 
 def picked_model(event: gr.SelectData) -> object:
@@ -1115,7 +1155,7 @@ def about_model(name: str) -> str:
         "Not for": method.limits,
         "Score": measured(scores) if scores else "not scored yet",
         "Size": f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million parameters",
-        "Trained on": "; ".join(card.SOURCES[source].title for source in sources),
+        "Trained on": "; ".join(card.SOURCES[source].title if source in card.SOURCES else source for source in sources),
         "Licence": card.licence(model.run),
         "Weights": str(weights.place(method.name)),
     }
@@ -1160,7 +1200,7 @@ def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, st
     return (
         "from restoration import load, read\n\n"
         f'model = load("{source}")  # {hint}, or a folder\n'
-        'image = read("photo.jpg").tensor()  # (1, C, H, W) float32 in [0, 1]\n'
+        'image = read("photo.jpg").bytes(model.channels)[None] / 255  # (1, C, H, W) float32 in [0, 1]\n'
         + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if holes else "")
         + f"restored = model.restore({given})\n",
         "from gradio_client import Client, handle_file\n\n"
@@ -1199,7 +1239,9 @@ class Tab:
 
 def build() -> gr.Blocks:
     """The whole page."""
-    with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=(300, KEEP_SECONDS)) as page:
+    with gr.Blocks(
+        title="Image restoration", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)
+    ) as page:
         gr.Markdown(INTRO)
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             parts: list[Tab] = []
@@ -1499,13 +1541,14 @@ def run_on_click(
     inputs: list[gr.components.Component],
     outputs: list[gr.components.Component],
     status: gr.Markdown | None = None,
-) -> None:
+) -> Dependency:
     """Start and Cancel of a job; one runs at a time.  Progress shows on the status line, or else the first output."""
     start, cancel = buttons
     on = [status or outputs[0]]
     running = start.click(function, inputs, outputs, show_progress_on=on, **ONE_AT_A_TIME, **PRIVATE)
     said = (lambda: "Cancelled.", None, status) if status else (None,)
     cancel.click(*said, cancels=[running], queue=False, **PRIVATE)
+    return running
 
 
 def follow(components: list[gr.components.Component], function: Callable, inputs: list, outputs: list) -> None:
@@ -1514,11 +1557,11 @@ def follow(components: list[gr.components.Component], function: Callable, inputs
         component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)
 
 
-def forget(source: gr.Image, hint: str, shown: Results, *more: gr.components.Component) -> None:
-    """Clear what was shown when another picture comes; `more` are what a tab has besides."""
+def forget(source: gr.Image, hint: str, shown: Results, running: Dependency, *more: gr.components.Component) -> None:
+    """Clear what was shown, and stop what is running, when another picture comes; `more` are what a tab has besides."""
     off = gr.update(value=None, interactive=False)
     nothing = (None, off, off, hint, off, None, *(off for _ in more))
-    source.change(lambda: nothing, None, [*shown.outputs, *more], **QUIET)
+    source.change(lambda: nothing, None, [*shown.outputs, *more], cancels=[running], queue=False, **QUIET)
 
 
 def blendable_tab(
@@ -1569,12 +1612,12 @@ def blendable_tab(
     chosen = [model, auto, slider, strength]
     many_files(task, batch, [*chosen, *shown.file])
     source.change(about, source, known, **QUIET)
-    forget(source, HINT, shown)
     source.select(bake_spot, [source, auto, slider], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(lambda name: guide(task, name), model, advice, **QUIET)
     follow([source, model], partial(expected, task), [source, model], takes)
     auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
-    run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
+    running = run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
+    forget(source, HINT, shown, running)
     follow([strength, *shown.file], show_blended, [shown.state, strength, *shown.file], shown.outputs)
     with gr.Row(visible=False):
         inputs = [
@@ -1734,13 +1777,13 @@ def upscale_tab() -> Tab:
         trial("upscale", "Reduce and enlarge", "Bicubic and this model", run, every, spot)
 
     outputs = [*shown.outputs, heat]
-    forget(source, UPSCALE_HINT, shown, heat)
     source.select(bake_upscale, [source, scale], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(chosen_family, [model, scale], [scale, alpha, advice], **QUIET)
     scale.change(lambda *chosen: guide("upscale", *chosen), [model, scale], advice, **QUIET)
     follow([source, model, scale], upscale_facts, [source, model, scale], known)
     follow([source, model, scale], partial(expected, "upscale"), [source, model, scale], takes)
-    run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
+    running = run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
+    forget(source, UPSCALE_HINT, shown, running, heat)
     follow([stay_true, *shown.file], show_upscaled, [shown.state, stay_true, *shown.file], outputs)
     with gr.Row(visible=False):
         inputs = [
@@ -1826,8 +1869,8 @@ def inpaint_tab() -> Tab:
         "The mask that you gave or painted is brought to the size of each; without one transparent pixels are filled. ",
     )
     outputs = [*shown.outputs, again]
-    forget(source, HINT, shown)
     source.change(lambda: gr.update(interactive=False), None, again, **QUIET)
+    source.upload(own_mask, uploaded, uploaded, **QUIET)
     marked = [editor, uploaded, transparent]
     choices = [*marked, invert, grow, feather]
     source.change(inpaint_facts, source, known, **QUIET)
@@ -1836,9 +1879,11 @@ def inpaint_tab() -> Tab:
     model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
     follow([source, model], partial(expected, "inpaint"), [source, model], takes)
     look.click(show_mask, [source, *choices], mask, **PRIVATE)
-    run_on_click(buttons, run_inpaint, [source, model, *choices, *shown.file], outputs, shown.status)
+    running = run_on_click(buttons, run_inpaint, [source, model, *choices, *shown.file], outputs, shown.status)
+    forget(source, HINT, shown, running)
     follow(shown.file, show_done, [shown.state, *shown.file], outputs)
     again.click(go_on, shown.state, source, **QUIET)
+    again.click(lambda: (None, False), None, [uploaded, transparent], **QUIET)
     with gr.Row(visible=False):
         inputs = [
             gr.File(type="filepath", label="image"),
@@ -1951,6 +1996,10 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING)
     catalog.prepare()
     open_records()
+    if "GRADIO_TEMP_DIR" not in os.environ:
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="restoration-")
+        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
+    threading.Thread(target=keep_sweeping, args=(Path(os.environ["GRADIO_TEMP_DIR"]),), daemon=True).start()
     page = build()
     page.queue(max_size=10 * WAITING)
     bound_waiting(page)

@@ -20,6 +20,7 @@ import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+from restoration.card import model_card
 from restoration.catalog import architectures, load, scale_of
 
 MEMORY = 8 << 30  # bytes
@@ -130,6 +131,7 @@ def tried(folder: Path, name: str) -> None:
         raise RefusedError("The Hub's checkpoint cannot be used.")
     try:
         model = load(folder)
+        model_card(model)  # reads all of run.json
     except Exception:  # whatever a poisoned checkpoint brings about
         raise RefusedError("The Hub's checkpoint cannot be used.") from None
     names = {checkpoint.name for checkpoint in architectures()[type(model).__name__].checkpoints}

@@ -3,6 +3,8 @@
 They are made on the first call; nothing is downloaded.  `python -m restoration.gallery` draws the thumbnails.
 """
 
+import atexit
+import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from functools import cache
@@ -190,7 +192,9 @@ def _middle(name: str) -> Image:
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="examples-"))
+    folder = Path(tempfile.mkdtemp(prefix="examples-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _file(image: Image, ending: str = ".png", quality: int = 95) -> str:

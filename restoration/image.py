@@ -492,6 +492,16 @@ def write(image: Image, path: str | Path, quality: int = 95, metadata: Metadata 
     save(encode(image, format_of(Path(path)), quality, metadata), Path(path))
 
 
+def check_holds(format: Format, image: Image) -> None:
+    """Refuse a format that cannot hold a picture, which is known before it is restored.
+
+    Raises:
+        ImageError: transparency in a JPEG.
+    """
+    if format == "jpeg" and image.alpha is not None:
+        raise ImageError("JPEG cannot hold transparency; choose PNG, WebP or TIFF.")
+
+
 def format_of(path: Path) -> Format:
     """The format that a file's ending names.
 
@@ -529,8 +539,7 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
             image = replace(image, receipt=None)
         return _encode_16_bit_png(image, exif) if format == "png" else _encode_16_bit_tiff(image)
     image = to_8_bit(image)
-    if format == "jpeg" and image.alpha is not None:
-        raise ImageError("JPEG cannot hold transparency; choose PNG, WebP or TIFF.")
+    check_holds(format, image)
     planes = image.planes
     picture = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options: dict = {

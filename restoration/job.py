@@ -186,12 +186,11 @@ def typical(task: Task, side: int) -> tuple[float | Tensor, ...]:
 
 def pace(method: Method, side: int = 256) -> float:
     """Seconds that a method takes here for a megapixel of its result, from one run after a small one to warm up."""
-    restorer = loaded(method)
     seconds = 0.0
     for length in (32, side // method.scale):
         image = torch.rand(1, 3, length, length, generator=torch.Generator().manual_seed(0))
         started = time.perf_counter()
-        with_channels(restorer, image, *typical(method.task, length))
+        infer(method, 1.0, image, *typical(method.task, length))
         seconds = time.perf_counter() - started
     return seconds / (side // method.scale * method.scale) ** 2 * 1e6
 

@@ -80,7 +80,7 @@ def test_artifacts_gives_equal_bytes_by_api_command_line_and_page(client, photo,
 
 @pytest.mark.parametrize("arguments, words", [
     (("nothing", "auto", 1.0, "png"), "There is no artifacts model called"),
-    (("deblocking-tv", "much", 1.0, "png"), "quality is &quot;auto&quot; or is a number."),
+    (("deblocking-tv", "much", 1.0, "png"), 'quality is "auto" or is a number.'),
     (("deblocking-tv", "3", 1.0, "png"), "goes from 5 to 95"),
 ])  # fmt: skip
 def test_artifacts_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
@@ -689,3 +689,71 @@ def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith("--mcp needs the package mcp: pip install 'gradio[mcp]'")
+
+
+# What a visitor leaves, and what the page keeps of it ---------------------------------------------------------------
+
+
+def test_what_an_unfinished_upload_left_is_deleted_in_time(tmp_path):
+    for name in ("old", "new", "cached/photo.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"half of a picture")
+    for name in ("old", "cached", "cached/photo.png"):
+        os.utime(tmp_path / name, (time.time() - 2000, time.time() - 2000))
+    app.sweep(tmp_path, app.KEEP_SECONDS)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cached", "new", "photo.png"]
+
+
+def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch):
+    write(app.Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / "photo.png")
+    monkeypatch.setattr(app.Order, "carry_out", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
+        list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "jpeg", 95, progress=silent))
+    with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
+        list(app.denoise_file(str(tmp_path / "photo.png"), "median", format="jpeg", progress=silent))
+
+
+def test_programs_get_a_sentence_as_it_is_and_the_page_gets_it_as_html(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    with pytest.raises(gr.Error) as caught:
+        list(app.denoise_file(str(tmp_path / "photo.png"), "a&b", progress=silent))
+    assert caught.value.message.startswith("There is no denoise model called 'a&b'; choose ")
+    with pytest.raises(gr.Error) as caught:
+        list(app.run_denoise(str(tmp_path / "photo.png"), "a&b", True, 25, 100, "png", 95, progress=silent))
+    assert "&#x27;a&amp;b&#x27;" in caught.value.message
+    with pytest.raises(gr.Error) as caught:
+        list(app.run_denoise(None, "median", True, 25, 100, "png", 95, progress=silent))
+    assert caught.value.message == "Choose an image first."
+
+
+def test_no_record_holds_the_name_of_a_mask(records, photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    (tmp_path / "Jane Doe.png").write_bytes(b"no picture")
+    with pytest.raises(gr.Error, match="The mask is not"):
+        list(app.inpaint_file(str(tmp_path / "photo.png"), str(tmp_path / "Jane Doe.png"), progress=silent))
+    assert records.flush()
+    assert "Jane" not in records.csv()
+    assert "The mask is not" in records.csv()
+
+
+def test_the_mask_of_an_example_does_not_stay_for_ones_own_picture():
+    example = next(example for example in app.gallery.examples("inpaint") if example.mask)
+    assert app.own_mask(example.mask) is None
+    assert app.own_mask("mine.png") == gr.skip()
+
+
+def test_another_picture_stops_the_run_of_the_one_before():
+    page = app.build()
+    events = [(d, page.blocks.get(target), kind) for d in page.config["dependencies"] for target, kind in d["targets"]]
+    buttons = [f"{task}-run" for task in ("denoise", "artifacts", "upscale", "inpaint")]
+    runs = {d["id"] for d, block, kind in events if kind == "click" and block.elem_id in buttons}
+    assert len(runs) == 4
+    assert runs == {run for d, _, kind in events if kind == "change" for run in d["cancels"]}
+
+
+def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monkeypatch):
+    method = restoration.methods("denoise")[0]
+    model = restoration.load(method.name)
+    model.run["data"]["sources"]["holiday"] = 12
+    monkeypatch.setattr(app.catalog.Method, "load", lambda self: model)
+    assert "holiday" in app.about_model(f"denoise/{method.name}")

@@ -42,3 +42,19 @@ def test_what_overflows_in_half_precision_is_computed_in_full():
         model.down[0][2].weight /= 1e9
     image = torch.rand(1, 1, 16, 16)
     assert torch.equal(job.in_half(model, image), job.with_channels(model, image))
+
+
+def test_the_speed_is_measured_where_the_runs_are(monkeypatch):
+    runs = []
+
+    def decorate(function):
+        def counted(*arguments):
+            runs.append(arguments)
+            return function(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(job, "_runner", job._runner)
+    job.hand_over(decorate)
+    assert job.pace(restoration.methods("denoise")[0], 64) > 0
+    assert len(runs) == 2

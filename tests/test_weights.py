@@ -204,6 +204,14 @@ def test_poisoned_configurations_are_refused(hub):
             assert places[name].note == "The Hub's checkpoint cannot be used.", kind
 
 
+@pytest.mark.parametrize("facts", [[], {"data": None}, {"scores": 3}, {"scores": [{"set": "x"}]}])
+def test_a_training_record_that_cannot_be_read_is_refused(facts, hub):
+    sound = json.loads(files()["run.json"])
+    hub.put(f"me/{NAME}", {**files(), "run.json": json.dumps({**sound, **facts} if facts else facts).encode()})
+    place = weights.prepare([NAME], "me", DEADLINE)[NAME]
+    assert (place.origin, place.note) == ("bundled", "The Hub's checkpoint cannot be used.")
+
+
 def test_a_full_disk_leaves_the_bundled_weights(hub, tmp_path, monkeypatch):
     small = tmp_path / "small"
     small.mkdir()
