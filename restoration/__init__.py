@@ -9,6 +9,8 @@ large = restoration.load("compact-x4").restore(small)  # (B, C, 4 * H, 4 * W)
 filled = restoration.load("fourier-fill").restore(image, mask)  # mask (B, 1, H, W), 1 = missing
 """
 
+import logging
+
 from restoration.artifacts import Cleaned, remove_artifacts
 from restoration.catalog import Method, load, methods
 from restoration.denoising import Restored, denoise
@@ -39,3 +41,5 @@ __all__ = [
     "write",
 ]
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # the page shows its log, the command line none

@@ -10,11 +10,12 @@ python -m restoration models
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog, upscaling
+from restoration import artifacts, catalog, denoising, upscaling
 from restoration.batch import pictures, restore_all, store
 from restoration.catalog import Task
 from restoration.image import FORMATS, Image, format_of, output_name, read
@@ -91,23 +92,23 @@ def _default(task: Task) -> str:
 
 
 def _sigma(text: str) -> float | None:
-    if text == "auto":
-        return None
-    value = float(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
-    return value
+    return None if text == "auto" else _number(text, 0, denoising.MAX_SIGMA_255)
 
 
 def _quality(text: str) -> int | None:
-    return None if text == "auto" else int(text)
+    return None if text == "auto" else _number(text, artifacts.LOWEST, artifacts.HIGHEST, int)
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+    return _number(text, 0, 1)
+
+
+def _number(text: str, lowest: int, highest: int, kind: type = float) -> float:
+    with suppress(ValueError):
+        if lowest <= (value := kind(text)) <= highest:
+            return value
+    whole = "whole " if kind is int else ""
+    raise argparse.ArgumentTypeError(f"{text} is not a {whole}number from {lowest} to {highest}.")
 
 
 def _models(_: argparse.Namespace) -> int:
@@ -139,12 +140,18 @@ def _restore(arguments: argparse.Namespace, **settings: object) -> int:
     try:
         order = Order(arguments.task, arguments.model, settings)
         mask = read(arguments.mask) if getattr(arguments, "mask", None) else None
-    except ValueError as error:
-        return _failed(error)
-    saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
-    if len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir():
-        return _restore_one(arguments, order, mask, saving)
-    files = pictures(arguments.inputs)
+        saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
+        one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
+        return (_restore_one if one else _restore_many)(arguments, order, mask, saving)
+    except (ValueError, MemoryError) as error:
+        return _failed(str(error) or "There is not enough memory.")
+    except OSError as error:
+        place = error.filename or arguments.output
+        return _failed(f"The results cannot be written to {place}: {error.strerror or error}.")
+
+
+def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
+    files = pictures(arguments.inputs, arguments.output)
     if not files:
         return _failed("there is no picture in there")
     work = restore_all(
@@ -165,19 +172,16 @@ def _restore(arguments: argparse.Namespace, **settings: object) -> int:
 
 def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
     target = arguments.output
-    try:
-        one_file = target.suffix != "" and not target.is_dir()
-        format = format_of(target) if one_file else arguments.format
-        image = read(arguments.inputs[0])
-        job = order.carry_out(image, None if mask is None else mask_from(mask, image))
-        with _bar(100, "%") as bar:
-            done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
-        if not one_file:
-            target.mkdir(parents=True, exist_ok=True)
-            target = target / output_name(image, done.suffix, format)
-        store(done, target, format, **saving, receipt=arguments.receipt)
-    except (ValueError, OSError, MemoryError) as error:
-        return _failed(error)
+    one_file = target.suffix != "" and not target.is_dir()
+    format = format_of(target) if one_file else arguments.format
+    image = read(arguments.inputs[0])
+    job = order.carry_out(image, None if mask is None else mask_from(mask, image))
+    with _bar(100, "%") as bar:
+        done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
+    if not one_file:
+        target.mkdir(parents=True, exist_ok=True)
+        target = target / output_name(image, done.suffix, format)
+    store(done, target, format, **saving, receipt=arguments.receipt)
     print(f"{target}  ({done.summary})")
     return 0
 

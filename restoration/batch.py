@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,11 +64,17 @@ class BatchProgress:
     row: Row | None = None
 
 
-def pictures(paths: Sequence[Path]) -> list[Path]:
-    """The files, and those in the folders among them whose ending is a picture's, in order."""
-    found = []
+def pictures(paths: Sequence[Path], output: Path) -> list[Path]:
+    """The files, and those in the folders among them whose ending is a picture's, in order.
+
+    Args:
+        output: folder of the results; where it lies inside one of the folders, what it holds is left out.
+    """
+    found, results = [], output.resolve()
     for path in paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        if path.resolve() in results.parents:
+            inside = [file for file in inside if results not in file.resolve().parents]
         found += [file for file in inside if file == path or (file.is_file() and file.suffix.lower() in ENDINGS)]
     return found
 
@@ -133,6 +140,10 @@ def restore_all(
             row = Row(file.name, time.monotonic() - started, target, done.summary, sizes, done.metrics)
         except (ValueError, MemoryError) as error:
             reason = str(error) or "There is not enough memory."
+            row = Row(file.name, time.monotonic() - started, reason=reason)
+        except Exception as error:  # whatever is wrong with one file, the others are restored
+            logging.getLogger(__name__).exception("a file could not be restored")
+            reason = f"{getattr(error, 'strerror', None) or 'Something unexpected'}."
             row = Row(file.name, time.monotonic() - started, reason=reason)
         rows.append(row)
         (folder / REPORT).write_text(table(rows), encoding="utf-8", newline="")

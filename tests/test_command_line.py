@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import restoration
+from restoration import batch
 from restoration.__main__ import main
 from restoration.image import read, write
 
@@ -54,11 +55,66 @@ def test_many_files_to_a_folder_and_a_bad_one_does_not_stop_the_rest(tmp_path, p
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("wrong", [["--sigma", "300"], ["--sigma", "much"], ["--strength", "80"]])
-def test_wrong_values_are_refused_before_anything_runs(tmp_path, wrong, capsys):
+def test_a_failure_that_nobody_foresaw_does_not_stop_the_rest_either(tmp_path, photo, capsys, monkeypatch):
+    for name in ("a.png", "b.png", "c.png"):
+        write(photo, tmp_path / name)
+    real = batch.store
+    failures = [OSError(28, "No space left on device", "/secret/place"), RuntimeError("of /secret/place")]
+
+    def store(*arguments, **settings):
+        if failures:
+            raise failures.pop()
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(batch, "store", store)
+    inputs = [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+    assert main(["denoise", *inputs, "-o", str(tmp_path / "out"), "--model", "mean"]) == 1
+    report = (tmp_path / "out" / "report.csv").read_text().splitlines()
+    assert report[1].startswith("a.png,failed,,Something unexpected.,")
+    assert report[2].startswith("b.png,failed,,No space left on device.,")
+    assert report[3].startswith("c.png,done,")
+    errors = capsys.readouterr().err
+    assert "secret" not in errors
+    assert "Traceback" not in errors
+
+
+def test_a_file_where_the_folder_of_results_should_be_is_answered_in_a_sentence(tmp_path, photo, capsys):
+    write(photo, tmp_path / "a.png")
+    target = tmp_path / "out"
+    target.write_bytes(b"mine")
+    sentence = f"error: The results cannot be written to {target}: File exists.\n"
+    for inputs in ([tmp_path / "a.png"], [tmp_path / "a.png", tmp_path / "a.png"]):
+        assert main(["denoise", *map(str, inputs), "-o", str(target), "--model", "mean"]) == 1
+        assert capsys.readouterr().err.endswith(sentence)
+    assert target.read_bytes() == b"mine"
+
+
+def test_results_inside_a_folder_are_not_restored_again(tmp_path, photo):
+    write(photo, tmp_path / "a.png")
+    argv = ["denoise", str(tmp_path), "-o", str(tmp_path / "restored"), "--model", "mean", "--no-receipt"]
+    for _ in range(2):
+        assert main(argv) == 0
+        assert {path.name for path in (tmp_path / "restored").iterdir()} == {"a_denoised.png", "report.csv"}
+    assert main(["denoise", str(tmp_path / "restored"), "-o", str(tmp_path), "--model", "mean"]) == 0
+    assert (tmp_path / "a_denoised_denoised.png").exists()  # wanted, where the results lie elsewhere
+
+
+@pytest.mark.parametrize(
+    "task, wrong, sentence",
+    [
+        ("denoise", ["--sigma", "300"], "argument --sigma: 300 is not a number from 0 to 100."),
+        ("denoise", ["--sigma", "much"], "argument --sigma: much is not a number from 0 to 100."),
+        ("denoise", ["--strength", "80"], "argument --strength: 80 is not a number from 0 to 1."),
+        ("upscale", ["--alpha", "nan"], "argument --alpha: nan is not a number from 0 to 1."),
+        ("artifacts", ["--quality", "bad"], "argument --quality: bad is not a whole number from 5 to 95."),
+        ("artifacts", ["--quality", "96"], "argument --quality: 96 is not a whole number from 5 to 95."),
+    ],
+)
+def test_wrong_values_are_refused_before_anything_runs(tmp_path, task, wrong, sentence, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["denoise", "photo.png", "-o", str(tmp_path / "x.png"), *wrong])
+        main([task, "photo.png", "-o", str(tmp_path / "x.png"), *wrong])
     assert caught.value.code == 2
+    assert capsys.readouterr().err.endswith(f"{sentence}\n")
 
 
 def test_upscale_names_the_result_by_its_scale_and_says_how_true_it_is(tmp_path, photo, capsys):
