@@ -49,9 +49,13 @@ class Restored:
 
 
 def measured_sigma(image: Image) -> float:
-    """The image's noise level on [0, 1] by `estimate_sigma`, from its middle if it is large."""
+    """The image's noise level by `estimate_sigma`, from its middle if it is large.
+
+    At most the highest that can be set: black and white dots read up to 380, which no noise on [0, 1] has.
+    """
     top, left = (max(0, side - ESTIMATION_SIDE) // 2 for side in (image.height, image.width))
-    return estimate_sigma(image.tensor((slice(top, top + ESTIMATION_SIDE), slice(left, left + ESTIMATION_SIDE))))
+    middle = image.tensor((slice(top, top + ESTIMATION_SIDE), slice(left, left + ESTIMATION_SIDE)))
+    return min(estimate_sigma(middle), MAX_SIGMA_255 / 255)
 
 
 def denoise(
@@ -121,7 +125,7 @@ def noise_trial(image: Image, kind: str, level: float, seed: int, model: str, bl
         raise ValueError(f"Choose one of {', '.join(NOISES)} with a level from 1 to 100.")
     clean = middle(image)
     noisy = from_tensor(NOISES[kind](level)(clean, torch.Generator().manual_seed(seed)), image.name)
-    sigma = None if blind else float((noisy.tensor() - clean).std())
+    sigma = None if blind else min(float((noisy.tensor() - clean).std()), MAX_SIGMA_255 / 255)
     restored = yield from denoise(noisy, model, sigma)
     result = restored.image()
     return Trial(noisy, result, score(noisy.tensor(), clean), score(result.tensor(), clean))

@@ -77,6 +77,13 @@ def test_auto_measures_and_says_so_and_a_given_level_is_used(photo):
     assert not np.array_equal(given.image().samples, measured.image().samples)
 
 
+def test_a_level_that_is_measured_can_be_set(rng):
+    dots = Image((rng.random((64, 64, 1)) < 0.5).astype(np.uint8) * 255)
+    level = denoising.measured_sigma(dots)
+    assert 255 * level == denoising.MAX_SIGMA_255
+    assert job.finish(denoising.denoise(dots, "median", level)).sigma == level
+
+
 @pytest.mark.parametrize("arguments", [("nothing",), ("median", 2.0), ("median", -0.1)])
 def test_wrong_settings_are_answered_in_a_sentence(photo, arguments):
     with pytest.raises(ValueError, match=r"There is no denoise model|noise level goes from 0 to 100"):
@@ -104,6 +111,13 @@ def test_a_trial_scores_what_is_shown(photo, kind):
     assert trial.before.ssim < 1
     again = job.finish(denoising.noise_trial(photo, kind, 20, 0, "median", blind=False))
     np.testing.assert_array_equal(again.noisy.samples, trial.noisy.samples)
+
+
+def test_noise_beyond_the_highest_level_is_tried_at_that_level(photo):
+    trial = job.finish(denoising.noise_trial(photo, "Salt and pepper", 100, 0, "median", blind=False))
+    assert float((trial.noisy.tensor() - photo.tensor()).std()) > denoising.MAX_SIGMA_255 / 255
+    told = job.finish(denoising.denoise(trial.noisy, "median", denoising.MAX_SIGMA_255 / 255)).image()
+    np.testing.assert_array_equal(trial.restored.samples, told.samples)
 
 
 def test_a_trial_refuses_unknown_noise(photo):
