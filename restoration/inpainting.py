@@ -86,7 +86,7 @@ def adjusted(mask: Mask, *, invert: bool = False, grow: int = 0, feather: int = 
         missing = ~missing
     if grow > 0:
         missing = ndimage.distance_transform_edt(~missing) <= grow if missing.any() else missing
-    elif grow < 0:
+    elif grow < 0 and not missing.all():
         missing = ndimage.distance_transform_edt(missing) > -grow
     opacity = missing.astype(np.float32)
     if feather > 0 and missing.any():

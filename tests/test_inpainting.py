@@ -113,6 +113,14 @@ def test_useless_masks_are_answered_in_a_sentence(cat, opacity, words):
         run(cat, Mask(opacity.astype(np.float32)))
 
 
+def test_everything_stays_marked_however_much_it_is_shrunk(cat):
+    nothing = Mask(np.zeros((120, 144), np.float32))
+    everything = adjusted(nothing, invert=True, grow=-5)
+    assert everything.opacity.all()
+    with pytest.raises(ValueError, match="Everything is marked"):
+        run(cat, everything)
+
+
 def test_a_mask_of_another_size_is_resized_by_nearest_pixels_and_that_is_said(cat):
     small = np.zeros((12, 12, 1), np.uint8)
     small[3:6, 6:9] = 255
