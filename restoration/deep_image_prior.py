@@ -179,11 +179,13 @@ def expected_seconds(pixels: int, steps: int) -> float:
 
 @cache
 def _seconds_per_pixel_and_step() -> float:
-    side, steps = 96, 6
-    started = time.monotonic()
-    for _ in fit(torch.zeros(1, 3, side, side), lambda x: x, (side, side), steps=steps):
-        pass
-    return (time.monotonic() - started) / steps / side**2
+    side, seconds = 96, 0.0
+    for steps in (2, 6):  # the first two warm up, and take several times as long
+        started = time.monotonic()
+        for _ in fit(torch.zeros(1, 3, side, side), lambda x: x, (side, side), steps=steps):
+            pass
+        seconds = (time.monotonic() - started) / steps
+    return seconds / side**2
 
 
 def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

@@ -109,6 +109,19 @@ def test_a_job_of_hours_is_refused_with_a_size_that_would_do(photo, task, monkey
         next(jobs(photo)[task]())
 
 
+def test_the_time_is_measured_after_the_first_steps_which_take_longer(monkeypatch):
+    now, pauses = [0.0], iter([3.0, 3.0])
+    monkeypatch.setattr(deep_image_prior.time, "monotonic", lambda: now[0])
+    real = Hourglass.forward
+
+    def timed(self, noise):
+        now[0] += next(pauses, 0.5)
+        return real(self, noise)
+
+    monkeypatch.setattr(Hourglass, "forward", timed)
+    assert deep_image_prior._seconds_per_pixel_and_step.__wrapped__() == pytest.approx(0.5 / 96**2)
+
+
 def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
     monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
     finished = job.finish(jobs(photo)["denoise"]())
