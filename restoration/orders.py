@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from restoration import artifacts, catalog, denoising, inpainting, metrics, upscaling, weights
+from restoration import artifacts, catalog, deep_image_prior, denoising, inpainting, metrics, upscaling, weights
 from restoration.artifacts import Cleaned, remove_artifacts
 from restoration.catalog import TASKS, Filter, Method, Task
 from restoration.denoising import Restored, denoise
@@ -96,17 +96,20 @@ class Order:
         else:
             hole = hole or transparent_pixels(image)
             job = inpaint(image, adjusted(hole, **wanted), self.model)
-        return Done(self, image, (yield from _told(job, self, image, hole)), hole)
+        planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
+        result = yield from _told(job, self, image, hole, planned)
+        return Done(self, image, result, hole, planned and (planned, planned))
 
 
-def _told(job: Job, order: Order, image: Image, hole: Mask | None) -> Job:
+def _told(job: Job, order: Order, image: Image, hole: Mask | None, planned: int | None) -> Job:
     """The job, whose results so far are `Done` too."""
     while True:
         try:
             step = next(job)
         except StopIteration as end:
             return end.value
-        yield step if step.so_far is None else replace(step, so_far=Done(order, image, step.so_far, hole))
+        told = step.so_far and Done(order, image, step.so_far, hole, (step.done, planned))
+        yield replace(step, so_far=told)
 
 
 def _checked(name: str, value: object, default: object) -> object:
@@ -131,12 +134,14 @@ class Done:
         given: the picture.
         result: of the task's job.
         hole: what was missing, before it was inverted, grown and feathered.
+        steps: of Deep Image Prior, done and planned: fewer were done where it was stopped.
     """
 
     order: Order
     given: Image
     result: Restored | Cleaned | Upscaled | Inpainted
     hole: Mask | None = None
+    steps: tuple[int, int] | None = None
 
     @property
     def seconds(self) -> float:
@@ -218,6 +223,8 @@ class Done:
                 "bits": picture.bits,
             },
         }
+        if self.steps:
+            facts["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
         if self.hole is not None:
             facts["hole_sha256"] = _bare(self.hole).digest
         return facts
@@ -327,9 +334,14 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
         hole: picture of what was missing, for a receipt from inside a picture, which does not hold it.
 
     Raises:
-        ValueError: the receipt's order cannot be carried out here.
+        ValueError: the receipt's order cannot be carried out here, or was stopped on the way.
     """
     order = Order(receipt["task"], receipt["model"], receipt["settings"])
+    steps = receipt.get("steps")
+    if steps and steps["done"] < steps["planned"]:
+        raise ValueError(
+            f"This run was stopped after {steps['done']} of {steps['planned']} steps, so it cannot be repeated."
+        )
     mask = None
     if order.task == "inpaint":
         if "hole_png" in receipt:
@@ -347,6 +359,7 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
         "device": "the device",
         "torch": "the version of PyTorch",
         "tiles": "the tiles",
+        "steps": "the number of steps",
         "metrics": "what was measured",
         "output": "the result",
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from restoration import orders, weights
+from restoration import deep_image_prior, orders, weights
 from restoration.image import FORMATS, Image, embedded_receipt, read, write
 from restoration.inpainting import Mask, mask_image
 from restoration.job import finish
@@ -84,6 +84,21 @@ def test_a_replay_names_what_differs(photo, monkeypatch):
     outcome = finish(replay(receipt, photo))
     assert outcome.same
     assert outcome.differences == ("the version differs: 0.1.0 then, 9.9 now.",)
+
+
+@pytest.mark.parametrize("order", [Order("inpaint", "deep-image-prior"), Order("upscale", "deep-image-prior-x2")])
+def test_a_receipt_holds_the_steps_and_a_replay_says_that_it_was_stopped(order, photo, hole, monkeypatch):
+    monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
+    job = order.carry_out(photo, hole if order.task == "inpaint" else None)
+    stopped = [next(job) for _ in range(3)][-1].so_far.receipt
+    assert stopped["steps"] == {"done": 2, "planned": 4}
+    with pytest.raises(ValueError, match=r"stopped after 2 of 4 steps, so it cannot be repeated\.$"):
+        finish(replay(stopped, photo, mask_image(hole)))
+    whole = finish(job).receipt
+    assert whole["steps"] == {"done": 4, "planned": 4}
+    again = finish(replay(whole, photo, mask_image(hole)))
+    assert again.same
+    assert again.differences == ()
 
 
 def test_the_receipt_inside_an_inpainted_picture_wants_the_mask(photo, hole):
