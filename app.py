@@ -404,7 +404,7 @@ def held_true(result: Shown, progress: gr.Progress) -> Generator:
     if result.true is None:
         plain = result.plain
         pulled = yield from stepped(corrected(plain.result), progress, OUTPUTS["upscale"])
-        result = replace(result, true=Done(plain.order.changed(stay_true=True), plain.given, pulled))
+        result = replace(result, true=replace(plain, order=plain.order.changed(stay_true=True), result=pulled))
     return replace(result, done=result.true)
 
 

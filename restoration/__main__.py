@@ -18,7 +18,7 @@ from tqdm import tqdm
 from restoration import artifacts, catalog, denoising, upscaling
 from restoration.batch import pictures, restore_all, store
 from restoration.catalog import Task
-from restoration.image import FORMATS, Image, format_of, output_name, read
+from restoration.image import FORMATS, Image, check_holds, format_of, output_name, read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay
@@ -175,6 +175,7 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
     one_file = target.suffix != "" and not target.is_dir()
     format = format_of(target) if one_file else arguments.format
     image = read(arguments.inputs[0])
+    check_holds(format, image)
     job = order.carry_out(image, None if mask is None else mask_from(mask, image))
     with _bar(100, "%") as bar:
         done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))

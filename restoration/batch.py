@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restoration.image import ENDINGS, FORMATS, Format, Image, Metadata, read, save
+from restoration.image import ENDINGS, FORMATS, Format, Image, Metadata, check_holds, read, save
 from restoration.inpainting import mask_from
 from restoration.orders import Done, Order
 from restoration.records import inert
@@ -127,6 +127,7 @@ def restore_all(
         started = time.monotonic()
         try:
             image = read(file)
+            check_holds(format, image)
             job = order.carry_out(image, None if mask is None else mask_from(mask, image))
             restoring = relayed(
                 job, lambda step, at=index, file=file: BatchProgress(at, len(files), file.name, step.share)

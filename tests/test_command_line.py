@@ -10,7 +10,8 @@ import pytest
 import restoration
 from restoration import batch
 from restoration.__main__ import main
-from restoration.image import read, write
+from restoration.image import Image, read, write
+from restoration.orders import Order
 
 
 def test_models_lists_every_method_with_its_guide(capsys):
@@ -164,3 +165,13 @@ def test_importing_the_package_needs_neither_gradio_nor_the_training_code():
         "assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch, capsys):
+    for name in ("a.png", "b.png"):
+        write(Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / name)
+    monkeypatch.setattr(Order, "carry_out", lambda *_: pytest.fail("it was run"))
+    one, two = str(tmp_path / "a.png"), str(tmp_path / "b.png")
+    assert main(["denoise", one, "-o", str(tmp_path / "out.jpg"), "--model", "median"]) == 1
+    assert main(["denoise", one, two, "-o", str(tmp_path / "out"), "--format", "jpeg", "--model", "median"]) == 1
+    assert capsys.readouterr().err.count("JPEG cannot hold transparency") == 3
