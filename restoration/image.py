@@ -15,15 +15,16 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tifffile
 import torch
 from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from scipy import ndimage
 from torch import Tensor
 
@@ -300,7 +301,7 @@ def embedded_receipt(source: str | Path) -> str | None:
         with Pillow.open(source, formats=_READABLE) as file:
             if file.format == "PNG":
                 return file.info.get(_RECEIPT)
-            packet = file.tag_v2.get(_XMP_TAG) if file.format == "TIFF" else file.info.get("xmp")
+            packet = file.tag_v2.get(ExifTags.Base.XMLPacket) if file.format == "TIFF" else file.info.get("xmp")
     except Exception:  # decoders raise nearly anything on damaged files
         return None
     found = re.search(rf'{_RECEIPT}:receipt="([^"]*)"', (packet or b"").decode("utf-8", "replace"))
@@ -321,6 +322,17 @@ def _decode(file: Pillow.Image) -> Image:
     jpeg_quality = _jpeg_quality(file)
     samples = _decode_16_bit(file)
     exif = file.getexif()  # not before: for a PNG this decodes the file, the 8-bit way
+    exif.bigtiff = False  # EXIF of a BigTIFF too is written as that of a plain one
+    try:
+        exif_block = exif.tobytes() if len(exif) else None
+    except Exception:  # Pillow raises nearly anything on a tag of another type than it expects
+        exif_block = None
+        notes.append("The damaged EXIF was ignored.")
+    if file.format == "TIFF":
+        if 0 in file.tag_v2.get(ExifTags.Base.ExtraSamples, ()):
+            notes.append("An extra channel of unknown meaning was dropped.")
+        if samples is None and max(file.tag_v2.get(ExifTags.Base.BitsPerSample, (1,))) > 8:
+            notes.append("Reduced to 8 bits a sample.")
     if samples is None:
         file, note = _to_grey_or_rgb(file, icc)
         notes += note
@@ -341,7 +353,7 @@ def _decode(file: Pillow.Image) -> Image:
         np.ascontiguousarray(samples[..., :colours]),
         None if alpha is None else np.ascontiguousarray(alpha),
         icc=icc,
-        exif=exif.tobytes() if len(exif) else None,
+        exif=exif_block,
         dpi=dpi,
         notes=tuple(notes),
         jpeg_quality=jpeg_quality,
@@ -370,6 +382,7 @@ def _decode_16_bit(file: Pillow.Image) -> np.ndarray | None:
     Pillow has 16-bit modes for grey alone and drops the low bytes of colours.  Asking its decoder for the other byte
     order brings exactly those low bytes, so two passes give both halves.
     """
+    tags = file.tag_v2 if file.format == "TIFF" else {}
     if file.mode.startswith("I;16"):
         samples = np.asarray(file).astype(np.uint16)
     elif file.mode == "I":
@@ -388,13 +401,27 @@ def _decode_16_bit(file: Pillow.Image) -> np.ndarray | None:
         if raw_mode == "LA;16B":  # four bytes a pixel, which the 8-bit RGBA mode hands over as they are
             halves = _with_raw_mode(file, "RGBA").astype(np.uint16)
             return halves[..., ::2] << 8 | halves[..., 1::2]
-        if not isinstance(raw_mode, str) or not re.fullmatch("RGBA?;16[BLN]", raw_mode):
+        planar = tags.get(ExifTags.Base.PlanarConfiguration) == 2
+        if planar and tags[ExifTags.Base.BitsPerSample][0] == 16 and file.mode in ("RGB", "RGBA"):
+            samples = _planes(file)
+        elif isinstance(raw_mode, str) and re.fullmatch("RGB[AaX]?;16[BLN]", raw_mode):
+            if "a" in raw_mode:  # Pillow would divide by alpha with 8 bits
+                raw_mode = raw_mode.replace("a", "A")
+                file.tile = [tile._replace(args=(raw_mode, *tile.args[1:])) for tile in file.tile]
+            native = "L" if np.little_endian else "B"
+            order = raw_mode[-1].replace("N", native)
+            low = _with_raw_mode(file, raw_mode[:-1] + ("L" if order == "B" else "B"))
+            high = np.asarray(file)
+            samples = high.astype(np.uint16) << 8 | low
+        else:
             return None
-        native = "L" if np.little_endian else "B"
-        order = raw_mode[-1].replace("N", native)
-        low = _with_raw_mode(file, raw_mode[:-1] + ("L" if order == "B" else "B"))
-        high = np.asarray(file)
-        samples = high.astype(np.uint16) << 8 | low
+        if samples.shape[2] == 4 and tags.get(ExifTags.Base.ExtraSamples) == (1,):  # colours times alpha
+            alpha = samples[..., 3].astype(np.uint32)
+            for channel in range(3):
+                product = samples[..., channel] * np.uint32(65535) + alpha // 2
+                samples[..., channel] = np.minimum(product // np.maximum(alpha, 1), 65535)
+    if samples.ndim == 2 and tags.get(ExifTags.Base.PhotometricInterpretation) == 0:  # white is zero
+        samples = 65535 - samples
     transparent = file.info.get("transparency")
     if isinstance(transparent, int | tuple):
         planes = samples if samples.ndim == 3 else samples[..., None]
@@ -410,6 +437,33 @@ def _with_raw_mode(file: Pillow.Image, raw_mode: str) -> np.ndarray:
     for index, tile in enumerate(again.tile):
         again.tile[index] = tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
     return np.asarray(again)
+
+
+_LAYOUT = ("ImageWidth", "ImageLength", "Compression", "Predictor", "RowsPerStrip", "TileWidth", "TileLength")
+
+
+def _planes(file: Pillow.Image) -> np.ndarray:
+    """uint16 (H, W, 3 or 4) of a TIFF that holds one plane after the other: each is read as a grey TIFF of its own."""
+    tags = file.tag_v2
+    kind = "Tile" if ExifTags.Base.TileOffsets in tags else "Strip"
+    offsets, counts = (tags[ExifTags.Base[f"{kind}{tag}"]] for tag in ("Offsets", "ByteCounts"))
+    file.fp.seek(0)
+    content = file.fp.read()
+    if sum(counts) > len(content):  # of parts that overlap, a small file could hold any number
+        raise ValueError("the parts of the picture overlap")
+    parts = [content[offset : offset + count] for offset, count in zip(offsets, counts, strict=True)]
+    each = len(parts) // tags[ExifTags.Base.SamplesPerPixel]
+    planes = []
+    for first in range(0, each * len(file.mode), each):
+        directory = ImageFileDirectory_v2(prefix=tags.prefix)
+        for name in _LAYOUT:
+            if (value := tags.get(ExifTags.Base[name])) is not None:
+                directory[ExifTags.Base[name]] = value
+        directory[ExifTags.Base.BitsPerSample] = 16
+        directory[ExifTags.Base.PhotometricInterpretation] = 1
+        plane = _tiff(directory, parts[first : first + each], kind)
+        planes.append(np.asarray(Pillow.open(io.BytesIO(plane), formats=("TIFF",))).astype(np.uint16))
+    return np.dstack(planes)
 
 
 def _to_grey_or_rgb(file: Pillow.Image, icc: bytes | None) -> tuple[Pillow.Image, list[str]]:
@@ -534,44 +588,45 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
     if not 1 <= quality <= 100:
         raise ImageError(f"JPEG quality goes from 1 to 100, not {quality}.")
     exif = _exif(image.exif, metadata)
-    if image.bits == 16 and format in ("png", "tiff"):
-        if metadata == "none":
-            image = replace(image, receipt=None)
-        return _encode_16_bit_png(image, exif) if format == "png" else _encode_16_bit_tiff(image)
-    image = to_8_bit(image)
+    if metadata == "none":
+        image = replace(image, receipt=None)
+    if image.bits == 16 and format == "png":
+        return _encode_16_bit_png(image, exif)
+    if format != "tiff":
+        image = to_8_bit(image)
     check_holds(format, image)
+    try:
+        return _encode_tiff(image, exif) if format == "tiff" else _encode_8_bit(image, exif, format, quality)
+    except (OSError, ValueError, SystemError, struct.error):
+        raise ImageError(f"{format.upper()} cannot hold {image.width}x{image.height} pixels; choose PNG.") from None
+
+
+def _encode_8_bit(image: Image, exif: Pillow.Exif | None, format: Format, quality: int) -> bytes:
     planes = image.planes
     picture = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options: dict = {
         "png": {"compress_level": 1},
         "jpeg": {"quality": quality, "subsampling": 0},
         "webp": {"lossless": True, "exact": True, "method": 2},
-        "tiff": {"compression": "tiff_lzw"},
     }[format]
     if image.dpi and format != "webp":
         options["dpi"] = image.dpi
     if exif:
-        options["exif"] = exif
+        options["exif"] = exif.tobytes()
     if image.icc and (format != "webp" or not _profile_fits(image.icc, "GRAY")):  # WebP has no grey samples
         options["icc_profile"] = image.icc
-    if image.receipt and metadata != "none":
+    if image.receipt:
         if format == "png":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text(_RECEIPT, image.receipt)
-        elif format == "tiff":
-            options["tiffinfo"] = {_XMP_TAG: _xmp(image.receipt)}
         else:
             options["xmp"] = _xmp(image.receipt)
     buffer = io.BytesIO()
-    try:
-        picture.save(buffer, format, **options)
-    except (OSError, ValueError, SystemError):
-        raise ImageError(f"{format.upper()} cannot hold {image.width}x{image.height} pixels; choose PNG.") from None
+    picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 
 _RECEIPT = "restoration"
-_XMP_TAG = 700  # of a TIFF
 
 
 def _xmp(receipt: str) -> bytes:
@@ -590,7 +645,7 @@ _DESCRIPTIVE = (
 )
 
 
-def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
+def _exif(block: bytes | None, metadata: Metadata) -> Pillow.Exif | None:
     """The EXIF to write: upright, without a thumbnail, and private unless all of it is wanted."""
     if block is None or metadata == "none":
         return None
@@ -600,6 +655,7 @@ def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
         if (value := old.get(ExifTags.Base[name])) is not None:
             new[ExifTags.Base[name]] = value
     camera = dict(old.get_ifd(ExifTags.IFD.Exif))
+    camera.pop(ExifTags.IFD.Interop, None)  # an address in the file that was read
     if metadata == "private":
         camera.pop(ExifTags.Base.MakerNote, None)
         for owner in ("BodySerialNumber", "LensSerialNumber", "CameraOwnerName"):
@@ -608,10 +664,10 @@ def _exif(block: bytes | None, metadata: Metadata) -> bytes | None:
         new[ExifTags.IFD.GPSInfo] = dict(place)
     if camera:
         new[ExifTags.IFD.Exif] = camera
-    return new.tobytes() if len(new) else None
+    return new if len(new) else None
 
 
-def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
+def _encode_16_bit_png(image: Image, exif: Pillow.Exif | None) -> bytes:
     """PNG with 16 bits a sample, which Pillow writes for grey alone (W3C, "PNG Specification", third edition)."""
     planes = image.planes
     colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[planes.shape[2]]
@@ -625,7 +681,7 @@ def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
     if image.dpi:
         chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in image.dpi), 1)))
     if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+        chunks.append((b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
     if image.receipt:
         chunks.append((b"tEXt", f"{_RECEIPT}\0{image.receipt}".encode("latin-1")))
     chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), 1)), (b"IEND", b"")]
@@ -634,24 +690,53 @@ def _encode_16_bit_png(image: Image, exif: bytes | None) -> bytes:
     )
 
 
-def _encode_16_bit_tiff(image: Image) -> bytes:
-    planes = image.samples
-    if image.alpha is not None:  # as RGBA also for grey: few programs, Pillow among them, open grey with alpha
-        planes = np.dstack([np.broadcast_to(planes, (*planes.shape[:2], 3)), image.alpha])
+def _encode_tiff(image: Image, exif: Pillow.Exif | None) -> bytes:
+    """TIFF with 8 or 16 bits a sample, of which Pillow writes 16 for grey alone (Adobe, "TIFF", revision 6.0)."""
+    planes = image.planes
+    if image.bits == 16 and planes.shape[2] == 2:  # few programs, Pillow not among them, open 16-bit grey with alpha
+        planes = planes[..., [0, 0, 0, 1]]
+    samples = planes.shape[2]
+    tags = dict(exif or {}) | {
+        ExifTags.Base.ImageWidth: image.width,
+        ExifTags.Base.ImageLength: image.height,
+        ExifTags.Base.BitsPerSample: (image.bits,) * samples,
+        ExifTags.Base.Compression: 8,  # zlib
+        ExifTags.Base.PhotometricInterpretation: 2 if samples >= 3 else 1,
+        ExifTags.Base.SamplesPerPixel: samples,
+        ExifTags.Base.RowsPerStrip: 64,
+        ExifTags.Base.Predictor: 2,  # the difference to the pixel on the left
+    }
+    if image.alpha is not None:
+        tags[ExifTags.Base.ExtraSamples] = 2
+    if image.dpi:
+        tags |= {ExifTags.Base.XResolution: image.dpi[0], ExifTags.Base.YResolution: image.dpi[1]}
+        tags[ExifTags.Base.ResolutionUnit] = 2  # inches
+    if image.icc:
+        tags[ExifTags.Base.InterColorProfile] = image.icc
+    if image.receipt:
+        tags[ExifTags.Base.XMLPacket] = _xmp(image.receipt)
+    directory = ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        directory[tag] = value
+    strips = []
+    for top in range(0, image.height, 64):
+        rows = planes[top : top + 64].astype(planes.dtype.newbyteorder("<"))
+        rows[:, 1:] -= rows[:, :-1].copy()
+        strips.append(zlib.compress(rows.tobytes(), 1))
+    return _tiff(directory, strips, "Strip")
+
+
+def _tiff(directory: ImageFileDirectory_v2, parts: Sequence[bytes], kind: Literal["Strip", "Tile"]) -> bytes:
+    """A TIFF of one picture: its tags, and its compressed strips or tiles."""
+    offsets = tuple(accumulate(map(len, parts[:-1]), initial=0))
+    directory[ExifTags.Base[f"{kind}ByteCounts"]] = tuple(map(len, parts))
+    directory[ExifTags.Base[f"{kind}Offsets"]] = offsets
+    if kind == "Tile":  # Pillow counts from the end of the tags for strips alone
+        start = 8 + len(directory.tobytes(8))
+        directory[ExifTags.Base.TileOffsets] = tuple(start + offset for offset in offsets)
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        planes[..., 0] if planes.shape[2] == 1 else planes,
-        photometric="rgb" if planes.shape[2] >= 3 else "minisblack",
-        planarconfig="contig" if planes.shape[2] > 1 else None,
-        extrasamples=None if image.alpha is None else ["unassalpha"],
-        compression="zlib",
-        iccprofile=image.icc,
-        resolution=image.dpi,
-        resolutionunit="inch" if image.dpi else None,
-        extratags=[(_XMP_TAG, "B", None, _xmp(image.receipt))] if image.receipt else (),
-        metadata=None,
-    )
+    directory.save(buffer)
+    buffer.writelines(parts)
     return buffer.getvalue()
 
 

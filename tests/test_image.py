@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import tifffile
 import torch
 from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
+from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from restoration.image import (
     Canvas,
@@ -100,6 +102,78 @@ def test_16_bit_tiffs_of_another_program_keep_every_bit(rng, shape, order):
     assert image.bits == 16
 
 
+def stored_tiff(samples, planes, turned=False, **options) -> bytes:
+    """A TIFF written by tifffile, contiguous or in separate planes; `turned` to the left, with the tag that says so."""
+    if turned:
+        samples = np.rot90(samples)
+        options["extratags"] = [(ExifTags.Base.Orientation, "H", 1, 6, True)]
+    if planes == "separate":
+        samples = samples.transpose(2, 0, 1)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.ascontiguousarray(samples), planarconfig=planes, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("extra", [None, "unassalpha", "assocalpha", "unspecified"])
+@pytest.mark.parametrize("parts", [
+    {}, {"compression": "zlib", "predictor": True, "rowsperstrip": 7}, {"compression": "zlib", "tile": (16, 32)},
+    {"tile": (16, 32), "byteorder": ">"},
+])  # fmt: skip
+@pytest.mark.parametrize("turned", [False, True])
+def test_16_bit_tiffs_of_every_layout_keep_every_bit(rng, planes, extra, parts, turned):
+    samples = rng.integers(0, 65536, (20, 37, 4)).astype(np.uint16)
+    samples[..., 3] |= 2**15  # of a smaller alpha, colours times alpha keep less
+    stored = samples.copy()
+    if extra == "assocalpha":
+        stored[..., :3] = np.rint(samples[..., :3] * (samples[..., 3:] / 65535))
+    stored = stored if extra else stored[..., :3]
+    options = {"photometric": "rgb", "extrasamples": [extra] if extra else None, **parts}
+    image = read(stored_tiff(stored, planes, turned, **options))
+    assert image.bits == 16
+    assert np.abs(image.samples.astype(int) - samples[..., :3]).max() <= (1 if extra == "assocalpha" else 0)
+    if extra in ("unassalpha", "assocalpha"):
+        np.testing.assert_array_equal(image.alpha, samples[..., 3])
+    else:
+        assert image.alpha is None
+    assert ("An extra channel of unknown meaning was dropped." in image.notes) == (extra == "unspecified")
+
+
+def test_colours_of_which_alpha_leaves_none_are_black():
+    stored = np.array([[[0, 0, 0, 0], [9, 0, 1, 1]]], np.uint16)  # the second is brighter than its alpha allows
+    image = read(stored_tiff(stored, "contig", photometric="rgb", extrasamples=["assocalpha"]))
+    assert image.samples.tolist() == [[[0, 0, 0], [65535, 0, 65535]]]
+
+
+def test_parts_that_overlap_are_refused(rng):
+    samples = rng.integers(0, 65536, (64, 8, 3)).astype(np.uint16)
+    content = stored_tiff(samples, "separate", photometric="rgb", rowsperstrip=1)
+    counts, wrong = (struct.pack("<192H", *[count] * 192) for count in (16, 1000))
+    assert content.count(counts) == 1
+    read(content)
+    with pytest.raises(ImageError, match="damaged"):
+        read(content.replace(counts, wrong))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_grey_whose_white_is_zero_is_no_negative(rng, kind):
+    samples = rng.random((6, 5)).astype(np.float32)
+    stored = samples if kind == np.float32 else np.rint(samples * np.iinfo(kind).max).astype(kind)
+    white = 1 if kind == np.float32 else np.iinfo(kind).max
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, white - stored, photometric="miniswhite")
+    image = read(buffer.getvalue())
+    expected = np.rint(samples * 65535) if kind == np.float32 else stored
+    assert np.abs(image.samples[..., 0].astype(int) - expected).max() <= (1 if kind == np.float32 else 0)
+
+
+def test_what_is_cut_to_8_bits_says_so(rng):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, rng.integers(0, 65536, (6, 5, 4)).astype(np.uint16), photometric="separated")
+    image = read(buffer.getvalue())
+    assert (image.bits, image.notes) == (8, ("Reduced to 8 bits a sample.", "Converted to sRGB."))
+
+
 def test_a_16_bit_ramp_keeps_more_than_256_levels():
     ramp = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
     image = read(saved(Pillow.fromarray(ramp), "png"))
@@ -149,17 +223,56 @@ def photo_with_a_place() -> bytes:
     return saved(Pillow.new("RGB", (20, 10), "teal"), "jpeg", exif=exif.tobytes(), quality=95)
 
 
-@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_exif_is_kept_without_place_and_maker_note_by_default(format):
-    image = read(photo_with_a_place())
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("receipt", [None, "{}"])
+def test_exif_is_kept_without_place_and_maker_note_by_default(format, bits, receipt):
+    image = replace(read(photo_with_a_place()), receipt=receipt)
+    if bits == 16:
+        image = replace(image, samples=image.samples.astype(np.uint16) * 257)
     kept = Pillow.open(io.BytesIO(encode(image, format))).getexif()
     assert kept[ExifTags.Base.Make] == "Camera maker"
+    assert ExifTags.Base.Software not in kept
     assert float(kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber]) == pytest.approx(2.8)
     assert ExifTags.Base.MakerNote not in kept.get_ifd(ExifTags.IFD.Exif)
     assert not kept.get_ifd(ExifTags.IFD.GPSInfo)
     everything = Pillow.open(io.BytesIO(encode(image, format, metadata="all"))).getexif()
     assert everything.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
-    assert not Pillow.open(io.BytesIO(encode(image, format, metadata="none"))).getexif()
+    nothing = Pillow.open(io.BytesIO(encode(image, format, metadata="none"))).getexif()
+    assert ExifTags.Base.Make not in nothing
+    assert not nothing.get_ifd(ExifTags.IFD.Exif)
+
+
+def exif_with(tag: ExifTags.Base, kind: int, value) -> bytes:
+    """An EXIF block with one tag, of a type (TIFF 6.0: 2 ASCII, 5 RATIONAL) that need not be the one it should have."""
+    directory = ImageFileDirectory_v2()
+    directory.tagtype[tag] = kind
+    directory._tags_v2[tag] = value
+    return b"Exif\0\0II*\0\x08\0\0\0" + directory.tobytes(8)
+
+
+def test_the_exif_of_a_bigtiff_is_kept(rng):
+    samples, make = rng.integers(0, 256, (6, 5, 3)).astype(np.uint8), (ExifTags.Base.Make, "s", 0, "Maker", True)
+    image = read(stored_tiff(samples, "contig", photometric="rgb", bigtiff=True, extratags=[make]))
+    for format in ("png", "tiff"):
+        assert Pillow.open(io.BytesIO(encode(image, format))).getexif()[ExifTags.Base.Make] == "Maker"
+
+
+@pytest.mark.parametrize("tag, kind, value", [
+    ("ResolutionUnit", 5, (IFDRational(2),)), ("Make", 5, (IFDRational(1, 3),)), ("XResolution", 2, "72"),
+])  # fmt: skip
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+def test_an_intact_photo_with_odd_exif_is_read_without_it(tag, kind, value, format):
+    content = saved(Pillow.new("RGB", (20, 10), "teal"), format, exif=exif_with(ExifTags.Base[tag], kind, value))
+    image = read(content)
+    assert image.exif is None
+    assert image.notes == ("The damaged EXIF was ignored.",)
+
+
+def test_a_title_of_numbers_does_not_end_the_program():
+    block = exif_with(ExifTags.Base.XPTitle, 5, tuple(IFDRational(number, 3) for number in (1, 2, 3)))
+    image = replace(read(photo_with_a_place()), exif=block)
+    np.testing.assert_array_equal(read(encode(image, "tiff")).samples, image.samples)
 
 
 def test_a_wide_gamut_profile_becomes_srgb():
