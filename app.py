@@ -353,7 +353,7 @@ def ordered(task: Task, *chosen) -> Order:
     if task == "artifacts":
         model, auto, quality, strength = chosen
         return Order(task, model, {"quality": None if auto else quality, "strength": strength / 100})
-    names = {"upscale": ("scale", "alpha", "stay_true"), "inpaint": ("invert", "grow", "feather")}[task]
+    names = {"upscale": ("scale", "alpha", "stay_true"), "inpaint": ("invert", "grow", "feather", "texture")}[task]
     model, *values = chosen
     return Order(task, model, dict(zip(names, values, strict=True)))
 
@@ -555,13 +555,14 @@ def run_inpaint(
     invert: bool,
     grow: float,
     feather: float,
+    texture: bool,
     format: str,
     quality: float,
     progress=gr.Progress(),
 ) -> Generator:
     """Fill the holes of the upload."""
     with sentences():
-        order = ordered("inpaint", model, invert, grow, feather)
+        order = ordered("inpaint", model, invert, grow, feather, texture)
 
         def hole(image: Image) -> Mask:
             return chosen_hole(image, painted, uploaded, transparent)
@@ -663,6 +664,7 @@ def inpaint_file(
     invert: bool = False,
     grow: float = 0,
     feather: float = 0,
+    texture: bool = True,
     format: str = "png",
     jpeg_quality: float = 95,
     progress=gr.Progress(),
@@ -671,12 +673,12 @@ def inpaint_file(
 
     mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
     model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
-    shrinks them; feather: width of their soft edge; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it
-    is a JPEG.  The bytes equal those of the command line.
+    shrinks them; feather: width of their soft edge; texture: copy fine detail into the fill; format: png, jpeg, webp or
+    tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
     """
     with sentences(str):
-        settings = {"grow": number(grow, "grow"), "feather": number(feather, "feather")}
-        order = Order("inpaint", model, {**settings, "invert": bool(invert)})
+        edges = {"invert": bool(invert), "grow": number(grow, "grow"), "feather": number(feather, "feather")}
+        order = Order("inpaint", model, {**edges, "texture": bool(texture)})
         yield from file_of(image, order, format, jpeg_quality, progress, mask)
 
 
@@ -1047,12 +1049,12 @@ def batch_upscale(files, model, scale, alpha, stay_true, format, quality, progre
 
 
 def batch_inpaint(
-    files, model, painted, uploaded, invert, grow, feather, format, quality, progress=gr.Progress()
+    files, model, painted, uploaded, invert, grow, feather, texture, format, quality, progress=gr.Progress()
 ) -> Generator:
     """Fill the same hole in many files: the mask that was uploaded, else what was painted, else transparency."""
     with sentences():
         layer = next((layer for layer in (painted or {}).get("layers") or [] if layer and mask_is_painted(layer)), None)
-        order = ordered("inpaint", model, invert, grow, feather)
+        order = ordered("inpaint", model, invert, grow, feather, texture)
         yield from run_batch(files, order, (format, quality), progress, uploaded or layer)
 
 
@@ -1189,7 +1191,7 @@ def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, st
     hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
     base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
     data = {"denoise": ["auto", 1, "png", 95], "artifacts": ["auto", 1, "png", 95]}
-    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 0, 0, "png", 95]}
+    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 0, 0, True, "png", 95]}
     holes = task == "inpaint"
     file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
     mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
@@ -1846,6 +1848,9 @@ def inpaint_tab() -> Tab:
                 [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="inpaint-model"
             )
             advice = gr.Markdown(guide("inpaint", first), elem_classes="line")
+            texture = gr.Checkbox(
+                True, label="Copy fine detail from the rest of the picture", elem_id="inpaint-texture"
+            )
             takes = gr.Markdown(elem_id="inpaint-takes", elem_classes="line")
             buttons = start_and_cancel("inpaint", "Fill")
             spot = bakery("inpaint", model)
@@ -1865,7 +1870,7 @@ def inpaint_tab() -> Tab:
     many_files(
         "inpaint",
         batch_inpaint,
-        [model, editor, uploaded, invert, grow, feather, *shown.file],
+        [model, editor, uploaded, invert, grow, feather, texture, *shown.file],
         "The mask that you gave or painted is brought to the size of each; without one transparent pixels are filled. ",
     )
     outputs = [*shown.outputs, again]
@@ -1879,7 +1884,7 @@ def inpaint_tab() -> Tab:
     model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
     follow([source, model], partial(expected, "inpaint"), [source, model], takes)
     look.click(show_mask, [source, *choices], mask, **PRIVATE)
-    running = run_on_click(buttons, run_inpaint, [source, model, *choices, *shown.file], outputs, shown.status)
+    running = run_on_click(buttons, run_inpaint, [source, model, *choices, texture, *shown.file], outputs, shown.status)
     forget(source, HINT, shown, running)
     follow(shown.file, show_done, [shown.state, *shown.file], outputs)
     again.click(go_on, shown.state, source, **QUIET)
@@ -1892,11 +1897,13 @@ def inpaint_tab() -> Tab:
             gr.Checkbox(False, label="invert"),
             gr.Number(0, label="grow"),
             gr.Number(0, label="feather"),
+            gr.Checkbox(True, label="texture"),
             gr.Textbox("png", label="format"),
             gr.Number(95, label="jpeg_quality"),
         ]
         api(inpaint_file, inputs, "inpaint")
-    return Tab("inpaint", source, {"model": model, "invert": invert, "grow": grow, "feather": feather})
+    edges = {"invert": invert, "grow": grow, "feather": feather}
+    return Tab("inpaint", source, {"model": model, **edges, "texture": texture})
 
 
 def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:

@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--invert", action="store_true", help="black is missing instead")
     command.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the holes; negative shrinks them")
     command.add_argument("--feather", type=int, default=0, metavar="PX", help="soft edge around the holes")
+    command.add_argument("--no-texture", action="store_true", help="leave the fill smooth, without copied detail")
     command.set_defaults(run=_inpaint, task="inpaint")
 
     command = commands.add_parser("replay", help="do again what a receipt tells, and compare")
@@ -132,7 +133,8 @@ def _upscale(arguments: argparse.Namespace) -> int:
 
 
 def _inpaint(arguments: argparse.Namespace) -> int:
-    return _restore(arguments, invert=arguments.invert, grow=arguments.grow, feather=arguments.feather)
+    edges = {"invert": arguments.invert, "grow": arguments.grow, "feather": arguments.feather}
+    return _restore(arguments, **edges, texture=not arguments.no_texture)
 
 
 def _restore(arguments: argparse.Namespace, **settings: object) -> int:

@@ -15,6 +15,7 @@ from restoration.catalog import Method
 from restoration.image import Image
 from restoration.job import Job, improving, infer
 from restoration.resampling import enlarge
+from restoration.texture import copy_texture
 from restoration.tiling import Progress, relayed, run_tiled
 
 SUFFIX = "inpainted"  # of the result's file name
@@ -126,7 +127,7 @@ class Inpainted:
         return self.result
 
 
-def inpaint(image: Image, mask: Mask, model: str = "fourier-fill") -> Job[Inpainted]:
+def inpaint(image: Image, mask: Mask, model: str = "fourier-fill", texture: bool = True) -> Job[Inpainted]:
     """Fill the holes of an image one after the other; yields progress before the first and after each.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
@@ -134,6 +135,8 @@ def inpaint(image: Image, mask: Mask, model: str = "fourier-fill") -> Job[Inpain
 
     Args:
         model: name of a method in `methods("inpaint")`.
+        texture: whether the fill, smooth by nature, is given fine detail from the rest of the picture; Deep Image
+            Prior's stays as it is.
 
     Raises:
         ValueError: no such model, or a mask that is empty, covers everything, or is of another size.
@@ -172,7 +175,7 @@ def inpaint(image: Image, mask: Mask, model: str = "fourier-fill") -> Job[Inpain
         own = (groups[cut] == number) & missing[cut]
         so_far = Progress(done, total)
         yield so_far
-        filling = _fill(method, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float())
+        filling = _fill(method, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float(), texture)
         filled, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
         if coarse:
             notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
@@ -204,7 +207,7 @@ def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slic
     )
 
 
-def _fill(method: Method, picture: Tensor, hole: Tensor) -> Generator[None, None, tuple[Tensor, bool]]:
+def _fill(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Generator[None, None, tuple[Tensor, bool]]:
     """Fill holes of any size; yields between pieces.
 
     Returns:
@@ -212,27 +215,33 @@ def _fill(method: Method, picture: Tensor, hole: Tensor) -> Generator[None, None
     """
     depth = torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))[None, None]
     if max(picture.shape[-2:]) <= WHOLE:
-        return infer(method, 1.0, picture, hole), False
+        return _filled(method, picture, hole, texture), False
     if depth.max() <= THIN:
-        return (yield from _fill_in_pieces(method, picture, hole)), False
+        return (yield from _fill_in_pieces(method, picture, hole, texture)), False
     height, width = picture.shape[-2:]
     padding = (0, width % 2, 0, height % 2)
     weight = F.avg_pool2d(F.pad(1 - hole, padding), 2)
     half = F.avg_pool2d(F.pad(picture * (1 - hole), padding), 2) / weight.clamp(min=1e-6)
-    half, _ = yield from _fill(method, half, (weight == 0).float())
+    half, _ = yield from _fill(method, half, (weight == 0).float(), texture)
     picture = torch.where(hole.bool(), enlarge(half, 2)[..., :height, :width].clamp(0, 1), picture)
     edge = ((depth > 0) & (depth <= THIN)).float()  # what lies next to known pixels can be filled sharply
-    return (yield from _fill_in_pieces(method, picture, edge)), True
+    return (yield from _fill_in_pieces(method, picture, edge, texture)), True
 
 
-def _fill_in_pieces(method: Method, picture: Tensor, hole: Tensor) -> Generator[None, None, Tensor]:
+def _filled(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Tensor:
+    """A picture of at most `WHOLE` pixels a side without its holes."""
+    fill = infer(method, 1.0, picture, hole)
+    return copy_texture(fill, hole) if texture else fill
+
+
+def _fill_in_pieces(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Generator[None, None, Tensor]:
     """Fill holes that are thin everywhere, window by window; yields between windows."""
     result = picture.clone()
     both = torch.cat([picture, hole], dim=1)
 
     def fill(part: Tensor) -> Tensor:
         inside = part[:, -1:]
-        return infer(method, 1.0, part[:, :-1], inside) if inside.any() else part[:, :-1]
+        return _filled(method, part[:, :-1], inside, texture) if inside.any() else part[:, :-1]
 
     def paste(part: Tensor, top: int, left: int) -> None:
         result[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part

@@ -27,7 +27,7 @@ SETTINGS: dict[Task, dict[str, object]] = {  # and their defaults; None is "find
     "denoise": {"sigma_255": None, "strength": 1.0},
     "artifacts": {"quality": None, "strength": 1.0},
     "upscale": {"alpha": DEFAULT_ALPHA, "stay_true": False},
-    "inpaint": {"invert": False, "grow": 0, "feather": 0},
+    "inpaint": {"invert": False, "grow": 0, "feather": 0, "texture": True},
 }
 
 
@@ -95,7 +95,8 @@ class Order:
             job = upscale(image, self.model, alpha=wanted["alpha"], stay_true=wanted["stay_true"])
         else:
             hole = hole or transparent_pixels(image)
-            job = inpaint(image, adjusted(hole, **wanted), self.model)
+            edges = {name: value for name, value in wanted.items() if name != "texture"}
+            job = inpaint(image, adjusted(hole, **edges), self.model, wanted["texture"])
         planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
         result = yield from _told(job, self, image, hole, planned)
         return Done(self, image, result, hole, planned and (planned, planned))

@@ -123,7 +123,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     alpha = None if with_mask else 255 - hole.repeat(2, 0).repeat(2, 1)
     write(app.Image(photo.samples, alpha), tmp_path / "photo.png")
     image, mask = str(tmp_path / "photo.png"), str(tmp_path / "mask.png") if with_mask else None
-    settings = ("diffusion", False, 1, 2, "png", 95)
+    settings = ("diffusion", False, 1, 2, True, "png", 95)
     answer = client.predict(handle_file(image), mask and handle_file(mask), *settings, api_name="/inpaint")
     assert Path(answer).name == "photo_inpainted.png"
     holes = ["--mask", mask] if with_mask else ["--transparent"]
@@ -133,7 +133,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     assert Path(answer).read_bytes() == expected
     painted = {"background": None, "layers": [], "composite": None}
     choices = (painted, mask, not with_mask, False, 1, 2)
-    for shown in app.run_inpaint(image, "diffusion", *choices, "png", 95, progress=silent):
+    for shown in app.run_inpaint(image, "diffusion", *choices, True, "png", 95, progress=silent):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "every other pixel untouched" in shown[3]
@@ -381,7 +381,7 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
     assert (mask == 255).sum() == 25 + 100 + 70 * 5
     with pytest.raises(gr.Error, match="Nothing is marked"):
         nothing = ({"layers": []}, None, False, False, 0, 0)
-        list(app.run_inpaint(str(tmp_path / "photo.png"), "diffusion", *nothing, "png", 95, progress=silent))
+        list(app.run_inpaint(str(tmp_path / "photo.png"), "diffusion", *nothing, True, "png", 95, progress=silent))
 
 
 def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_path):
@@ -393,7 +393,9 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     mask = app.Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
     choices = ({}, str(tmp_path / "mask.png"), False, False, 0, 0)
-    *_, (*_, state, _) = app.run_inpaint(str(tmp_path / "large.png"), "diffusion", *choices, "png", 95, progress=silent)
+    *_, (*_, state, _) = app.run_inpaint(
+        str(tmp_path / "large.png"), "diffusion", *choices, True, "png", 95, progress=silent
+    )
     for path in app.go_on(state):
         again = read(path)
     np.testing.assert_array_equal(again.samples, state.done.picture.samples)
@@ -582,7 +584,7 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
     mask[20:30, 30:50] = 255
     write(app.Image(mask[..., None]), tmp_path / "mask.png")
     files = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    choices = ("diffusion", {"layers": []}, str(tmp_path / "mask.png"), False, 0, 0)
+    choices = ("diffusion", {"layers": []}, str(tmp_path / "mask.png"), False, 0, 0, True)
     for _, download in app.batch_inpaint(files, *choices, "png", 95, progress=silent):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 import restoration
@@ -9,6 +10,8 @@ from restoration import inpainting, job
 from restoration.__main__ import main as command_line
 from restoration.image import Image, read, write
 from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
+from restoration.resampling import pull_push
+from restoration.texture import copy_texture
 
 METHODS = [method.name for method in restoration.methods("inpaint")]
 QUICK = [method.name for method in restoration.methods("inpaint") if not method.prior]
@@ -170,3 +173,50 @@ def test_the_command_line_fills_and_says_how_much(cat, tmp_path, capsys):
     assert command_line([*argv, "--mask", str(tmp_path / "no.png")]) == 1
     assert command_line([*argv, "--transparent"]) == 1
     assert "error: Nothing is marked" in capsys.readouterr().err
+
+
+# Texture -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_smooth_fill_gets_the_texture_around_it():
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
+    image = (0.5 + 0.3 * torch.sin((rows + columns) * 0.9)).expand(1, 3, -1, -1)
+    hole = torch.zeros(1, 1, 64, 80)
+    hole[..., 20:44, 24:56] = 1
+    fill = pull_push(image, hole)
+    result = copy_texture(fill, hole)
+    inside = hole.bool().expand_as(image)
+    assert torch.equal(result[~inside], image[~inside])
+    assert (result - image)[inside].square().mean() < (fill - image)[inside].square().mean() / 4
+    assert torch.equal(result, copy_texture(fill, hole))
+    assert not torch.equal(result, copy_texture(fill, hole, seed=1))
+
+
+def test_texture_leaves_what_is_coarse_as_it_was_filled():
+    torch.manual_seed(0)
+    slope = torch.linspace(0.2, 0.8, 80).expand(1, 1, 64, 80)
+    image = slope + 0.05 * torch.randn(1, 1, 64, 80)
+    hole = torch.zeros(1, 1, 64, 80)
+    hole[..., 16:48, 20:60] = 1
+    fill = torch.where(hole.bool(), slope, image)
+    result = copy_texture(fill, hole)
+    window = (..., slice(16, 48), slice(20, 60))
+    change = torch.nn.functional.avg_pool2d((result - slope)[window], 8)
+    assert change.abs().max() < 0.06
+    assert (result - slope)[window].std() > 0.025
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (12, 12)])
+def test_where_nothing_can_be_copied_the_fill_stays(size):
+    fill, hole = torch.rand(1, 3, *size), torch.zeros(1, 1, *size)
+    hole[..., size[0] // 2, size[1] // 2] = 1
+    hole[..., ::4, ::4] = 1
+    assert torch.equal(copy_texture(fill, hole), fill)
+
+
+def test_texture_is_a_setting_and_on_by_default(cat):
+    mask = box(cat)
+    textured, plain = (job.finish(inpaint(cat, mask, "diffusion", *more)).image() for more in ((), (False,)))
+    changed = textured.samples != plain.samples
+    assert changed.any()
+    assert not changed[mask.opacity == 0].any()

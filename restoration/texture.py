@@ -1,0 +1,164 @@
+"""Texture for a smooth fill: its fine detail is copied from the patches of the picture that are most like it.
+
+Barnes, Shechtman, Finkelstein, Goldman. "PatchMatch: A Randomized Correspondence Algorithm for Structural Image
+Editing", ACM TOG 2009; Wexler, Shechtman, Irani. "Space-Time Completion of Video", IEEE TPAMI 2007; Newson, Almansa,
+Fradet, Gousseau, Pérez. "Video Inpainting of Complex Scenes", SIAM J. Imaging Sciences 2014, arXiv:1503.05528, whose
+texture features keep a hole from being filled with the flattest patches that there are.
+Differs from the papers: a fill is given, so there is one resolution and few rounds, and of the copied patches only
+what is finer than `COARSE` goes into the result; all pixels are matched at once instead of one after the other.
+"""
+
+import torch
+from scipy import ndimage
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from restoration.resampling import pull_push
+
+REACH = 3  # patches are 7 x 7
+ROUNDS = 2  # of matching and averaging
+SWEEPS = 1  # of propagation and random search in a round
+COARSE = 3.0  # standard deviation in pixels; what is coarser stays as it was filled
+ENERGY = 7.0  # how much the mean slopes of the surroundings weigh against colours
+WINDOW = 9  # side of the surroundings
+TRUST = 1.3  # a pixel counts so much less with every pixel that it lies deeper in the hole
+PIECE = 1 << 14  # patches that are compared at a time
+
+
+def copy_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> Tensor:
+    """The fill with detail from the rest of the picture; what lies outside the hole stays bit for bit.
+
+    Args:
+        fill: (1, C, H, W) in [0, 1], filled already.
+        hole: (1, 1, H, W), 1 where the picture was missing.
+        seed: of the random search.
+    """
+    missing = hole.bool()
+    field = _Field(fill, missing)
+    if not len(field.sources) or not len(field.targets):
+        return fill
+    generator = torch.Generator().manual_seed(seed)
+    match = field.sources[torch.randint(len(field.sources), (len(field.targets),), generator=generator)]
+    for number in range(ROUNDS):
+        match, error = field.matched(match, generator)
+        field.average(match, error, last=number == ROUNDS - 1)
+    copied = field.picture()[:, : fill.shape[1]]
+    coarse = ndimage.gaussian_filter((fill - copied).masked_fill(~missing, 0).numpy(), (0, 0, COARSE, COARSE))
+    return torch.where(missing, (copied + torch.from_numpy(coarse)).clamp(0, 1), fill)
+
+
+def _slopes(image: Tensor, missing: Tensor) -> Tensor:
+    """Mean horizontal and vertical slopes (1, 2, H, W) of the surroundings; in holes, of what lies around these."""
+    grey, known = image.mean(1, keepdim=True), 1 - missing.float()
+    slopes = torch.cat(
+        [
+            F.pad((grey[..., 1:] - grey[..., :-1]).abs() * known[..., 1:] * known[..., :-1], (0, 1)),
+            F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs() * known[..., 1:, :] * known[..., :-1, :], (0, 0, 0, 1)),
+        ],
+        dim=1,
+    )
+
+    def mean(plane: Tensor) -> Tensor:
+        return F.avg_pool2d(plane, WINDOW, 1, WINDOW // 2)
+
+    return pull_push(mean(slopes) / mean(known).clamp(min=1e-3), missing.float())
+
+
+class _Field:
+    """A picture as a list of pixels, with a border of `REACH` more, so that patches are rows of numbers.
+
+    Attributes:
+        targets: middles of the patches that touch the hole, as indices of pixels.
+        sources: middles of those that do not, and lie inside the picture.
+    """
+
+    def __init__(self, fill: Tensor, missing: Tensor):
+        self.size = tuple(side + 2 * REACH for side in fill.shape[-2:])
+        width = self.size[1]
+        features = torch.cat([fill, ENERGY * _slopes(fill, missing)], dim=1)
+        self.pixels = F.pad(features, (REACH,) * 4, mode="replicate")[0].flatten(1).t().contiguous()  # (H*W, C+2)
+        channels = self.pixels.shape[1]
+        # Every run of as many pixels as a patch is wide, without a copy; a patch is as many runs, one below the other.
+        runs = len(self.pixels) - 2 * REACH
+        self.runs = self.pixels.as_strided((runs, (2 * REACH + 1) * channels), (channels, 1))
+        self.below = torch.arange(-REACH, REACH + 1) * width - REACH
+        self.offsets = (self.below[:, None] + torch.arange(2 * REACH + 1)).flatten()
+
+        lost = F.pad(missing, (REACH,) * 4)[0, 0]
+        touched = F.max_pool2d(lost.float()[None], 2 * REACH + 1, 1, REACH)[0] > 0
+        inside = torch.zeros_like(lost)
+        inside[REACH:-REACH, REACH:-REACH] = True
+        whole = torch.zeros_like(lost)
+        whole[2 * REACH : -2 * REACH, 2 * REACH : -2 * REACH] = True
+        self.targets = (touched & inside).flatten().nonzero().flatten()
+        self.allowed = (whole & ~touched).flatten()
+        self.sources = self.allowed.nonzero().flatten()
+        self.lost = lost.flatten().nonzero().flatten()
+        self.index = torch.full((len(self.pixels),), -1)  # of a pixel among the targets
+        self.index[self.targets] = torch.arange(len(self.targets))
+        depth = torch.from_numpy(ndimage.distance_transform_edt(lost.numpy())).flatten()
+        self.trust = (TRUST ** -depth.clamp(max=40)).float()
+
+    def picture(self) -> Tensor:
+        """The pixels (1, C+2, H, W) without the border."""
+        return self.pixels.t().reshape(1, -1, *self.size)[..., REACH:-REACH, REACH:-REACH]
+
+    def matched(self, match: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """A better source for every target, starting from `match`, and its weighed squared error."""
+        height, width = self.size
+        trust = self.trust[self.targets[:, None] + self.offsets]
+        weights = (trust / trust.sum(1, keepdim=True)).repeat_interleave(self.pixels.shape[1], dim=1)
+        patches = self._patches(self.targets)
+
+        def compared(candidates: Tensor, rows: Tensor) -> Tensor:
+            errors = []
+            for candidate, row in zip(candidates.split(PIECE), rows.split(PIECE), strict=True):
+                difference = self._patches(candidate).sub_(patches[row])
+                errors.append(difference.square_().mul_(weights[row]).sum(1))
+            return torch.cat(errors)
+
+        every = torch.arange(len(self.targets))
+        match = torch.where(self.allowed[match], match, self.sources[match % len(self.sources)])
+        error = compared(match, every)
+
+        def attempt(candidates: Tensor, rows: Tensor) -> None:
+            inside = (candidates >= 0) & (candidates < len(self.pixels))
+            candidates, rows = candidates[inside], rows[inside]
+            use = self.allowed[candidates] & (candidates != match[rows])
+            candidates, rows = candidates[use], rows[use]
+            if len(rows):
+                errors = compared(candidates, rows)
+                better = errors < error[rows]
+                match[rows[better]], error[rows[better]] = candidates[better], errors[better]
+
+        for _ in range(SWEEPS):
+            for step in (8, 4, 2, 1):  # what suits a neighbour suits this one, moved as far
+                for shift in (step, -step, step * width, -step * width):
+                    neighbour = self.index[(self.targets - shift).clamp(0, len(self.pixels) - 1)]
+                    rows = every[neighbour >= 0]
+                    attempt(match[neighbour[rows]] + shift, rows)
+            radius = max(height, width)
+            while radius >= 1:  # nearer and nearer around the best so far
+                moves = ((2 * torch.rand(2, len(self.targets), generator=generator) - 1) * radius).long()
+                row, column = match // width + moves[0], match % width + moves[1]
+                rows = every[(row >= 0) & (row < height) & (column >= 0) & (column < width)]
+                attempt((row * width + column)[rows], rows)
+                radius //= 3
+        return match, error
+
+    def average(self, match: Tensor, error: Tensor, last: bool) -> None:
+        """Make every missing pixel the mean of what the patches around it were matched with; sharper the last time."""
+        spread = error.kthvalue(1 + int(0.75 * (len(error) - 1))).values.clamp(min=1e-9)
+        say = (-error / ((0.2 if last else 2) * spread)).exp() * self.trust[self.targets] ** (2 if last else 1) + 1e-20
+        total = torch.zeros(len(self.lost), self.pixels.shape[1])
+        weight = torch.zeros(len(self.lost), 1)
+        for offset in self.offsets.tolist():
+            target = self.index[self.lost - offset]
+            share = (say[target] * (target >= 0))[:, None]
+            total += self.pixels[match[target] + offset] * share
+            weight += share
+        self.pixels[self.lost] = total / weight
+
+    def _patches(self, middles: Tensor) -> Tensor:
+        """Patches (N, 7 * 7 * (C + 2)) around pixels."""
+        return self.runs[middles[:, None] + self.below].flatten(1)
