@@ -16,10 +16,11 @@ import restoration
 import restoration.weights
 from restoration.image import Image, write
 from restoration.models.drunet import DRUNet
+from restoration.models.mwcnn import MWCNN
 from train import denoise, evaluate, loop
 from train.data import Crops, Sample, samples
 from train.loop import Ema, Optimizers, learning_rate_factor, load_tensors, save_tensors, step_generator
-from train.recipe import DENOISE, UPSCALE, RandomNoise
+from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE, RandomNoise
 
 ROOT = Path(__file__).parent.parent
 
@@ -214,6 +215,22 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     run = json.loads((tmp_path / "second" / "run.json").read_text())
     assert run["init"] == "first"
     assert {"elsewhere": 7}.items() <= run["data"]["sources"].items()  # the first weights' data counts as well
+
+
+def test_a_network_of_equal_shapes_that_computes_something_else_is_no_start(folder, tmp_path):
+    MWCNN(channels=1, widths=(32, 64, 96), depth=3, rectified=True).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match="other has rectified=True, but mwcnn-gray is built with rectified=False"):
+        denoise.main(command(folder, tmp_path / "run", "--steps", "1", "--init", str(tmp_path / "other")))
+
+
+RECIPES = {**DENOISE, **ARTIFACTS, **UPSCALE, **ESRGAN, **INPAINT}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_build_what_is_bundled(name):
+    built, bundled = RECIPES[name].build(), restoration.load(name)
+    assert type(built) is type(bundled)
+    assert json.dumps(built._hub_mixin_config) == json.dumps({**built._hub_mixin_config, **bundled._hub_mixin_config})
 
 
 def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monkeypatch, capsys):

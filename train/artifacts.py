@@ -1,7 +1,7 @@
 """Train a remover of JPEG artifacts.
 
     python -m train.artifacts drunet-jpeg --data FOLDER... --minutes 60
-    python -m train.artifacts mwcnn-jpeg --data FOLDER... --minutes 60 --init checkpoints/mwcnn-gray
+    python -m train.artifacts mwcnn-jpeg --data FOLDER... --minutes 60 --init checkpoints/mwcnn-jpeg
 
 Everything else is as in `train.denoise`.
 """

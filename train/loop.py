@@ -206,7 +206,7 @@ class Run:
         if arguments.init:
             first = load(arguments.init)
             self.inherited = first.run.get("data", {}).get("sources", {})
-            self._start_from(first.state_dict())
+            self._start_from(first)
         self.model.to(self.device)
         self.revived = revive(self.model.eval(), score) if arguments.init else 0
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
@@ -313,13 +313,24 @@ class Run:
             print(f"published: {publish(self.out, self.arguments.push_to_hub)}")
         return trained
 
-    def _start_from(self, weights: dict[str, Tensor]) -> None:
-        """Take the weights over; the last layer may have another shape, as between upscalers, and then stays fresh."""
-        own = self.model.state_dict()
+    def _start_from(self, first: Restorer) -> None:
+        """Take the weights over; the last layer may have another shape, as between upscalers, and then stays fresh.
+
+        Raises:
+            ValueError: other layers have other shapes, or equal ones compute something else.
+        """
+        own, weights = self.model.state_dict(), first.state_dict()
         fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
         fresh = [name for name in own if name not in fitting]
         if set(fresh) - set(list(own)[-2:]):
             raise ValueError(f"{self.arguments.init} does not fit {self.arguments.model}: {', '.join(fresh)}")
+        ours, theirs = ({**model._hub_mixin_config, "scale": None} for model in (self.model, first))
+        other = [name for name in ours if name in theirs and json.dumps(ours[name]) != json.dumps(theirs[name])]
+        if other:
+            built = [", ".join(f"{name}={config[name]}" for name in other) for config in (theirs, ours)]
+            raise ValueError(
+                f"{self.arguments.init} has {built[0]}, but {self.arguments.model} is built with {built[1]}"
+            )
         self.model.load_state_dict({**own, **fitting})
 
     def _progress(self) -> float:

@@ -232,7 +232,7 @@ class ArtifactsRecipe(Recipe):
 
 ARTIFACTS: dict[str, ArtifactsRecipe] = {
     "mwcnn-jpeg": ArtifactsRecipe(
-        build=lambda: MWCNNArtifacts(channels=1, widths=(32, 64, 96), depth=3), damage=RandomJpeg(5, 60)
+        build=lambda: MWCNNArtifacts(channels=1, widths=(32, 64, 96), depth=3, rectified=True), damage=RandomJpeg(5, 60)
     ),
     "drunet-jpeg": ArtifactsRecipe(
         build=lambda: DRUNetArtifacts(channels=3, widths=(16, 32, 64, 128), blocks=1),
