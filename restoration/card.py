@@ -199,9 +199,9 @@ def _filling(run: dict) -> str:
             f"{mark}{perceived[0]:.3f}{mark} | {perceived[1]:.3f} | {verdict(score)} |"
         )
     return (
-        "Means over the set by `python -m train.evaluate --task inpaint`: PSNR in dB of the holes alone and of the "
-        "whole picture, SSIM, and LPIPS (AlexNet, lower is better; bold where it loses to the biharmonic fill). The "
-        "sets are named by the share of pixels that is missing.\n\n"
+        f"Means over the first {run['scores'][0]['images']} images of the set by `python -m train.evaluate --task "
+        "inpaint`: PSNR in dB of the holes alone and of the whole picture, SSIM, and LPIPS (AlexNet, lower is better; "
+        "bold where it loses to the biharmonic fill). The sets are named by the share of pixels that is missing.\n\n"
         "| test set | PSNR, holes | PSNR | SSIM | LPIPS | LPIPS, biharmonic | against the best classical method |\n"
         "|---|---|---|---|---|---|---|\n" + "\n".join(rows)
     )

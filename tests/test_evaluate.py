@@ -129,6 +129,26 @@ def test_inpainting_is_scored_by_the_range_of_its_holes(tmp_path, capsys):
     assert scores["hole_psnr"] == pytest.approx(scores["psnr"] - 10 * math.log10(8), abs=1e-6)
 
 
+def test_every_image_of_a_folder_is_filled_with_masks_that_take_turns(tmp_path, capsys, rng):
+    for folder, names in (("photos", "abc"), ("holes", "xy")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            samples = rng.integers(0, 2, (16, 16, 1)).astype(np.uint8) * 255
+            write(Image(samples), tmp_path / folder / f"{name}.png")
+    arguments = ["--task", "inpaint", "--data", str(tmp_path), "--folder", str(tmp_path / "photos")]
+    arguments += ["--methods", "diffusion"]
+    with pytest.raises(SystemExit, match="there is no mask r00-10"):
+        evaluate.main(arguments)
+    assert evaluate.main([*arguments, "--masks", str(tmp_path / "holes")]) == 0
+    assert "| method | photos |" in capsys.readouterr().out
+    (test_set,) = benchmarks.sets_of("inpaint", tmp_path / "photos", tmp_path / "holes")
+    clean = list(test_set.images(tmp_path))
+    masks = [test_set.degraded(image, index, tmp_path)[1] for index, image in enumerate(clean)]
+    assert len(masks) == 3
+    assert torch.equal(masks[0], masks[2])
+    assert not torch.equal(masks[0], masks[1])
+
+
 def test_lpips_counts_the_other_way_round():
     def scores(value):
         return {"sets": {"BSD100 x4": {"esrgan-x4": {"psnr": 24.5, "lpips": value}}}}

@@ -140,7 +140,7 @@ def test_weights_from_free_images_alone_are_apache_licensed(tmp_path):
 
 
 def test_the_card_of_an_inpainter_has_holes_beside_biharmonic_and_says_where_it_loses():
-    score = {"set": "BSD100 20-30 %", "hole_psnr": 18.1, "psnr": 24.1, "ssim": 0.88, "lpips": 0.16}
+    score = {"set": "BSD100 20-30 %", "images": 12, "hole_psnr": 18.1, "psnr": 24.1, "ssim": 0.88, "lpips": 0.16}
     compared = {"baseline": {"name": "biharmonic", "lpips": 0.15}, "best_classical": "diffusion"}
     model = FourierFill((4, 4, 4), 1)
     model.run = {**RUN, "scores": [{**score, **compared, "best_classical_psnr": 24.6}]}

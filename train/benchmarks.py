@@ -14,7 +14,7 @@ from torch import Tensor
 
 from restoration.catalog import Method, Task
 from restoration.degradations import Degradation, Downscale, GaussianNoise, Holes, Jpeg, PixelHoles, UniformNoise
-from restoration.image import Image, read
+from restoration.image import ENDINGS, Image, read
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from train.data import centre_crop, samples
@@ -189,7 +189,9 @@ class HoledSet:
 
     Args:
         folder: of images, below the data folder.
-        holes: what the names of the masks in `masks/` start with, white is missing; or what draws them.
+        holes: what the names of the masks start with, which take turns, white is missing; or what draws them.
+        masks: their folder, below the data folder.
+        count: how many of the first images are used; None is all.
         channels: 3 for colour, 1 for grey.
         side: of the middles, in pixels.
     """
@@ -197,26 +199,33 @@ class HoledSet:
     name: str
     folder: str
     holes: str | Holes
+    masks: str = "masks"
+    count: int | None = None
     channels: int = 3
     side: int = 256
     baseline: str | None = field(default=None, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
-        count = len(self._files(data)) if isinstance(self.holes, str) else None
-        for sample in islice(samples([data / self.folder], self.channels), count):
+        for sample in islice(samples([data / self.folder], self.channels), self.count):
             yield centre_crop(sample.image, self.side)[None].float() / 255
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         height, width = clean.shape[-2:]
         if isinstance(self.holes, str):
             picture = Image(np.zeros((height, width, 1), np.uint8))
-            mask = torch.from_numpy(mask_from(read(self._files(data)[index]), picture).opacity)[None, None]
+            files = self._files(data)
+            mask = torch.from_numpy(mask_from(read(files[index % len(files)]), picture).opacity)[None, None]
         else:
             mask = self.holes(1, (height, width), torch.Generator().manual_seed(index))
         return clean * (1 - mask), mask
 
     def _files(self, data: Path) -> list[Path]:
-        return sorted((data / "masks").glob(f"{self.holes}_*"))
+        files = sorted(path for path in (data / self.masks).glob(f"{self.holes}*") if path.suffix.lower() in ENDINGS)
+        if not files:
+            raise FileNotFoundError(
+                f"there is no mask {self.holes}* in {data / self.masks}; --masks names their folder"
+            )
+        return files
 
     def runs(self, method: Method) -> list[tuple[str, Settings]]:
         return [(method.name, ())]
@@ -264,8 +273,10 @@ def _perceptual(pairs: Pairs, lpips: Lpips | None) -> dict[str, list[float]]:
     return {"lpips": [float(lpips(*pair)) for pair in pairs]} if lpips else {}
 
 
-def _holed(name: str, folder: str) -> list[HoledSet]:
-    return [HoledSet(f"{name} {low}-{low + 10} %", folder, f"r{low:02}-{low + 10}") for low in range(0, 60, 10)]
+def _holed(name: str, folder: str, count: int | None = None) -> list[HoledSet]:
+    return [
+        HoledSet(f"{name} {low}-{low + 10} %", folder, f"r{low:02}-{low + 10}", count=count) for low in range(0, 60, 10)
+    ]
 
 
 def _gaussian(
@@ -305,15 +316,17 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
         *_reduced("BSD100", "test/BSD100"),
     ),
     "inpaint": (
-        *_holed("BSD100", "test/BSD100"),
+        *_holed("BSD100", "test/BSD100", count=12),
         HoledSet("Set12 50 % of pixels", "test/Set12", PixelHoles(0.5), channels=1, side=128),
     ),
 }
 
 
-def sets_of(task: Task, folder: Path) -> tuple[TestSet, ...]:
-    """The task's test sets on any folder of images."""
+def sets_of(task: Task, folder: Path, masks: Path | None = None) -> tuple[TestSet, ...]:
+    """The task's test sets on any folder of images; inpainting takes the masks of a folder of its own, if given."""
     name, place = folder.name, str(folder.resolve())
+    if task == "inpaint" and masks:
+        return (HoledSet(name, place, "", str(masks.resolve())),)
     make = {
         "denoise": lambda *where: _gaussian(*where, 3),
         "artifacts": _compressed,

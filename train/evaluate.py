@@ -3,6 +3,7 @@
     python -m train.evaluate --task denoise                          # everything: prints, scores.json, README, cards
     python -m train.evaluate --task upscale --methods srcnn-x2       # only these; the other scores stay
     python -m train.evaluate --task upscale --folder FOLDER          # any images: prints, and writes nothing
+    python -m train.evaluate --task inpaint --folder FOLDER --masks FOLDER
     python -m train.evaluate --promote runs/mwcnn-gray --train-data FOLDER...
 
 The protocols are those of the papers; `train.benchmarks` has them.
@@ -49,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--task", choices=TASKS, default="denoise")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, medical/, cifar10/")
     parser.add_argument("--folder", type=Path, help="score on these images instead, and only print")
+    parser.add_argument(
+        "--masks", type=Path, help="with --folder: holes to fill, white is missing; DATA/masks if not given"
+    )
     parser.add_argument("--backbones", type=Path, metavar="FOLDER", help="weights of LPIPS; DATA/backbones if there")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="score only these")
     parser.add_argument("--sets", nargs="+", metavar="PREFIX", help="score only sets whose name starts so")
@@ -59,14 +63,19 @@ def main(argv: list[str] | None = None) -> int:
         "--against", nargs="+", type=Path, default=[], metavar="FOLDER", help="with --promote: other recipes to beat"
     )
     arguments = parser.parse_args(argv)
+    if arguments.masks and not (arguments.folder and arguments.task == "inpaint"):
+        parser.error("--masks goes with --task inpaint --folder")
     lpips = _lpips(arguments)
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
         return 0 if promote(arguments.promote, arguments.train_data, lpips, arguments.against) else 1
     if arguments.folder:
-        sets = sets_of(arguments.task, arguments.folder)
-        scores = score_all(arguments, sets, lpips)
+        sets = sets_of(arguments.task, arguments.folder, arguments.masks)
+        try:
+            scores = score_all(arguments, sets, lpips)
+        except FileNotFoundError as error:
+            raise SystemExit(f"error: {error}") from None
         print(table(scores, [test_set.name for test_set in sets]))
         return 0
     sets = [s for s in SETS[arguments.task] if not arguments.sets or s.name.startswith(tuple(arguments.sets))]
@@ -102,6 +111,8 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
             scores["methods"][name] = cost(restorer, arguments.task)
     for test_set in sets:
         clean = list(test_set.images(arguments.data))
+        if not clean:
+            raise FileNotFoundError(f"there is no image for {test_set.name}")
         given = [test_set.degraded(image, index, arguments.data) for index, image in enumerate(clean)]
         results = scores["sets"][test_set.name] = {}
         if test_set.baseline:
