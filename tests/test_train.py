@@ -163,7 +163,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
     denoise.main(command(folder, tmp_path / "whole", "--steps", "20"))
     argv = [sys.executable, "-m", "train.denoise"]
     argv += command(folder, tmp_path / "killed", "--steps", "20", "--save-every", "0")
-    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # other sums are enough for Muon's bfloat16
+    process = subprocess.Popen(argv, cwd=ROOT, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     state = tmp_path / "killed" / "state.safetensors"
     for _ in range(3000):
         if state.exists() and load_tensors(state)[1]["step"] >= 2:
@@ -172,7 +173,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 2 <= load_tensors(state)[1]["step"] < 20
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert "going on from step" in done.stdout
     assert not state.exists()
     whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
@@ -227,9 +228,16 @@ RECIPES = {**DENOISE, **ARTIFACTS, **UPSCALE, **ESRGAN, **INPAINT}
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_build_what_is_bundled(name):
+def test_recipes_build_what_is_bundled_and_leave_its_outer_layers_to_adamw(name):
     built, bundled = RECIPES[name].build(), restoration.load(name)
     assert type(built) is type(bundled)
+    kernels = [key for key, value in built.named_parameters() if value.ndim == 4]
+    last = "up.0.4.weight" if "mwcnn" in name else kernels[-1]  # whose way up is made from its end
+    assert [f"{layer}.weight" for layer in loop.ends(built.eval())] == [kernels[0], last]
+    left = {id(kernel) for kernel in Optimizers(built, "muon", 1e-3, 0, loop.ends(built)).kernels}
+    assert {key for key, value in built.named_parameters() if value.ndim == 4 and id(value) not in left} == {
+        kernels[0], last,
+    }  # fmt: skip
     assert json.dumps(built._hub_mixin_config) == json.dumps({**built._hub_mixin_config, **bundled._hub_mixin_config})
 
 

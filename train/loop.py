@@ -22,6 +22,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from restoration.catalog import load
+from restoration.job import typical
 from restoration.restorer import Restorer
 from train.losses import LossName
 from train.publish import publish
@@ -44,20 +45,41 @@ def step_generator(device: torch.device | str, *key: int) -> Generator:
     return Generator(device).manual_seed(seed)
 
 
+def ends(model: Restorer) -> tuple[str, str]:
+    """The names of the convolutions that an image meets first and last, in whatever order they were made."""
+    called: list[str] = []
+    watching = [
+        layer.register_forward_hook(lambda *_, name=name: called.append(name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    model.restore(torch.full((1, model.channels, 64, 64), 0.5), *typical(model.task, 64))
+    for hook in watching:
+        hook.remove()
+    return called[0], called[-1]
+
+
 class Optimizers:
     """Adam, AdamW, or Muon for the hidden convolutions beside AdamW for the rest, stepped as one.
 
     Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) sees a convolution as a matrix with a row
-    for each output channel.  The first and last convolutions and all vectors are left to AdamW.
+    for each output channel, a transposed one for each input channel.  The first and last convolutions and all vectors
+    are left to AdamW.
+
+    Args:
+        outer: the names of the first and last convolution, if they were not made in that order.
     """
 
-    def __init__(self, model: nn.Module, name: str, learning_rate: float, decay: float):
-        parameters = list(model.parameters())
-        kernels = [parameter for parameter in parameters if parameter.ndim == 4]
-        hidden = {id(kernel) for kernel in kernels[1:-1]} if name == "muon" else set()
-        self.kernels = [kernel for kernel in kernels if id(kernel) in hidden]
+    def __init__(
+        self, model: nn.Module, name: str, learning_rate: float, decay: float, outer: tuple[str, str] | None = None
+    ):
+        kernels = {key: parameter for key, parameter in model.named_parameters() if parameter.ndim == 4}
+        names = list(kernels)
+        outer = [f"{layer}.weight" for layer in outer] if outer else names[:1] + names[-1:]
+        self.kernels = [kernels[kernel] for kernel in names if kernel not in outer] if name == "muon" else []
         self.matrices = [nn.Parameter(kernel.detach().view(len(kernel), -1)) for kernel in self.kernels]
-        rest = [parameter for parameter in parameters if id(parameter) not in hidden]
+        hidden = {id(kernel) for kernel in self.kernels}
+        rest = [parameter for parameter in model.parameters() if id(parameter) not in hidden]
         self.optimizers: list[torch.optim.Optimizer] = []
         if name == "muon":
             self.optimizers.append(
@@ -201,15 +223,16 @@ class Run:
         self.out = arguments.out or Path("runs") / arguments.model
         self.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(arguments.seed)
-        self.model = recipe.build()
+        self.model = recipe.build().eval()
+        self.outer = ends(self.model)
         self.inherited: dict[str, int] = {}  # what the weights that it starts from were trained on
         if arguments.init:
             first = load(arguments.init)
             self.inherited = first.run.get("data", {}).get("sources", {})
             self._start_from(first)
         self.model.to(self.device)
-        self.revived = revive(self.model.eval(), score) if arguments.init else 0
-        self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay)
+        self.revived = revive(self.model, score) if arguments.init else 0
+        self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay, self.outer)
         self.ema = Ema(self.model, recipe.ema)
         self.step, self.curve = 0, []
         self.others: dict[str, tuple[nn.Module, Optimizers]] = {}
@@ -322,7 +345,7 @@ class Run:
         own, weights = self.model.state_dict(), first.state_dict()
         fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
         fresh = [name for name in own if name not in fitting]
-        if set(fresh) - set(list(own)[-2:]):
+        if any(name.rpartition(".")[0] != self.outer[1] for name in fresh):
             raise ValueError(f"{self.arguments.init} does not fit {self.arguments.model}: {', '.join(fresh)}")
         ours, theirs = ({**model._hub_mixin_config, "scale": None} for model in (self.model, first))
         other = [name for name in ours if name in theirs and json.dumps(ours[name]) != json.dumps(theirs[name])]
