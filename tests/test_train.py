@@ -173,6 +173,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 2 <= load_tensors(state)[1]["step"] < 20
+    with pytest.raises(ValueError, match="another recipe, seed;"):
+        denoise.main([*argv[3:], "--learning-rate", "1e-3", "--seed", "5"])
+    (tmp_path / "killed" / "run.json").write_text('{"model": "mwcnn-gray"}')
+    with pytest.raises(SystemExit, match="its training has not ended"):
+        evaluate.main(["--promote", str(tmp_path / "killed"), "--train-data", str(folder)])
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert "going on from step" in done.stdout
     assert not state.exists()
@@ -218,6 +223,14 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     assert {"elsewhere": 7}.items() <= run["data"]["sources"].items()  # the first weights' data counts as well
 
 
+def test_a_run_that_starts_anew_leaves_no_record_of_an_earlier_one(folder, tmp_path, monkeypatch):
+    denoise.main(command(folder, tmp_path, "--steps", "1"))
+    monkeypatch.setattr(loop.Run, "learn", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        denoise.main(command(folder, tmp_path, "--steps", "1"))
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_a_network_of_equal_shapes_that_computes_something_else_is_no_start(folder, tmp_path):
     MWCNN(channels=1, widths=(32, 64, 96), depth=3, rectified=True).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="other has rectified=True, but mwcnn-gray is built with rectified=False"):
@@ -255,11 +268,15 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     with torch.no_grad():
         model.up[0][-1].bias.fill_(0.3)
     model.save_pretrained(tmp_path / "worse")
-    arguments = ["--train-data", str(folder)]
+    scores = tmp_path / "scores.json"
+    rows = {"mwcnn-gray": {"psnr": 1.0}, "mwcnn-gray blind": {"psnr": 1.0}, "drunet-fast": {"psnr": 2.0}}
+    scores.write_text(json.dumps({"methods": {}, "sets": {"Set12 σ25": rows}}))
+    arguments = ["--train-data", str(folder), "--json", str(scores)]
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 0  # nothing was bundled
     assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 0
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 1
     assert "does not beat the bundled mwcnn-gray" in capsys.readouterr().err
+    assert json.loads(scores.read_text())["sets"] == {"Set12 σ25": {"drunet-fast": {"psnr": 2.0}}}  # others' alone
     kept = restoration.load("mwcnn-gray")
     assert kept.up[0][-1].bias.abs().max() == 0
     assert kept.run["ratchet"]["score"] > kept.run["ratchet"]["beaten"]
@@ -281,7 +298,7 @@ def test_the_ratchet_asks_other_recipes_as_well_and_the_card_tells_of_those_beat
         model.run = {**facts, "data": {"sources": {"cid22": 40}}, "recipe": {**recipe, "loss": loss}}
         model.save_pretrained(tmp_path / name)
     bicubic, worse = str(tmp_path / "bicubic"), str(tmp_path / "worse")
-    data = ["--train-data", str(folder)]
+    data = ["--train-data", str(folder), "--json", str(tmp_path / "scores.json")]
     assert evaluate.main(["--promote", worse, *data, "--against", bicubic]) == 1
     assert not (tmp_path / "checkpoints" / "srcnn-x2").exists()
     assert evaluate.main(["--promote", bicubic, *data, "--against", worse]) == 0

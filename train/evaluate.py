@@ -69,7 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
-        return 0 if promote(arguments.promote, arguments.train_data, lpips, arguments.against) else 1
+        if not promote(arguments.promote, arguments.train_data, lpips, arguments.against):
+            return 1
+        forget(arguments.json, json.loads((arguments.promote / "run.json").read_text())["model"])
+        return 0
     if arguments.folder:
         sets = sets_of(arguments.task, arguments.folder, arguments.masks)
         try:
@@ -140,6 +143,15 @@ def merged(path: Path, new: dict) -> dict:
         scores["sets"].setdefault(name, {}).update(results)
     path.write_text(json.dumps(scores, indent=1) + "\n")
     return scores
+
+
+def forget(path: Path, name: str) -> None:
+    """Take the scores of a method out of the file, since its weights are others now."""
+    scores = json.loads(path.read_text()) if path.exists() else {"methods": {}, "sets": {}}
+    for results in scores["sets"].values():
+        for row in (name, f"{name} blind"):
+            results.pop(row, None)
+    path.write_text(json.dumps(scores, indent=1) + "\n")
 
 
 def cost(restorer: Restorer | Filter, task: Task) -> dict:
@@ -299,6 +311,8 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     """
     if not (candidate / "run.json").exists():
         raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
+    if (candidate / "state.safetensors").exists():
+        raise SystemExit(f"error: {candidate} holds a state.safetensors: its training has not ended")
     run = json.loads((candidate / "run.json").read_text())
     name = run["model"]
     new = restoration.load(candidate)

@@ -239,10 +239,13 @@ class Run:
         self.losses: list[Tensor] = []
         self._spent = 0.0
         self._state = self.out / "state.safetensors"
-        if self._state.exists():
+        goes_on = self._state.exists()
+        if goes_on:
             self._load()
         compiled = torch.compile(self.model) if self.device.type == "cuda" else self.model
         self.network = accelerator.prepare(compiled)
+        if accelerator.is_main_process and not goes_on:  # else an earlier run's record would pass for this one's
+            (self.out / "run.json").unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[float]:
         self._started = self._saved = time.monotonic()
@@ -312,11 +315,8 @@ class Run:
         """
         data = {**data, "sources": {**self.inherited, **data["sources"]}}
         facts = {
-            "model": self.arguments.model,
-            "recipe": {key: value for key, value in dataclasses.asdict(self.recipe).items() if key != "build"},
+            **self._terms(),
             "data": data,
-            "seed": self.arguments.seed,
-            "init": Path(self.arguments.init).name if self.arguments.init else None,
             "revived": self.revived,
             "commit": commit(),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
@@ -356,6 +356,15 @@ class Run:
             )
         self.model.load_state_dict({**own, **fitting})
 
+    def _terms(self) -> dict:
+        """What must be the same for a run to go on."""
+        return {
+            "model": self.arguments.model,
+            "recipe": {key: value for key, value in dataclasses.asdict(self.recipe).items() if key != "build"},
+            "seed": self.arguments.seed,
+            "init": Path(self.arguments.init).name if self.arguments.init else None,
+        }
+
     def _progress(self) -> float:
         if self.arguments.steps:
             return self.step / self.arguments.steps
@@ -381,10 +390,14 @@ class Run:
         for name, (module, optimizers) in self.others.items():
             parts |= {name: module.state_dict(), f"{name}_optimizer": optimizers.state()}
         tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-        save_tensors(self._state, tensors, {"step": self.step, "spent": self.elapsed, "curve": self.curve})
+        progress = {"step": self.step, "spent": self.elapsed, "curve": self.curve}
+        save_tensors(self._state, tensors, {**self._terms(), **progress})
 
     def _load(self) -> None:
         tensors, facts = load_tensors(self._state)
+        other = [key for key, value in self._terms().items() if facts.get(key) != json.loads(json.dumps(value))]
+        if other:
+            raise ValueError(f"{self.out} holds a run with another {', '.join(other)}; --out names another folder")
         self.model.load_state_dict(under("model", tensors))
         self.optimizers.load_state(under("optimizer", tensors))
         self.ema.weights = {name: value.to(self.device) for name, value in under("ema", tensors).items()}
