@@ -14,7 +14,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -122,13 +123,14 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
             results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
             for row, settings in test_set.runs(method):
-                started = time.perf_counter()
-                restored = [
-                    with_channels(restorer, image, *extra, *settings).cpu()
-                    for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None)
-                ]
+                started = time.process_time()
+                with one_thread() if method.prior else nullcontext():
+                    restored = [
+                        with_channels(restorer, image, *extra, *settings).cpu()
+                        for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None)
+                    ]
                 if method.prior:  # too slow for `cost`
-                    pace = (time.perf_counter() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
+                    pace = (time.process_time() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
                     scores["methods"][row] = {"seconds_per_megapixel": pace, "parameters": 0, "macs_per_pixel": 0}
                 results[row] = test_set.summary(restored, clean, given, lpips)
                 print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
@@ -154,22 +156,29 @@ def forget(path: Path, name: str) -> None:
     path.write_text(json.dumps(scores, indent=1) + "\n")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def cost(restorer: Restorer | Filter, task: Task) -> dict:
-    """Parameters; multiply-accumulates per output pixel, seconds per output megapixel on one thread (best of 3)."""
+    """Parameters; multiply-accumulates per output pixel, seconds of one thread per output megapixel (best of 3)."""
     side = 512 // restorer.scale
     image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
     settings = typical(task, side)
     pixels = (side * restorer.scale) ** 2
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = []
+    times = []
+    with one_thread():
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()  # which other programs do not lengthen
             restorer.restore(image, *settings)
-            times.append(time.perf_counter() - started)
-    finally:
-        torch.set_num_threads(threads)
+            times.append(time.process_time() - started)
     result = {"seconds_per_megapixel": min(times) / (pixels / 1e6), "parameters": 0, "macs_per_pixel": 0}
     if isinstance(restorer, Restorer):
         with FlopCounterMode(display=False) as counter:
