@@ -171,6 +171,18 @@ def test_filters_smooth_more_at_lower_quality_and_leave_clean_pictures_alone(cat
 # Training ------------------------------------------------------------------------------------------------------------
 
 
+def test_removers_are_validated_told_and_blind(cat):
+    class Watched(DRUNetArtifacts):
+        def restore(self, image, quality=None):
+            told.append(quality)
+            return super().restore(image, quality)
+
+    told = []
+    recipe = dataclasses.replace(ARTIFACTS["drunet-jpeg"], scored_qualities=(10, 30))
+    training.validate(recipe, Watched(3, (4, 4, 4, 4), 1).eval(), [cat[:, :32, :32]])
+    assert told == [10, None, 30, None]
+
+
 def test_damage_keeps_pictures_in_place_and_tells_the_lowest_quality(cat):
     clean = (cat[None, :, :72, :72] / 255).repeat(40, 1, 1, 1)
     generator = torch.Generator().manual_seed(0)

@@ -55,7 +55,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def validate(recipe: ArtifactsRecipe, model: ArtifactRemover, images: list[Tensor]) -> float:
-    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's qualities, which the model is not told."""
+    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's qualities.
+
+    A model that takes a quality is scored both with it and blind.
+    """
     device = next(model.parameters()).device
     scores = []
     for quality in recipe.scored_qualities:
@@ -63,7 +66,9 @@ def validate(recipe: ArtifactsRecipe, model: ArtifactRemover, images: list[Tenso
             clean = image[None].float() / 255
             if recipe.damage.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
                 clean = clean[:, :1]
-            scores.append(float(psnr(with_channels(model, Jpeg(quality)(clean).to(device)).cpu(), clean)))
+            damaged = Jpeg(quality)(clean).to(device)
+            for told in (quality, None) if model.takes_quality else (None,):
+                scores.append(float(psnr(with_channels(model, damaged, told).cpu(), clean)))
     return sum(scores) / len(scores)
 
 

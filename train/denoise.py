@@ -9,13 +9,14 @@ and a picture.  A run that was killed goes on where it saved last when the same 
 `python -m train.evaluate --promote runs/MODEL` then lets them replace the bundled ones if they are better.
 """
 
+from itertools import product
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from restoration.degradations import GaussianNoise
+from restoration.degradations import GaussianNoise, UniformNoise
 from restoration.image import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
@@ -59,16 +60,22 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def validate(recipe: DenoiseRecipe, model: Denoiser, images: list[Tensor]) -> float:
-    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's noise levels, with the same noise every time."""
+    """Mean PSNR over clean uint8 images (C, H, W), the recipe's levels and kinds of noise, the same every time.
+
+    A model that takes a noise level is scored both with it and blind.
+    """
     device = next(model.parameters()).device
+    kinds = [GaussianNoise, UniformNoise] if recipe.noise.uniform_share else [GaussianNoise]
     scores = []
-    for sigma in recipe.scored_sigmas:
+    for sigma, kind in product(recipe.scored_sigmas, kinds):
+        noise = kind(sigma * 3**0.5 if kind is UniformNoise else sigma)
         for index, image in enumerate(images):
             clean = image[None].float() / 255
             if recipe.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
                 clean = clean[:, :1]
-            noisy = GaussianNoise(sigma)(clean, torch.Generator().manual_seed(0))
-            scores.append(float(psnr(with_channels(model, noisy.to(device), sigma).cpu(), clean)))
+            noisy = noise(clean, torch.Generator().manual_seed(0)).to(device)
+            for told in (sigma, None) if model.takes_sigma else (None,):
+                scores.append(float(psnr(with_channels(model, noisy, told).cpu(), clean)))
     return sum(scores) / len(scores)
 
 
