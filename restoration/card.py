@@ -43,6 +43,7 @@ SOURCES = {
     "dental_panoramic": Source("panoramic dental X-rays, DC1000 (Wang et al. 2023)", "none stated"),
     "chest_xray": Source("chest X-rays", "CC BY-NC-SA and CC BY, per file"),
     "cifar10": Source("CIFAR-10 (Krizhevsky 2009)", "research"),
+    "unknown": Source("images of the weights that the training started from, which tell nothing of them", "unknown"),
 }
 
 
@@ -211,7 +212,7 @@ def _training(run: dict) -> list[str]:
     if not run:
         return []
     lines = [
-        f"- {count} images: "
+        (f"- {count} images: " if count else "- ")
         + (f"{SOURCES[source].title} ({SOURCES[source].licence})" if source in SOURCES else source)
         for source, count in run["data"]["sources"].items()
     ]

@@ -1,5 +1,6 @@
 """Training: the data, equal seeds, going on after a kill, two processes, and the ratchet."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -221,6 +222,24 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     run = json.loads((tmp_path / "second" / "run.json").read_text())
     assert run["init"] == "first"
     assert {"elsewhere": 7}.items() <= run["data"]["sources"].items()  # the first weights' data counts as well
+    record.unlink()
+    denoise.main(command(folder, tmp_path / "third", "--steps", "1", "--init", str(tmp_path / "first")))
+    card = (tmp_path / "third" / "README.md").read_text()
+    assert "license: cc-by-nc-4.0" in card  # unknown images may not allow more
+    assert "\n- images of the weights that the training started from, which tell nothing of them (unknown)\n" in card
+
+
+def test_denoisers_are_validated_told_and_blind_and_with_every_kind_of_noise():
+    class Watched(DRUNet):
+        def restore(self, noisy, sigma=None):
+            seen.append((sigma, float((noisy - 128 / 255).abs().max()) <= 0.1 * 3**0.5 + 1e-6))
+            return super().restore(noisy, sigma)
+
+    seen = []
+    recipe = dataclasses.replace(DENOISE["drunet-fast"], noise=RandomNoise(0, 0.2, 0.5), scored_sigmas=(0.1,))
+    image = torch.full((3, 16, 16), 128, dtype=torch.uint8)
+    denoise.validate(recipe, Watched(3, (4, 6), blocks=1).eval(), [image])
+    assert seen == [(0.1, False), (None, False), (0.1, True), (None, True)]
 
 
 def test_a_run_that_starts_anew_leaves_no_record_of_an_earlier_one(folder, tmp_path, monkeypatch):

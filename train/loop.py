@@ -228,7 +228,7 @@ class Run:
         self.inherited: dict[str, int] = {}  # what the weights that it starts from were trained on
         if arguments.init:
             first = load(arguments.init)
-            self.inherited = first.run.get("data", {}).get("sources", {})
+            self.inherited = first.run.get("data", {}).get("sources") or {"unknown": 0}
             self._start_from(first)
         self.model.to(self.device)
         self.revived = revive(self.model, score) if arguments.init else 0
