@@ -223,10 +223,14 @@ def _training(run: dict) -> list[str]:
     )
     started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
     recipe = run.get("recipe", {})
+
+    def told(way: dict) -> str:
+        loss = f"the {way['loss']} loss with " if way["loss"] else ""
+        return f"{loss}{way['optimizer']} at {way['learning_rate']:g}"
+
     tried = [
-        f"Tried as well: the {other['loss']} loss with {other['optimizer']} at {other['learning_rate']:g}, "
-        f"{run['ratchet']['score'] - other['score']:.2f} {run['ratchet']['unit']} worse on the held-out images than "
-        f"the {recipe['loss']} loss with {recipe['optimizer']} at {recipe['learning_rate']:g} of these weights."
+        f"Tried as well: {told(other)}, {run['ratchet']['score'] - other['score']:.2f} {run['ratchet']['unit']} worse "
+        f"on the held-out images than {told(recipe)} of these weights."
         for other in run.get("other_recipes", [])
     ]
     return [

@@ -18,9 +18,10 @@ import restoration.weights
 from restoration.image import Image, write
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
-from train import denoise, evaluate, loop
+from train import artifacts, denoise, esrgan, evaluate, inpaint, loop
 from train.data import Crops, Sample, samples
 from train.loop import Ema, Optimizers, learning_rate_factor, load_tensors, save_tensors, step_generator
+from train.losses import build_loss
 from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE, RandomNoise
 
 ROOT = Path(__file__).parent.parent
@@ -227,6 +228,27 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     card = (tmp_path / "third" / "README.md").read_text()
     assert "license: cc-by-nc-4.0" in card  # unknown images may not allow more
     assert "\n- images of the weights that the training started from, which tell nothing of them (unknown)\n" in card
+
+
+@pytest.mark.parametrize(("script", "model"), [
+    (denoise, "mwcnn-gray"), (artifacts, "mwcnn-jpeg"), (esrgan, "esrgan-x4"), (inpaint, "deepfill"),
+])  # fmt: skip
+@pytest.mark.parametrize("loss", ["psnr", "combined"])
+def test_a_loss_that_a_script_cannot_use_is_refused(script, model, loss, capsys):
+    needed = ["--backbones", "none"] if script in (esrgan, inpaint) else []
+    with pytest.raises(SystemExit):
+        script.main([model, "--data", "none", *needed, "--loss", loss])
+    assert "--loss" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_first_third_of_a_run_may_have_another_loss(folder, tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr(denoise, "build_loss", lambda name: names.append(name) or build_loss(name))
+    monkeypatch.setitem(DENOISE, "mwcnn-gray", dataclasses.replace(DENOISE["mwcnn-gray"], first_loss="mse"))
+    denoise.main(command(folder, tmp_path / "one", "--steps", "3"))
+    assert names == ["mse", "l1", "l1"]
+    denoise.main(command(folder, tmp_path / "two", "--steps", "3", "--loss", "psnr-rgb"))
+    assert names[3:] == ["psnr-rgb"] * 3
 
 
 def test_denoisers_are_validated_told_and_blind_and_with_every_kind_of_noise():

@@ -135,6 +135,7 @@ def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     run = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert run["validation_lpips"] == min(point["lpips"] for point in run["curve"])
+    assert run["recipe"]["loss"] is None  # the stage has its own
     assert "LPIPS is" in (tmp_path / "whole" / "README.md").read_text()
 
 

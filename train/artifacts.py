@@ -21,13 +21,14 @@ from restoration.restorer import ArtifactRemover
 from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.losses import build_loss
-from train.recipe import ARTIFACTS, FIRST, ArtifactsRecipe
+from train.recipe import ARTIFACTS, ArtifactsRecipe
 
 VALIDATION_SIDE = 192
+LOSSES = ("l1", "mse", "psnr-rgb")
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS).parse_args(argv)
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS, LOSSES).parse_args(argv)
     recipe = changed(ARTIFACTS[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     margin = recipe.damage.MARGIN
@@ -35,7 +36,6 @@ def main(argv: list[str] | None = None) -> None:
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    losses = build_loss(recipe.first_loss or recipe.loss), build_loss(recipe.loss)
     run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             blind = torch.rand(quality.shape, generator=generator, device=run.device) < recipe.blind_share
             told = torch.where(blind, run.model.UNKNOWN_QUALITY, quality / 100)
             inputs.append(told.expand(-1, -1, *damaged.shape[-2:]))
-        loss = losses[progress >= FIRST]
+        loss = build_loss(recipe.loss_at(progress))
         run.learn(loss(run.network(*inputs).float(), clean), progress)
 
     if accelerator.is_main_process:

@@ -27,10 +27,11 @@ from train.losses import build_loss
 from train.recipe import DENOISE, DenoiseRecipe
 
 VALIDATION_SIDE = 192
+LOSSES = ("l1", "mse", "psnr-rgb")
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.denoise", DENOISE).parse_args(argv)
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.denoise", DENOISE, LOSSES).parse_args(argv)
     recipe = changed(DENOISE[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
 
@@ -38,7 +39,6 @@ def main(argv: list[str] | None = None) -> None:
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    loss = build_loss(recipe.loss)
     run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
             blind = torch.rand(sigma.shape, generator=generator, device=run.device) < recipe.blind_share
             told = torch.where(blind, run.model.UNKNOWN_SIGMA, sigma)
             inputs.append(told.expand(-1, -1, *noisy.shape[-2:]))
+        loss = build_loss(recipe.loss_at(progress))
         run.learn(loss(run.network(*inputs).float(), clean), progress)
 
     if accelerator.is_main_process:

@@ -23,7 +23,7 @@ from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", ESRGAN)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", ESRGAN, vgg=True)
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the AlexNet and LPIPS weights")
     arguments = parser.parse_args(argv)
     recipe = changed(ESRGAN[arguments.model], arguments)

@@ -30,7 +30,7 @@ VALIDATION_HOLES = (StrokeHoles(0.1, 0.3), StrokeHoles(0.3, 0.5))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = run_arguments(__doc__.split("\n")[0], "python -m train.inpaint", INPAINT)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.inpaint", INPAINT, vgg=True)
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the AlexNet and LPIPS weights")
     arguments = parser.parse_args(argv)
     recipe = changed(INPAINT[arguments.model], arguments)

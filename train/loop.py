@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -406,8 +406,15 @@ class Run:
         self.accelerator.print(f"going on from step {self.step}")
 
 
-def run_arguments(description: str, prog: str, models: Iterable[str]) -> argparse.ArgumentParser:
-    """The flags that every training script has."""
+def run_arguments(
+    description: str, prog: str, models: Iterable[str], losses: Iterable[LossName] = (), vgg: bool = False
+) -> argparse.ArgumentParser:
+    """The flags that every training script has.
+
+    Args:
+        losses: that its models can be trained with instead of the recipe's, if it has a choice.
+        vgg: whether VGG19 may be needed.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("model", choices=models)
     parser.add_argument("--data", nargs="+", required=True, help="folders, CIFAR batches or hub:user/dataset")
@@ -420,8 +427,10 @@ def run_arguments(description: str, prog: str, models: Iterable[str]) -> argpars
     parser.add_argument("--crop", type=int, help="side of the first crops instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     parser.add_argument("--optimizer", choices=("adam", "adamw", "muon"), help="instead of the recipe's")
-    parser.add_argument("--loss", choices=get_args(LossName), help="instead of the recipe's, for the whole run")
-    parser.add_argument("--vgg", metavar="FILE", help="VGG19 safetensors for a perceptual loss; from the Hub otherwise")
+    if losses:
+        parser.add_argument("--loss", choices=losses, help="instead of the recipe's, for the whole run")
+    if vgg:
+        parser.add_argument("--vgg", metavar="FILE", help="VGG19 safetensors for a perceptual loss; else from the Hub")
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
     parser.add_argument("--save-every", type=float, default=120, metavar="SECONDS", help="for going on after a kill")
     parser.add_argument("--push-to-hub", metavar="USER/REPO", help="publish the best weights at the end")
@@ -431,7 +440,7 @@ def run_arguments(description: str, prog: str, models: Iterable[str]) -> argpars
 def changed(recipe: AnyRecipe, arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe with what the command line says instead."""
     names = ("batch", "crop", "learning_rate", "optimizer", "loss")
-    changes = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
+    changes = {name: value for name in names if (value := getattr(arguments, name, None))}
     if "loss" in changes:
         changes["first_loss"] = None
     return dataclasses.replace(recipe, **changes)

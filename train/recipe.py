@@ -66,7 +66,7 @@ class Recipe:
         decay: weight decay of Adam and AdamW.
         clip: largest norm of the gradient.
         ema: decay of the running average of the weights, which is what gets validated and kept.
-        loss: a name that `train.losses.build_loss` knows.
+        loss: a name that `train.losses.build_loss` knows; None where the script has a loss of its own.
         first_loss: the loss of the first third of the run, if it is another.
         patience: the run ends after so many validations in a row without a better score; None never.
     """
@@ -80,7 +80,7 @@ class Recipe:
     decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
-    loss: LossName = "l1"
+    loss: LossName | None = "l1"
     first_loss: LossName | None = None
     patience: int | None = None
 
@@ -88,6 +88,10 @@ class Recipe:
         """How many crops a step takes and their side, at a share of the run; the pixels of a step stay the same."""
         size = self.crop if progress < LATE else self.late_crop
         return max(1, self.batch * self.crop**2 // size**2), size
+
+    def loss_at(self, progress: float) -> LossName | None:
+        """The loss at a share of the run."""
+        return self.first_loss if self.first_loss and progress < FIRST else self.loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +229,7 @@ class ArtifactsRecipe(Recipe):
     crop: int = 64
     late_crop: int = 128
     learning_rate: float = 2e-3
-    loss: LossName = "psnr-rgb"
+    loss: LossName | None = "psnr-rgb"
     first_loss: LossName | None = "l1"
     blind_share: float = 0.5
 
@@ -278,6 +282,7 @@ class EsrganRecipe(UpscaleRecipe):
         critic_width: features of the discriminator's first layer.
     """
 
+    loss: LossName | None = None
     adversarial_weight: float = 5e-3
     pixel_weight: float = 1e-2
     critic_width: int = 32
@@ -315,6 +320,7 @@ class InpaintRecipe(Recipe):
     crop: int = 64
     late_crop: int = 128
     learning_rate: float = 2e-3
+    loss: LossName | None = None
     adversarial_from: float = 0.5
     critic: Literal["wasserstein", "relativistic"] = "wasserstein"
     critic_width: int = 32

@@ -22,14 +22,16 @@ from restoration.restorer import Upscaler
 from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.losses import PERCEPTUAL, Vgg19, build_loss
-from train.recipe import FIRST, UPSCALE
+from train.recipe import UPSCALE
 
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
 VALIDATION_SIDE = 240
+LOSSES = ("l1", "mse", "psnr", "psnr-rgb", *PERCEPTUAL)
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE).parse_args(argv)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE, LOSSES, vgg=True)
+    arguments = parser.parse_args(argv)
     recipe = changed(UPSCALE[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     untrained = recipe.build()
@@ -37,16 +39,15 @@ def main(argv: list[str] | None = None) -> None:
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
     crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
 
-    names = {recipe.loss, recipe.first_loss} - {None}
-    vgg = Vgg19(arguments.vgg).to(accelerator.device) if names.intersection(PERCEPTUAL) else None
-    losses = {name: build_loss(name, vgg) for name in names}
+    perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)
+    vgg = Vgg19(arguments.vgg).to(accelerator.device) if perceptual else None
 
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation))
     for progress in run:
         count, size = recipe.crops_at(progress)
         lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
-        name = recipe.first_loss if recipe.first_loss and progress < FIRST else recipe.loss
-        run.learn(losses[name](run.network(lr).float(), hr), progress)
+        loss = build_loss(recipe.loss_at(progress), vgg)
+        run.learn(loss(run.network(lr).float(), hr), progress)
 
     if accelerator.is_main_process:
         write_samples(run.finish(data), run.out / "grid.png", validation)
