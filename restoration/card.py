@@ -77,11 +77,13 @@ def model_card(model: "Restorer") -> ModelCard:
         f"  # (B, C, H, W) float32 in [0, 1]{', mask 1 = missing' if model.task == 'inpaint' else ''}\n"
         "```"
     )
-    parts.append(
-        f"Input: {'grey' if model.channels == 1 else 'RGB'} images of any size, "
-        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters, "
-        f"an output pixel depends on input pixels up to {model.receptive_field} away."
-    )
+    facts = [
+        f"Input: {'grey' if model.channels == 1 else 'RGB'} images of any size",
+        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters",
+    ]
+    if model.task != "inpaint":  # whose networks see everything
+        facts.append(f"an output pixel depends on input pixels up to {model.receptive_field} away")
+    parts.append(f"{', '.join(facts)}.")
     parts += _scores(run) + _training(run)
     if architecture._hub_mixin_info.paper_url:
         parts.append(f"## Paper\n\n{architecture._hub_mixin_info.paper_url}")

@@ -1,7 +1,7 @@
 """Clean image in, degraded image out: frozen dataclasses called with an explicit generator.
 
-Images are float32 (B, C, H, W) in [0, 1].  The result is neither clipped nor quantised, as the denoising
-literature scores it; whoever writes an image file clips there.
+Images are float32 (B, C, H, W) in [0, 1].  Noise is neither clipped nor quantised, as the denoising literature scores
+it; whoever writes an image file clips there.  What JPEG and reduction give has 8 bits.
 """
 
 import math

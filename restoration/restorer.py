@@ -53,7 +53,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         channels: image channels, 1 (grey) or 3 (RGB).
         multiple_of: `forward` needs sides that this divides; `restore` pads.
         padding: what fills the sides up to that: mirrored noise is noise, repeated border pixels pass for texture.
-        receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.
+        receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.  An
+            inpainter sees everything, whatever this says.
         checkpoints: the trained weights that exist.
         run: how these weights were trained and scored, the content of the checkpoint's `run.json`; empty if unknown.
     """

@@ -147,6 +147,8 @@ def test_the_card_of_an_inpainter_has_holes_beside_biharmonic_and_says_where_it_
     card = str(model.generate_model_card())
     assert "| BSD100 20-30 % | 18.10 | 24.10 | 0.8800 | **0.160** | 0.150 | **loses to diffusion by 0.50 dB** |" in card
     assert "model.restore(image, mask)" in card
+    assert "may depend on any input pixel" in card
+    assert "away" not in card
 
 
 def test_the_weights_file_names_architecture_licence_data_and_commit(tmp_path):

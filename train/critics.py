@@ -78,7 +78,8 @@ class WassersteinCritics(nn.Module):
     """DeepFill's two critics, one of whole pictures and one of the window around the hole, with gradient penalty.
 
     Yu et al., arXiv:1801.07892.
-    Differs from the paper: the window has half the sides of the picture and lies where most is missing.
+    Differs from the paper: the window has half the sides of the picture and lies where most is missing; the gradient
+    penalty counts every pixel, not those of the hole alone.
 
     Args:
         channels: of the images.

@@ -161,8 +161,9 @@ class RandomJpeg:
     Args:
         low, high: range of the qualities, uniform.
         clean_share: probability that an image is left as it is, which counts as quality 100.
-        shifted_share: probability that the 8x8 grid does not begin at the image's corner, as after cutting.
-        double_share: probability that the image was saved before, on another grid and with another quality.
+        shifted_share: of the others, that the 8x8 grid does not begin at the image's corner, as after cutting.
+        double_share: of those on the corner's grid, that the image was saved before, on another grid and with another
+            quality.
         full_colour_share: probability of full resolution for the colours, instead of half (4:2:0).
         grey_share: probability that a colour image is made grey first.
     """

@@ -2,8 +2,8 @@
 
 Liu, Zhang, Zhang, Lin, Zuo. "Multi-level Wavelet-CNN for Image Restoration", CVPR Workshops 2018, arXiv:1805.07071.
 Differs from the paper: no batch normalisation, no ReLU before an inverse transform, whose input has two signs (with it
-the deep levels died in training; `rectified` puts it back), narrower and shallower by default, one blind set of weights
-for all noise levels or JPEG qualities instead of one for each.
+the deep levels died in training; `rectified` puts it back), one blind set of weights for all noise levels or JPEG
+qualities instead of one for each; the bundled weights are narrower and shallower.
 """
 
 from itertools import pairwise
