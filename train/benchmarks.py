@@ -2,11 +2,11 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,9 +17,24 @@ from restoration.degradations import Degradation, Downscale, GaussianNoise, Hole
 from restoration.image import ENDINGS, Image, read
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
+from restoration.texture import copy_texture
 from train.data import centre_crop, samples
 
 Settings = tuple[float | None, ...]
+
+
+class Run(NamedTuple):
+    """A row of the table.
+
+    Args:
+        row: its name, which begins with the method's.
+        settings: what `restore` gets besides what it is given.
+        after: what is done with the result and the mask.
+    """
+
+    row: str
+    settings: Settings = ()
+    after: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class TestSet(Protocol):
@@ -39,7 +54,7 @@ class TestSet(Protocol):
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         """What the methods are given for the image at that index: the degraded image, and a mask if there is one."""
 
-    def runs(self, method: Method) -> list[tuple[str, Settings]]:
+    def runs(self, method: Method) -> list[Run]:
         """The rows of a method, each with what `restore` gets besides the image; none if it is not for this set."""
 
     def summary(
@@ -75,10 +90,10 @@ class NoisySet:
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (self.noise(clean, torch.Generator().manual_seed(0)),)
 
-    def runs(self, method: Method) -> list[tuple[str, Settings]]:
-        told = [(method.name, (self.sigma,))]
+    def runs(self, method: Method) -> list[Run]:
+        told = [Run(method.name, (self.sigma,))]
         if method.learned and method.takes_sigma:
-            told.append((f"{method.name} blind", (None,)))
+            told.append(Run(f"{method.name} blind", (None,)))
         return told
 
     def summary(
@@ -122,10 +137,10 @@ class CompressedSet:
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (Jpeg(self.quality)(clean),)
 
-    def runs(self, method: Method) -> list[tuple[str, Settings]]:
-        told = [(method.name, (self.quality,))]
+    def runs(self, method: Method) -> list[Run]:
+        told = [Run(method.name, (self.quality,))]
         if method.learned and method.takes_quality:
-            told.append((f"{method.name} blind", (None,)))
+            told.append(Run(f"{method.name} blind", (None,)))
         return told
 
     def summary(
@@ -162,8 +177,8 @@ class ReducedSet:
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (Downscale(self.scale)(clean),)
 
-    def runs(self, method: Method) -> list[tuple[str, Settings]]:
-        return [(method.name, ())] if method.scale == self.scale else []
+    def runs(self, method: Method) -> list[Run]:
+        return [Run(method.name)] if method.scale == self.scale else []
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -227,8 +242,11 @@ class HoledSet:
             )
         return files
 
-    def runs(self, method: Method) -> list[tuple[str, Settings]]:
-        return [(method.name, ())]
+    def runs(self, method: Method) -> list[Run]:
+        rows = [Run(method.name)]
+        if method.learned and isinstance(self.holes, str):  # between single pixels there is nothing to copy
+            rows.append(Run(f"{method.name} textured", after=copy_texture))
+        return rows
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None

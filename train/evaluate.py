@@ -122,16 +122,18 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
         if test_set.baseline:
             results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
-            for row, settings in test_set.runs(method):
+            for row, settings, after in test_set.runs(method):
+                apart = method.prior or after is not None  # from `cost`
+                restored = []
                 started = time.process_time()
-                with one_thread() if method.prior else nullcontext():
-                    restored = [
-                        with_channels(restorer, image, *extra, *settings).cpu()
-                        for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None)
-                    ]
-                if method.prior:  # too slow for `cost`
+                with one_thread() if apart else nullcontext():
+                    for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None):
+                        result = with_channels(restorer, image, *extra, *settings).cpu()
+                        restored.append(after(result, *extra) if after else result)
+                if apart:
                     pace = (time.process_time() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
-                    scores["methods"][row] = {"seconds_per_megapixel": pace, "parameters": 0, "macs_per_pixel": 0}
+                    price = scores["methods"].get(method.name, {"parameters": 0, "macs_per_pixel": 0})
+                    scores["methods"][row] = {**price, "seconds_per_megapixel": pace}
                 results[row] = test_set.summary(restored, clean, given, lpips)
                 print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
     return scores
