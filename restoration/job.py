@@ -16,6 +16,7 @@ from restoration import deep_image_prior
 from restoration.catalog import Filter, Method, Task
 from restoration.deep_image_prior import Attempt
 from restoration.image import Canvas, Image
+from restoration.jpeg import brightness
 from restoration.metrics import psnr, psnr_b, ssim
 from restoration.restorer import Restorer
 from restoration.tiling import Progress, relayed, run_tiled
@@ -168,7 +169,7 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
     if restorer.channels in (None, channels):
         return restorer.restore(image, *settings)
     if restorer.channels == 1 and restorer.task == "artifacts":
-        grey = (image * image.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        grey = brightness(image)
         return (image + restorer.restore(grey, *settings) - grey).clamp(0, 1)
     if restorer.channels == 1:
         return restorer.restore(image.transpose(0, 1), *settings).transpose(0, 1)

@@ -35,8 +35,13 @@ def luma_table(quality: int) -> np.ndarray:
     return np.clip(np.floor((_LUMA * int(scale) + 50) / 100), 1, 255)
 
 
-_TO_LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601, full range
 _TABLES = np.stack([luma_table(quality) for quality in range(1, 101)])
+
+
+def brightness(image: Tensor) -> Tensor:
+    """Luma as JPEG stores it, (B, 1, H, W), of an RGB image (B, 3, H, W)."""
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def compressed(image: Tensor, quality: int, subsampling: Subsampling = "4:2:0") -> Tensor:
@@ -66,7 +71,7 @@ def estimated_quality(image: Tensor) -> int | None:
         image: uint8 (C, H, W), grey or RGB.
     """
     samples = image.permute(1, 2, 0).numpy()
-    pixels = samples @ _TO_LUMA if len(image) == 3 else samples[..., 0].astype(float)
+    pixels = samples @ LUMA if len(image) == 3 else samples[..., 0].astype(float)
     clipped = ((samples == 0) | (samples == 255)).any(axis=2)
     if min(pixels.shape) < 24:
         return None

@@ -18,7 +18,7 @@ from restoration.image import ENDINGS, Image, read
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from restoration.texture import copy_texture
-from train.data import centre_crop, samples
+from train.data import centre_crop, divisible, samples
 
 Settings = tuple[float | None, ...]
 
@@ -171,8 +171,7 @@ class ReducedSet:
 
     def images(self, data: Path) -> Iterable[Tensor]:
         for sample in samples([data / self.folder], 3):
-            height, width = (side // self.scale * self.scale for side in sample.image.shape[1:])
-            yield sample.image[None, :, :height, :width].float() / 255
+            yield divisible(sample.image, self.scale)
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (Downscale(self.scale)(clean),)

@@ -126,6 +126,12 @@ class Crops:
         return self.pixels[index + plane].float() / 255
 
 
+def divisible(image: Tensor, scale: int) -> Tensor:
+    """A uint8 image (C, H, W) cut to sides that the scale divides, as (1, C, H, W) in [0, 1]."""
+    height, width = (side // scale * scale for side in image.shape[-2:])
+    return image[None, :, :height, :width].float() / 255
+
+
 def centre_crop(image: Tensor, size: int) -> Tensor:
     """The middle of an image, at most `size` pixels a side, with sides that 8 divides."""
     height, width = (min(side, size) // 8 * 8 for side in image.shape[1:])

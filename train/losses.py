@@ -10,6 +10,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.jpeg import brightness
 from restoration.metrics import ssim
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -72,8 +73,7 @@ def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:
     What super-resolution is scored by.  Every image counts by its decibels, so easy ones are not drowned by hard ones.
     """
     error = image - reference
-    luminance = (error * error.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1)
-    squared = luminance.square().mean((1, 2)) + 0.1 * error.square().mean((1, 2, 3))
+    squared = brightness(error).square().mean((1, 2, 3)) + 0.1 * error.square().mean((1, 2, 3))
     return 10 * (squared + 1e-6).log10().mean()
 
 

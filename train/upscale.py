@@ -19,7 +19,7 @@ from restoration.image import write_grid
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
 from restoration.restorer import Upscaler
-from train.data import split
+from train.data import divisible, split
 from train.loop import Run, changed, run_arguments
 from train.losses import PERCEPTUAL, Vgg19, build_loss
 from train.recipe import UPSCALE
@@ -62,8 +62,7 @@ def pairs(clean: Tensor, scale: int) -> tuple[Tensor, Tensor]:
 
 def reduced(image: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """A uint8 image (C, H, W) cut to a multiple of the scale, as (1, C, h, w) low and (1, C, H, W) high resolution."""
-    height, width = (side // scale * scale for side in image.shape[-2:])
-    hr = image[None, :, :height, :width].float() / 255
+    hr = divisible(image, scale)
     return Downscale(scale)(hr), hr
 
 

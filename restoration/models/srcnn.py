@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.jpeg import brightness
 from restoration.resampling import enlarge
 from restoration.restorer import Checkpoint, Upscaler
-
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, full range
 
 
 class SRCNN(Upscaler, paper_url="https://arxiv.org/abs/1501.00092"):
@@ -48,6 +47,5 @@ class SRCNN(Upscaler, paper_url="https://arxiv.org/abs/1501.00092"):
 
     def forward(self, lr: Tensor) -> Tensor:
         enlarged = enlarge(lr, self.scale)  # (B, 3, scale*H, scale*W)
-        luma = (enlarged * enlarged.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        x = F.relu(self.conv1(luma))
+        x = F.relu(self.conv1(brightness(enlarged)))
         return enlarged + self.conv3(F.relu(self.conv2(x)))
