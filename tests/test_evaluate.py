@@ -143,6 +143,10 @@ def test_every_image_of_a_folder_is_filled_with_masks_that_take_turns(tmp_path, 
         evaluate.main(arguments)
     assert evaluate.main([*arguments, "--masks", str(tmp_path / "holes")]) == 0
     assert "| method | photos |" in capsys.readouterr().out
+    (tmp_path / "black").mkdir()
+    write(Image(np.zeros((16, 16, 1), np.uint8)), tmp_path / "black" / "x.png")
+    with pytest.raises(SystemExit, match="no pixel is missing"):
+        evaluate.main([*arguments, "--masks", str(tmp_path / "black")])
     (test_set,) = benchmarks.sets_of("inpaint", tmp_path / "photos", tmp_path / "holes")
     clean = list(test_set.images(tmp_path))
     masks = [test_set.degraded(image, index, tmp_path)[1] for index, image in enumerate(clean)]

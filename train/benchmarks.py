@@ -14,7 +14,7 @@ from torch import Tensor
 
 from restoration.catalog import Method, Task
 from restoration.degradations import Degradation, Downscale, GaussianNoise, Holes, Jpeg, PixelHoles, UniformNoise
-from restoration.image import ENDINGS, Image, read
+from restoration.image import ENDINGS, Image, ImageError, read
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from restoration.texture import copy_texture
@@ -228,7 +228,10 @@ class HoledSet:
         if isinstance(self.holes, str):
             picture = Image(np.zeros((height, width, 1), np.uint8))
             files = self._files(data)
-            mask = torch.from_numpy(mask_from(read(files[index % len(files)]), picture).opacity)[None, None]
+            file = files[index % len(files)]
+            mask = torch.from_numpy(mask_from(read(file), picture).opacity)[None, None]
+            if not mask.any():
+                raise ImageError(f"{file} is black: no pixel is missing")
         else:
             mask = self.holes(1, (height, width), torch.Generator().manual_seed(index))
         return clean * (1 - mask), mask

@@ -27,7 +27,7 @@ import restoration
 from restoration.catalog import TASKS, Filter, Task, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
-from restoration.image import read, write_grid
+from restoration.image import ImageError, read, write_grid
 from restoration.job import finish, typical, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         sets = sets_of(arguments.task, arguments.folder, arguments.masks)
         try:
             scores = score_all(arguments, sets, lpips)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, ImageError) as error:
             raise SystemExit(f"error: {error}") from None
         print(table(scores, [test_set.name for test_set in sets]))
         return 0

@@ -391,7 +391,7 @@ class Run:
             parts |= {name: module.state_dict(), f"{name}_optimizer": optimizers.state()}
         tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
         progress = {"step": self.step, "spent": self.elapsed, "curve": self.curve}
-        save_tensors(self._state, tensors, {**self._terms(), **progress})
+        save_tensors(self._state, tensors, {**self._terms(), **progress, "inherited": self.inherited})
 
     def _load(self) -> None:
         tensors, facts = load_tensors(self._state)
@@ -402,7 +402,7 @@ class Run:
         self.optimizers.load_state(under("optimizer", tensors))
         self.ema.weights = {name: value.to(self.device) for name, value in under("ema", tensors).items()}
         self.step, self.curve = facts["step"], facts["curve"]
-        self._spent = facts["spent"]
+        self._spent, self.inherited = facts["spent"], facts["inherited"]
         self.accelerator.print(f"going on from step {self.step}")
 
 
