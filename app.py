@@ -1560,7 +1560,11 @@ def follow(components: list[gr.components.Component], function: Callable, inputs
 
 
 def forget(source: gr.Image, hint: str, shown: Results, running: Dependency, *more: gr.components.Component) -> None:
-    """Clear what was shown, and stop what is running, when another picture comes; `more` are what a tab has besides."""
+    """Clear what was shown, and stop what is running, when another picture comes; `more` are what a tab has besides.
+
+    To be called before anything else follows the picture: the browser sends one event after the other, and nobody
+    should be able to start a run on the new picture before this one.
+    """
     off = gr.update(value=None, interactive=False)
     nothing = (None, off, off, hint, off, None, *(off for _ in more))
     source.change(lambda: nothing, None, [*shown.outputs, *more], cancels=[running], queue=False, **QUIET)
@@ -1613,13 +1617,13 @@ def blendable_tab(
         )
     chosen = [model, auto, slider, strength]
     many_files(task, batch, [*chosen, *shown.file])
+    running = run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
+    forget(source, HINT, shown, running)
     source.change(about, source, known, **QUIET)
     source.select(bake_spot, [source, auto, slider], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(lambda name: guide(task, name), model, advice, **QUIET)
     follow([source, model], partial(expected, task), [source, model], takes)
     auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
-    running = run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
-    forget(source, HINT, shown, running)
     follow([strength, *shown.file], show_blended, [shown.state, strength, *shown.file], shown.outputs)
     with gr.Row(visible=False):
         inputs = [
@@ -1779,13 +1783,13 @@ def upscale_tab() -> Tab:
         trial("upscale", "Reduce and enlarge", "Bicubic and this model", run, every, spot)
 
     outputs = [*shown.outputs, heat]
+    running = run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
+    forget(source, UPSCALE_HINT, shown, running, heat)
     source.select(bake_upscale, [source, scale], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(chosen_family, [model, scale], [scale, alpha, advice], **QUIET)
     scale.change(lambda *chosen: guide("upscale", *chosen), [model, scale], advice, **QUIET)
     follow([source, model, scale], upscale_facts, [source, model, scale], known)
     follow([source, model, scale], partial(expected, "upscale"), [source, model, scale], takes)
-    running = run_on_click(buttons, run_upscale, [source, *chosen, *shown.file], outputs, shown.status)
-    forget(source, UPSCALE_HINT, shown, running, heat)
     follow([stay_true, *shown.file], show_upscaled, [shown.state, stay_true, *shown.file], outputs)
     with gr.Row(visible=False):
         inputs = [
@@ -1874,18 +1878,18 @@ def inpaint_tab() -> Tab:
         "The mask that you gave or painted is brought to the size of each; without one transparent pixels are filled. ",
     )
     outputs = [*shown.outputs, again]
-    source.change(lambda: gr.update(interactive=False), None, again, **QUIET)
-    source.upload(own_mask, uploaded, uploaded, **QUIET)
     marked = [editor, uploaded, transparent]
     choices = [*marked, invert, grow, feather]
+    running = run_on_click(buttons, run_inpaint, [source, model, *choices, texture, *shown.file], outputs, shown.status)
+    forget(source, HINT, shown, running)
+    source.change(lambda: gr.update(interactive=False), None, again, **QUIET)
+    source.upload(own_mask, uploaded, uploaded, **QUIET)
     source.change(inpaint_facts, source, known, **QUIET)
     source.change(canvas, source, editor, **QUIET)
     source.select(bake_inpaint, [source, *marked], spot, **ONE_AT_A_TIME, **PRIVATE)
     model.change(lambda name: guide("inpaint", name), model, advice, **QUIET)
     follow([source, model], partial(expected, "inpaint"), [source, model], takes)
     look.click(show_mask, [source, *choices], mask, **PRIVATE)
-    running = run_on_click(buttons, run_inpaint, [source, model, *choices, texture, *shown.file], outputs, shown.status)
-    forget(source, HINT, shown, running)
     follow(shown.file, show_done, [shown.state, *shown.file], outputs)
     again.click(go_on, shown.state, source, **QUIET)
     again.click(lambda: (None, False), None, [uploaded, transparent], **QUIET)

@@ -759,3 +759,18 @@ def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monke
     model.run["data"]["sources"]["holiday"] = 12
     monkeypatch.setattr(app.catalog.Method, "load", lambda self: model)
     assert "holiday" in app.about_model(f"denoise/{method.name}")
+
+
+def test_what_was_shown_goes_before_anything_else_follows_a_picture():
+    page = app.build()
+    followers: dict[str, list] = {}
+    for dependency in page.config["dependencies"]:
+        for target, kind in dependency["targets"]:
+            if kind == "change" and target in page.blocks:
+                followers.setdefault(page.blocks[target].elem_id, []).append(dependency["cancels"])
+    for task in ("denoise", "artifacts", "upscale", "inpaint"):
+        clearing, cancelling, *others = followers[f"{task}-input"]
+        assert not clearing
+        assert cancelling
+        assert others
+        assert not any(others)
