@@ -310,7 +310,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
         model.up[0][-1].bias.fill_(0.3)
     model.save_pretrained(tmp_path / "worse")
     scores = tmp_path / "scores.json"
-    rows = {"mwcnn-gray": {"psnr": 1.0}, "mwcnn-gray blind": {"psnr": 1.0}, "drunet-fast": {"psnr": 2.0}}
+    rows = {f"mwcnn-gray{way}": {"psnr": 1.0} for way in ("", " blind", " textured")} | {"drunet-fast": {"psnr": 2.0}}
     scores.write_text(json.dumps({"methods": {}, "sets": {"Set12 σ25": rows}}))
     arguments = ["--train-data", str(folder), "--json", str(scores)]
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 0  # nothing was bundled

@@ -152,9 +152,8 @@ def merged(path: Path, new: dict) -> dict:
 def forget(path: Path, name: str) -> None:
     """Take the scores of a method out of the file, since its weights are others now."""
     scores = json.loads(path.read_text()) if path.exists() else {"methods": {}, "sets": {}}
-    for results in scores["sets"].values():
-        for row in (name, f"{name} blind"):
-            results.pop(row, None)
+    for test_set, results in scores["sets"].items():
+        scores["sets"][test_set] = {row: score for row, score in results.items() if row.split()[0] != name}
     path.write_text(json.dumps(scores, indent=1) + "\n")
 
 
