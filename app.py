@@ -1001,11 +1001,16 @@ def winner(task: Task, names: list[str], index: int) -> object:
 def run_batch(
     files: list[str] | None, order: Order, output: tuple[str, float], progress: gr.Progress, mask: str | None = None
 ) -> Generator:
-    """Carry out an order on many uploads: a row for each, then a zip with results, receipts and the table."""
+    """Carry out an order on many uploads: a row and a result for each, then a zip that has receipts and the table too.
+
+    The results are given one by one, so that a batch that is cancelled has not worked for nothing.
+    """
     if not files:
         raise ValueError("Choose some files first.")
     format, quality = output
     rows: list[list[object]] = []
+    restored: list[str] = []
+    yield rows, restored, gr.update(value=None, interactive=False)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "restored"
         work = restore_all(
@@ -1019,15 +1024,16 @@ def run_batch(
         for step in work:
             progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
             if step.row is None:
-                yield unchanged(2)
+                yield unchanged(3)
                 continue
             row = step.row
-            result = row.result.name if row.result else "not restored"
-            rows.append([row.file, result, row.reason])
+            rows.append([row.file, row.result.name if row.result else "not restored", row.reason])
+            if row.result:
+                restored.append(str(row.result))
             RECORDS.add(record_of(row, order))
-            yield rows, gr.skip()
+            yield rows, restored, gr.skip()
         zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
-        yield rows, gr.update(value=zipped, interactive=True)
+        yield rows, restored, gr.update(value=zipped, interactive=True)
 
 
 def batch_denoise(files, model, auto, sigma_255, strength, format, quality, progress=gr.Progress()) -> Generator:
@@ -1527,8 +1533,9 @@ def many_files(task: Task, function: Callable, inputs: list[gr.components.Compon
             wrap=True,
             elem_id=f"{task}-report",
         )
+        results = gr.File(label="Results", file_count="multiple", interactive=False, elem_id=f"{task}-results")
         zipped = gr.DownloadButton("Download all", interactive=False, variant="primary", elem_id=f"{task}-zip")
-    run_on_click(buttons, function, [files, *inputs], [table, zipped])
+    run_on_click(buttons, function, [files, *inputs], [table, results, zipped])
 
 
 def api(function, inputs: list[gr.components.Component], api_name: str) -> None:

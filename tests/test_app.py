@@ -557,14 +557,18 @@ def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path)
         write(photo, tmp_path / name)
     (tmp_path / "=bad.png").write_bytes(b"no picture")
     files = [str(tmp_path / name) for name in ("a.png", "=bad.png", "b.png")]
+    given = []
     for step in app.batch_denoise(files, "mean", True, 25, 100, "png", 95, progress=silent):
-        rows, download = step
+        rows, results, download = step
+        if isinstance(results, list):
+            given.append([Path(result).name for result in results])
         if download.get("value"):
             with zipfile.ZipFile(download["value"]) as zipped:
                 names = sorted(zipped.namelist())
                 report = zipped.read("report.csv").decode().splitlines()
                 first = zipped.read("a_denoised.png")
     results = ["a_denoised.png", "b_denoised.png"]
+    assert given == [[], results[:1], results[:1], results, results]  # one that is cancelled has given what was done
     assert names == sorted([*results, *(f"{name}.receipt.json" for name in results), "report.csv"])
     assert report[2].startswith("'=bad.png,failed,,\"'=bad.png is not")
     assert [row[1] for row in rows] == ["a_denoised.png", "not restored", "b_denoised.png"]
@@ -585,7 +589,7 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
     write(app.Image(mask[..., None]), tmp_path / "mask.png")
     files = [str(tmp_path / name) for name in ("a.png", "b.png")]
     choices = ("diffusion", {"layers": []}, str(tmp_path / "mask.png"), False, 0, 0, True)
-    for _, download in app.batch_inpaint(files, *choices, "png", 95, progress=silent):
+    for *_, download in app.batch_inpaint(files, *choices, "png", 95, progress=silent):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")
     small = read(tmp_path / "out" / "b_inpainted.png").samples

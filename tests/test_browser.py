@@ -292,6 +292,7 @@ def test_many_files_are_restored_at_once_and_the_bad_one_is_a_row(page, photo, t
     page.locator("#denoise-batch-run").click()
     expect(page.locator("#denoise-zip")).to_be_enabled(timeout=30_000)
     expect(page.locator("#denoise-report")).to_contain_text("bad.png is not a JPEG")
+    expect(page.locator("#denoise-results a[download]")).to_have_count(2)
     with page.expect_download() as download:
         page.locator("#denoise-zip").click()
     with zipfile.ZipFile(download.value.path()) as zipped:
