@@ -13,7 +13,7 @@ from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
 from restoration.models.fourier_fill import FourierFill, SpectralTransform
 from train import inpaint
-from train.critics import PatchCritic, around, gradient_penalty
+from train.critics import PatchCritic, around, gradient_penalty, off_grid
 from train.losses import discounted_l1
 from train.recipe import INPAINT
 
@@ -129,7 +129,7 @@ def test_attention_treats_the_images_of_a_batch_by_themselves():
     assert torch.allclose(together[1:], alone, atol=1e-5)
 
 
-def test_propagation_averages_along_the_diagonals_of_both_axes():
+def test_propagation_adds_along_the_diagonals_of_both_axes():
     similarity = torch.rand(1, 12, 3, 4, generator=seeded())  # 3 x 4 places against 3 x 4 places
     table = similarity.view(3, 4, 3, 4)  # background row, column, then foreground row, column
     expected = torch.zeros(3, 4, 3, 4)
@@ -139,14 +139,14 @@ def test_propagation_averages_along_the_diagonals_of_both_axes():
             for place in range(12):
                 if 0 <= background + step < 12 and 0 <= place + step < 12:
                     value = similarity.view(12, 12)[background + step, place + step]
-                    expected.view(12, 12)[background, place] += weight * value / 3
+                    expected.view(12, 12)[background, place] += weight * value
     table = expected.permute(1, 0, 3, 2).reshape(12, 12)
     second = torch.zeros(12, 12)
     for step in (0, 1, -1):
         for background in range(12):
             for place in range(12):
                 if 0 <= background + step < 12 and 0 <= place + step < 12:
-                    second[background, place] += table[background + step, place + step] / 3
+                    second[background, place] += table[background + step, place + step]
     expected = second.view(4, 3, 4, 3).permute(1, 0, 3, 2).reshape(1, 12, 3, 4)
     assert torch.allclose(deepfill._propagated(similarity), expected, atol=1e-6)
 
@@ -184,6 +184,9 @@ def test_a_training_run_brings_in_the_critic_and_goes_on_after_a_kill(
     inpaint.main([*common, "--out", str(tmp_path / "killed")])
     whole, again = (restoration.load(tmp_path / name).state_dict() for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+    judged.clear()
+    inpaint.main([*common, "--out", str(tmp_path / "continued"), "--init", str(tmp_path / "whole")])
+    assert len(judged) == 6
 
 
 @pytest.mark.parametrize("kind", inpaint.CRITICS)
@@ -249,6 +252,24 @@ def test_the_penalty_wants_a_slope_of_one():
 
         penalty = gradient_penalty(critic, real, fake, seeded())
         assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-4)
+
+
+def test_what_judges_sees_the_same_window_of_everything_at_every_offset():
+    rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(40.0), indexing="ij")
+    place = torch.stack([rows, columns])[None]
+    seen = set()
+    generator = seeded()
+    for _ in range(500):
+        first, second = off_grid(place, 2 * place, generator=generator)
+        assert first.shape == (1, 2, 16, 32)
+        assert torch.equal(2 * first, second)
+        seen.add((int(first[0, 0, 0, 0]), int(first[0, 1, 0, 0])))
+    assert seen == {(row, column) for row in range(8) for column in range(8)}
+
+
+def test_a_hole_outside_the_window_still_has_a_local_view():
+    image = torch.rand(1, 3, 16, 16)
+    assert around(image, torch.zeros(1, 1, 16, 16)).shape == (1, 3, 8, 8)
 
 
 def test_the_window_of_the_local_critic_lies_around_the_hole():

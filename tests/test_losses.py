@@ -17,20 +17,24 @@ def pair():
     return (clean + 0.1 * torch.randn(clean.shape, generator=generator)).clamp(0, 1), clean
 
 
-def test_vgg19_is_the_plain_chain_of_its_layers_without_the_last_activation(vgg_file, pair):
+def test_vgg19_is_the_plain_chain_of_its_layers_before_the_activations(vgg_file, pair):
     weights, (_, image) = load_file(vgg_file), pair
     x = (image - torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(
         1, 3, 1, 1
     )
+    expected = []
     for index in Vgg19.CONVOLUTIONS:
+        x = F.relu(x) if index else x
         if index in (5, 10):
             x = F.max_pool2d(x, 2)
-        x = F.conv2d(F.relu(x) if index else x, weights[f"features.{index}.weight"], weights[f"features.{index}.bias"],
-                     padding=1)  # fmt: skip
+        x = F.conv2d(x, weights[f"features.{index}.weight"], weights[f"features.{index}.bias"], padding=1)
+        if index in (2, 7, 16):
+            expected.append(x)
     features = Vgg19(vgg_file)(image)
-    assert features.shape == (2, 256, 12, 12)
-    assert torch.allclose(features, x, rtol=1e-3, atol=1e-3)
-    assert features.min() < 0
+    assert [part.shape for part in features] == [(2, 64, 48, 48), (2, 128, 24, 24), (2, 256, 12, 12)]
+    for part, wanted in zip(features, expected, strict=True):
+        assert torch.allclose(part, wanted, rtol=1e-3, atol=1e-3)
+        assert part.min() < 0
 
 
 def test_weights_for_bgr_input_see_the_same_picture(tmp_path, vgg_file, pair):
@@ -49,6 +53,10 @@ def test_the_vgg_distance_is_relative_and_has_a_gradient_for_the_image_alone(vgg
     image, clean = pair
     assert vgg.distance(clean, clean) == 0
     assert list(vgg.parameters()) == []
+    blocks = [vgg.distance(image, clean, blocks=(block,)) for block in (1, 2, 3)]
+    assert len(set(blocks)) == 3
+    assert vgg.distance(image, clean) == blocks[2]
+    assert torch.isclose(vgg.distance(image, clean, blocks=(1, 3)), (blocks[0] + blocks[2]) / 2)
     image.requires_grad_(True)
     clean.requires_grad_(True)
     vgg.distance(image, clean, power=1).backward()

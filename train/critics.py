@@ -134,6 +134,16 @@ class WassersteinCritic(nn.Module):
         return self.value(self.layers(image).mean((2, 3)))
 
 
+def off_grid(*images: Tensor, generator: Generator, period: int = 8) -> list[Tensor]:
+    """The same window of all images (B, C, H, W), `period` pixels smaller, at a random place.
+
+    What judges has strides, as has what is judged: were they always aligned, a pattern of the same period would pay.
+    """
+    top, left = torch.randint(period, (2,), generator=generator, device=generator.device).tolist()
+    height, width = images[0].shape[-2:]
+    return [image[..., top : top + height - period, left : left + width - period] for image in images]
+
+
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, generator: Generator) -> Tensor:
     """Mean squared distance of the critic's gradient norm from 1, between real and generated images.
 
@@ -152,7 +162,7 @@ def around(image: Tensor, mask: Tensor) -> Tensor:
         corner = []
         for axis, side in enumerate(hole.shape):
             weight = hole.sum(1 - axis)
-            centre = int((weight * torch.arange(side, device=hole.device)).sum() / weight.sum())
+            centre = int((weight * torch.arange(side, device=hole.device)).sum() / weight.sum().clamp(min=1))
             corner.append(min(max(centre - side // 4, 0), side - side // 2))
         top, left = corner
         windows.append(picture[:, top : top + hole.shape[0] // 2, left : left + hole.shape[1] // 2])

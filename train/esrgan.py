@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from restoration.metrics import Lpips
 from restoration.restorer import Upscaler
-from train.critics import Discriminator, relativistic
+from train.critics import Discriminator, off_grid, relativistic
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import Vgg19
@@ -46,12 +46,14 @@ def main(argv: list[str] | None = None) -> None:
 
     for progress in run:
         count, size = recipe.crops_at(progress)
-        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
+        generator = run.generator()
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale)
         restored = run.network(lr).float()
+        restored, hr = off_grid(restored, hr, generator=generator)
 
         critic.requires_grad_(False)
         likeness = relativistic(judge(restored).float(), judge(hr).float())
-        distance = vgg.distance(restored, hr, power=1)
+        distance = vgg.distance(restored, hr, power=1, blocks=recipe.features)
         pixels = F.l1_loss(restored, hr)
         run.learn(distance + recipe.adversarial_weight * likeness + recipe.pixel_weight * pixels, progress)
 

@@ -1,5 +1,7 @@
 """Train an inpainter: a spatially discounted L1 first, then a critic joins, and VGG19 features if the recipe says so.
 
+Weights that `--init` names have had the first stage: the critic joins at once.
+
     python -m train.inpaint deepfill --data FOLDER... --backbones FOLDER --minutes 60
     python -m train.inpaint fourier-fill --data FOLDER... --backbones FOLDER --vgg vgg19.safetensors --minutes 100
 
@@ -17,7 +19,7 @@ from restoration.degradations import Holes, StrokeHoles
 from restoration.image import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
-from train.critics import PatchCritic, WassersteinCritics
+from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import Vgg19, discounted_l1
@@ -48,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     run.keep("critic", critic, critic_optimizers)
     judge = accelerator.prepare(critic)
 
+    joins = 0.0 if arguments.init else recipe.adversarial_from
     for progress in run:
         generator = run.generator()
         count, size = recipe.crops_at(progress)
@@ -56,13 +59,15 @@ def main(argv: list[str] | None = None) -> None:
         stages = run.network(clean * (1 - mask), mask)
         stages = stages if isinstance(stages, tuple) else (stages,)
         loss = recipe.pixel_weight * sum(discounted_l1(stage.float(), clean, mask) for stage in stages)
-        if progress < recipe.adversarial_from:
+        if progress < joins:
             run.learn(loss, progress)
             continue
 
         filled = torch.where(mask.bool(), stages[-1].float(), clean)
+        clean, filled, mask = off_grid(clean, filled, mask, generator=generator)
         if vgg:
-            loss = loss + recipe.perceptual_weight * vgg.distance(filled, clean, power=1)
+            distance = vgg.distance(filled, clean, power=1, blocks=recipe.features)
+            loss = loss + recipe.perceptual_weight * distance
         critic.requires_grad_(False)
         run.learn(loss + recipe.adversarial_weight * critic.likeness(clean, filled, mask), progress)
         critic.requires_grad_(True)

@@ -1,6 +1,6 @@
 """Losses beyond the plain pixel ones, and the network whose features some of them compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ PERCEPTUAL: tuple[LossName, ...] = ("combined", "vgg+mse")
 
 
 class Vgg19(nn.Module):
-    """VGG19 up to the third block's last convolution, before its activation; frozen.
+    """VGG19 up to the third block; frozen.
 
     Simonyan, Zisserman. "Very Deep Convolutional Networks", ICLR 2015, arXiv:1409.1556.
 
@@ -31,6 +31,7 @@ class Vgg19(nn.Module):
 
     CONVOLUTIONS = (0, 2, 5, 7, 10, 12, 14, 16)  # conv1_1 to conv3_4
     POOL_BEFORE = (5, 10)
+    LAST = (2, 7, 16)  # of each block: conv1_2, conv2_2, conv3_4
 
     def __init__(self, file: str | Path | None = None):
         super().__init__()
@@ -49,22 +50,37 @@ class Vgg19(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) / 255, persistent=False)
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1) / 255, persistent=False)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Features (B, 256, H / 4, W / 4) of an RGB image (B, 3, H, W) in [0, 1]."""
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features of an RGB image (B, 3, H, W) in [0, 1] from each block's last convolution, before its activation.
+
+        (B, 64, H, W), (B, 128, H / 2, W / 2) and (B, 256, H / 4, W / 4).
+        """
         x = (image - self.mean) / self.scale
+        features = []
         for index in self.CONVOLUTIONS:
             if index in self.POOL_BEFORE:
                 x = F.max_pool2d(x, 2)
             x = F.conv2d(x, getattr(self, f"weight{index}"), getattr(self, f"bias{index}"), padding=1)
-            if index != self.CONVOLUTIONS[-1]:
-                x = F.relu(x)
-        return x
+            if index in self.LAST:
+                features.append(x)
+            x = F.relu(x)
+        return features
 
-    def distance(self, image: Tensor, reference: Tensor, power: Literal[1, 2] = 2) -> Tensor:
-        """Mean |difference| ** power of the features, relative to the mean |feature| ** power of the reference."""
+    def distance(
+        self, image: Tensor, reference: Tensor, power: Literal[1, 2] = 2, blocks: Sequence[int] = (3,)
+    ) -> Tensor:
+        """Mean |difference| ** power of features, relative to the mean |feature| ** power of the reference.
+
+        Args:
+            image, reference: (B, 3, H, W) in [0, 1]; the reference gets no gradient.
+            blocks: of 1, 2 and 3; the mean over these is taken.
+        """
         with torch.no_grad():
             wanted = self(reference)
-        return (self(image) - wanted).abs().pow(power).mean() / wanted.abs().pow(power).mean()
+        pairs = [
+            (own, aim) for block, (own, aim) in enumerate(zip(self(image), wanted, strict=True), 1) if block in blocks
+        ]
+        return sum((own - aim).abs().pow(power).mean() / aim.abs().pow(power).mean() for own, aim in pairs) / len(pairs)
 
 
 def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:

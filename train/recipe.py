@@ -280,12 +280,14 @@ class EsrganRecipe(UpscaleRecipe):
     Args:
         adversarial_weight: of the relativistic adversarial loss.
         pixel_weight: of the mean absolute difference of the pixels.
+        features: blocks of VGG19 whose features are compared, with weight 1.
         critic_width: features of the discriminator's first layer.
     """
 
     loss: LossName | None = None
-    adversarial_weight: float = 5e-3
+    adversarial_weight: float = 3e-2
     pixel_weight: float = 1e-2
+    features: tuple[int, ...] = (3,)
     critic_width: int = 32
 
 
@@ -314,6 +316,7 @@ class InpaintRecipe(Recipe):
         critic_rate: learning rate of the critic, which Adam trains.
         adversarial_weight: of the critic's judgement in the inpainter's loss.
         perceptual_weight: of the distance of VGG19 features.
+        features: blocks of VGG19 whose features are compared.
         pixel_weight: of the discounted L1.
     """
 
@@ -328,6 +331,7 @@ class InpaintRecipe(Recipe):
     critic_rate: float = 4e-4
     adversarial_weight: float = 1e-3
     perceptual_weight: float = 0.0
+    features: tuple[int, ...] = (2, 3)
     pixel_weight: float = 1.0
 
 
@@ -338,7 +342,7 @@ INPAINT: dict[str, InpaintRecipe] = {
         batch=8,
         adversarial_from=0.0,
         adversarial_weight=5e-3,
-        perceptual_weight=0.3,
+        perceptual_weight=0.8,
         pixel_weight=5.0,  # with less, holes take on a colour of their own
     ),
     "fourier-fill": InpaintRecipe(

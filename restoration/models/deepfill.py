@@ -65,12 +65,12 @@ class ContextualAttention(nn.Module):
 
 
 def _propagated(similarity: Tensor) -> Tensor:
-    """Similarities (B, background places, H, W) averaged with those one step along the rows, then along the columns.
+    """Similarities (B, background places, H, W) added to those one step along the rows, then along the columns.
 
     Neighbours in the image should be copied from neighbours in the background.
     """
     batch, places, rows, columns = similarity.shape
-    diagonal = torch.eye(3, device=similarity.device, dtype=similarity.dtype).view(1, 1, 3, 3) / 3
+    diagonal = torch.eye(3, device=similarity.device, dtype=similarity.dtype).view(1, 1, 3, 3)
     table = similarity.view(batch, 1, places, places)
     table = F.conv2d(table, diagonal, padding=1)
     table = table.view(batch, rows, columns, rows, columns).permute(0, 2, 1, 4, 3)  # columns become the slow axis
