@@ -77,10 +77,12 @@ class Vgg19(nn.Module):
         """
         with torch.no_grad():
             wanted = self(reference)
-        pairs = [
-            (own, aim) for block, (own, aim) in enumerate(zip(self(image), wanted, strict=True), 1) if block in blocks
-        ]
-        return sum((own - aim).abs().pow(power).mean() / aim.abs().pow(power).mean() for own, aim in pairs) / len(pairs)
+        features = self(image)
+        distance = image.new_zeros(())
+        for block in blocks:
+            own, aim = features[block - 1], wanted[block - 1]
+            distance = distance + (own - aim).abs().pow(power).mean() / aim.abs().pow(power).mean()
+        return distance / len(blocks)
 
 
 def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:
