@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from restoration.metrics import Lpips, ssim
 from train.critics import Discriminator, relativistic
-from train.losses import PERCEPTUAL, Vgg19, build_loss
+from train.losses import PERCEPTUAL, Vgg19, build_loss, grid
 
 
 @pytest.fixture
@@ -101,3 +101,16 @@ def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
     assert losses[0] == pytest.approx(0.69, abs=0.2)  # log 2: no idea
     assert losses[-1] < 0.2
     assert relativistic(critic(fake), critic(real)) > 1
+
+
+def test_the_grid_loss_sees_what_repeats_and_no_more(pair):
+    image, clean = pair
+    stripes = 0.1 * (torch.arange(50) % 4 == 0).float()
+    assert torch.isclose(grid(clean + stripes[:48], clean, 4), stripes[:4].sub(0.025).abs().mean())
+    assert grid(clean + stripes[:48], clean, 3) < 1e-3  # 48 pixels hold whole periods of 3 and 4
+    assert grid(clean + 0.1, clean, 4) < 1e-6
+    odd = F.pad(clean, (0, 2, 0, 3))
+    assert torch.isclose(grid(odd + stripes, odd, 4), stripes[:4].sub(0.025).abs().mean())
+    clean.requires_grad_(True)
+    grid(clean, image, 4).backward()
+    assert clean.grad.abs().sum() > 0

@@ -17,7 +17,7 @@ from restoration.restorer import Upscaler
 from train.critics import Discriminator, off_grid, relativistic
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import Vgg19
+from train.losses import Vgg19, grid
 from train.recipe import ESRGAN
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
@@ -49,13 +49,15 @@ def main(argv: list[str] | None = None) -> None:
         generator = run.generator()
         lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale)
         restored = run.network(lr).float()
+        pattern = grid(restored, hr, scale)
         restored, hr = off_grid(restored, hr, generator=generator)
 
         critic.requires_grad_(False)
         likeness = relativistic(judge(restored).float(), judge(hr).float())
         distance = vgg.distance(restored, hr, power=1, blocks=recipe.features)
         pixels = F.l1_loss(restored, hr)
-        run.learn(distance + recipe.adversarial_weight * likeness + recipe.pixel_weight * pixels, progress)
+        plain = recipe.pixel_weight * pixels + recipe.grid_weight * pattern
+        run.learn(distance + recipe.adversarial_weight * likeness + plain, progress)
 
         critic.requires_grad_(True)
         accelerator.backward(relativistic(judge(hr).float(), judge(restored.detach()).float()))

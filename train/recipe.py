@@ -275,18 +275,20 @@ UPSCALE: dict[str, UpscaleRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EsrganRecipe(UpscaleRecipe):
-    """An upscaler's adversarial stage; the loss is the VGG19 distance with L1 and the two terms below.
+    """An upscaler's adversarial stage; the loss is the VGG19 distance and the three terms that have a weight.
 
     Args:
         adversarial_weight: of the relativistic adversarial loss.
         pixel_weight: of the mean absolute difference of the pixels.
+        grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
         features: blocks of VGG19 whose features are compared, with weight 1.
         critic_width: features of the discriminator's first layer.
     """
 
     loss: LossName | None = None
-    adversarial_weight: float = 3e-2
+    adversarial_weight: float = 0.15
     pixel_weight: float = 1e-2
+    grid_weight: float = 1.0
     features: tuple[int, ...] = (3,)
     critic_width: int = 32
 
