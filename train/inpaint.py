@@ -22,7 +22,7 @@ from restoration.restorer import Inpainter
 from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import Vgg19, discounted_l1
+from train.losses import Vgg19, discounted_l1, grid
 from train.recipe import INPAINT
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     run.keep("critic", critic, critic_optimizers)
     judge = accelerator.prepare(critic)
 
+    period = recipe.build().multiple_of
     joins = 0.0 if arguments.init else recipe.adversarial_from
     for progress in run:
         generator = run.generator()
@@ -64,6 +65,7 @@ def main(argv: list[str] | None = None) -> None:
             continue
 
         filled = torch.where(mask.bool(), stages[-1].float(), clean)
+        loss = loss + recipe.grid_weight * grid(filled, clean, period)
         clean, filled, mask = off_grid(clean, filled, mask, generator=generator)
         if vgg:
             distance = vgg.distance(filled, clean, power=1, blocks=recipe.features)

@@ -149,7 +149,7 @@ def discounted_l1(image: Tensor, reference: Tensor, mask: Tensor, discount: floa
 def grid(image: Tensor, reference: Tensor, period: int) -> Tensor:
     """Mean absolute value of the pattern of `period` pixels that repeats all over image - reference, (B, C, H, W).
 
-    Enlarging by `period` writes such patterns, and neither features nor critics mind a faint one.
+    Networks with strides write such patterns, and neither features nor critics mind a faint one.
     """
     height, width = (length // period * period for length in image.shape[-2:])
     difference = (image - reference)[..., :height, :width]

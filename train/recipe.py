@@ -320,6 +320,7 @@ class InpaintRecipe(Recipe):
         perceptual_weight: of the distance of VGG19 features.
         features: blocks of VGG19 whose features are compared.
         pixel_weight: of the discounted L1.
+        grid_weight: of the pattern in the holes that repeats with the model's coarsest stride, `train.losses.grid`.
     """
 
     holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
@@ -335,6 +336,7 @@ class InpaintRecipe(Recipe):
     perceptual_weight: float = 0.0
     features: tuple[int, ...] = (2, 3)
     pixel_weight: float = 1.0
+    grid_weight: float = 2.0
 
 
 INPAINT: dict[str, InpaintRecipe] = {
