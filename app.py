@@ -32,8 +32,12 @@ except ImportError:
 import gradio as gr
 from gradio.events import Dependency
 from pandas import DataFrame
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import restoration
 from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, weights
@@ -65,7 +69,7 @@ from restoration.recording import device, record_of, recorded
 from restoration.records import Records, mirror
 from restoration.upscaling import DEFAULT_ALPHA, corrected, output_size, reduction_trial
 
-UPLOAD_LIMIT = "64mb"
+UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
 SWEEP_SECONDS = 300  # how often what is too old is looked for
 KEEP_SECONDS = 1500  # files and results of a visitor are deleted this long after, at the next look
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
@@ -1998,6 +2002,43 @@ def bound_waiting(page: gr.Blocks) -> None:
     queue.push = bounded
 
 
+class BoundedBody:
+    """Refuses requests over `UPLOAD_LIMIT`, but for uploads, whose files gradio itself bounds one by one."""
+
+    def __init__(self, server: ASGIApp):
+        self.server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+            return await self.server(scope, receive, send)
+        announced, taken = int(Headers(scope=scope).get("content-length", 0)), 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            if max(announced, taken) > UPLOAD_LIMIT:
+                raise HTTPException(413, f"At most {UPLOAD_LIMIT >> 20} MB can be sent at once.")
+            message = await receive()
+            taken += len(message.get("body", b""))
+            return message
+
+        await self.server(scope, bounded, send)
+
+
+class QuietStreams:
+    """Ends without a traceback the stream of a session that is no more; gradio tells the visitor in the stream."""
+
+    def __init__(self, server: ASGIApp):
+        self.server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.server(scope, receive, send)
+        except RuntimeError as error:  # an answer had begun, and no other can be given
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body"})
+
+
 def gone(request: Request, error: Exception) -> Response:
     """The answer to a visitor who left in the middle of an upload: nobody hears it, and nothing is logged."""
     return Response(status_code=499)
@@ -2033,7 +2074,10 @@ def main(argv: list[str] | None = None) -> None:
         css=CSS,
         head=HEAD,
         theme=THEME,
-        app_kwargs={"exception_handlers": {ClientDisconnect: gone}},
+        app_kwargs={
+            "exception_handlers": {ClientDisconnect: gone},
+            "middleware": [Middleware(BoundedBody), Middleware(QuietStreams)],
+        },
     )
     RECORDS.close()
 

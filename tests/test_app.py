@@ -674,7 +674,7 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
     assert facts  # what needs no model is answered still
 
 
-def test_a_visitor_who_leaves_in_the_middle_of_an_upload_is_no_error(tmp_path):
+def test_visitors_who_leave_during_an_upload_or_come_back_too_late_are_no_error(tmp_path):
     with serving(Path(app.__file__).parent, tmp_path, {"HF_HUB_OFFLINE": "1"}) as address:  # fails on a traceback
         where = urlsplit(address)
         with socket.create_connection((where.hostname, where.port)) as visitor:
@@ -684,7 +684,24 @@ def test_a_visitor_who_leaves_in_the_middle_of_an_upload_is_no_error(tmp_path):
                 b'--b\r\nContent-Disposition: form-data; name="files"; filename="photo.png"\r\n\r\nabc'
             )
             time.sleep(0.5)
-        time.sleep(0.5)
+        answer = httpx.get(f"{address}/gradio_api/queue/data", params={"session_hash": "forgotten"})
+        assert '"session_not_found":true' in answer.text
+
+
+@pytest.mark.parametrize("route", ["queue/join", "call/models"])
+def test_what_is_sent_beside_uploads_is_bounded(server, route):
+    address = urlsplit(server)
+    announced = f"Content-Length: {app.UPLOAD_LIMIT + 1}\r\n\r\n".encode()
+    chunk = b"100000\r\n%b\r\n" % bytes(2**20)
+    in_chunks = b"Transfer-Encoding: chunked\r\n\r\n" + chunk * (app.UPLOAD_LIMIT >> 20) + b"1\r\n0\r\n"
+    for rest in (announced, in_chunks):
+        with socket.create_connection((address.hostname, address.port), timeout=20) as visitor:
+            visitor.sendall(f"POST /gradio_api/{route} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n".encode())
+            visitor.sendall(b"Content-Type: application/json\r\n" + rest)
+            with visitor.makefile("rb") as file:
+                answer = file.read()
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"At most 64 MB can be sent at once." in answer
 
 
 def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
