@@ -11,7 +11,7 @@ from restoration.classical import diffusion
 from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
 from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
-from restoration.models.fourier_fill import FourierFill, SpectralTransform
+from restoration.models.fourier_fill import Enlarge, FourierFill, SpectralTransform
 from train import inpaint
 from train.critics import PatchCritic, around, gradient_penalty, off_grid
 from train.losses import discounted_l1
@@ -218,6 +218,19 @@ def test_the_patch_critic_looks_only_where_something_is_missing():
     spoilt[..., 64:, 64:] = 0
     assert critic.likeness(clean, spoilt, mask) == critic.likeness(clean, clean, mask)
     assert critic.likeness(clean, spoilt, 1 - mask) != critic.likeness(clean, clean, 1 - mask)
+
+
+def test_untrained_enlarging_repeats_no_pixel():
+    torch.manual_seed(0)
+    enlarge = Enlarge(3, 2)
+    slope = torch.arange(8.0).expand(1, 3, 8, 8)
+    steps = enlarge(slope).diff(dim=-1)[..., 2:-2]  # the outermost pixels have no neighbour to lean on
+    assert torch.allclose(steps, steps.mean((2, 3), keepdim=True).expand_as(steps), atol=1e-5)
+    assert enlarge(slope).shape == (1, 2, 16, 16)
+    assert steps.abs().min() > 1e-3
+    with torch.no_grad():
+        enlarge.detail[0].bias[0] = 1.0  # its first output goes to every other pixel of every other row
+    assert torch.isclose(enlarge(slope).diff(dim=-1)[0, 0, 4, 4] - steps[0, 0, 4, 2], torch.tensor(-1.0), atol=1e-4)
 
 
 def test_the_untrained_fourier_fill_is_the_diffusion_fill():

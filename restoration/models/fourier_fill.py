@@ -59,6 +59,23 @@ class Gated(nn.Module):
         return F.elu(features) * torch.sigmoid(gate)
 
 
+class Enlarge(nn.Module):
+    """Twice the resolution: smoothly interpolated features, and detail that starts at zero.
+
+    Repeated pixels instead would leave a weave of their edges in every soft fill.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.smooth = nn.Conv2d(inputs, outputs, 1)
+        self.detail = nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
+        for parameter in self.detail.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(self.smooth(x), scale_factor=2, mode="bilinear") + self.detail(x)
+
+
 class FourierFill(Inpainter, paper_url="https://arxiv.org/abs/2109.07161"):
     """RGB inpainter; an output pixel may depend on any input pixel.
 
@@ -88,9 +105,9 @@ class FourierFill(Inpainter, paper_url="https://arxiv.org/abs/2109.07161"):
         self.fine_in = nn.Sequential(Gated(16, fine), Gated(fine, fine))
         self.middle_in = nn.Sequential(Gated(fine, middle, stride=2), Gated(middle, middle))
         self.deep = nn.Sequential(Gated(middle, coarse, stride=2), *(FourierBlock(coarse) for _ in range(blocks)))
-        self.to_middle = nn.Conv2d(coarse, middle, 1)
+        self.to_middle = Enlarge(coarse, middle)
         self.middle_out = Gated(middle, middle)
-        self.to_fine = nn.Conv2d(middle, fine, 1)
+        self.to_fine = Enlarge(middle, fine)
         self.fine_out = nn.Sequential(Gated(fine, fine), nn.Conv2d(fine, 32, 3, padding=1), nn.PixelShuffle(2))
         self.correct = nn.Sequential(nn.Conv2d(12, 12, 3, padding=1), nn.ELU(), nn.Conv2d(12, 3, 3, padding=1))
         for parameter in self.correct[-1].parameters():  # the untrained network is the diffusion fill
@@ -101,6 +118,6 @@ class FourierFill(Inpainter, paper_url="https://arxiv.org/abs/2109.07161"):
         given = torch.cat([filled - 0.5, mask], dim=1)
         fine = self.fine_in(F.pixel_unshuffle(given, 2))
         middle = self.middle_in(fine)
-        middle = self.middle_out(middle + F.interpolate(self.to_middle(self.deep(middle)), scale_factor=2))
-        fine = self.fine_out(fine + F.interpolate(self.to_fine(middle), scale_factor=2))
+        middle = self.middle_out(middle + self.to_middle(self.deep(middle)))
+        fine = self.fine_out(fine + self.to_fine(middle))
         return filled + self.correct(torch.cat([fine, given], dim=1))
