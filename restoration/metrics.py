@@ -4,6 +4,7 @@ Images are float tensors (B, C, H, W) in [0, 1]; every metric gives one value pe
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -94,32 +95,42 @@ class Lpips(nn.Module):
         folder: holds `alexnet_features.safetensors` (torchvision's names) and `lpips_lin_alex_v0.1.safetensors`.
     """
 
+    BACKBONE, LINEAR = "alexnet_features.safetensors", "lpips_lin_alex_v0.1.safetensors"
     # index in torchvision's features, stride, padding, whether a 3x3 max-pooling of stride 2 comes before
     _CONVOLUTIONS = ((0, 4, 2, False), (3, 1, 2, True), (6, 1, 1, True), (8, 1, 1, False), (10, 1, 1, False))
 
     def __init__(self, folder: str | Path):
         super().__init__()
-        features = safetensors.torch.load_file(Path(folder) / "alexnet_features.safetensors")
-        linear = safetensors.torch.load_file(Path(folder) / "lpips_lin_alex_v0.1.safetensors")
-        for level, (index, *_) in enumerate(self._CONVOLUTIONS):
-            self.register_buffer(f"weight{level}", features[f"features.{index}.weight"].float())
-            self.register_buffer(f"bias{level}", features[f"features.{index}.bias"].float())
-            self.register_buffer(f"linear{level}", linear[f"lin{level}.model.1.weight"].float())
+        for name, value in safetensors.torch.load_file(Path(folder) / self.BACKBONE).items():
+            self.register_buffer(name.replace(".", "_"), value.float())
+        for name, value in safetensors.torch.load_file(Path(folder) / self.LINEAR).items():
+            self.register_buffer(name.partition(".")[0], value.float())
         self.register_buffer("shift", torch.tensor((-0.030, -0.088, -0.188)).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor((0.458, 0.448, 0.450)).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor, reference: Tensor) -> Tensor:
         """The distance of images (B, 1 or 3, H, W) in [0, 1] with sides of at least 32 pixels."""
-        x, y = ((2 * picture.expand(-1, 3, -1, -1) - 1 - self.shift) / self.scale for picture in (image, reference))
+        own, wanted = (
+            self.features((2 * picture.expand(-1, 3, -1, -1) - 1 - self.shift) / self.scale)
+            for picture in (image, reference)
+        )
         distance = torch.zeros(len(image), device=image.device)
-        for level, (_, stride, padding, pool) in enumerate(self._CONVOLUTIONS):
-            weight, bias = getattr(self, f"weight{level}"), getattr(self, f"bias{level}")
-            if pool:
-                x, y = F.max_pool2d(x, 3, 2), F.max_pool2d(y, 3, 2)
-            x, y = (F.relu(F.conv2d(z, weight, bias, stride, padding)) for z in (x, y))
+        for level, (x, y) in enumerate(zip(own, wanted, strict=True)):
             difference = (_unit(x) - _unit(y)).square()
-            distance = distance + F.conv2d(difference, getattr(self, f"linear{level}")).mean((1, 2, 3))
+            distance = distance + F.conv2d(difference, getattr(self, f"lin{level}")).mean((1, 2, 3))
         return distance
+
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        """What the images are compared by, level after level."""
+        for index, stride, padding, pool in self._CONVOLUTIONS:
+            if pool:
+                x = F.max_pool2d(x, 3, 2)
+            x = F.relu(self.convolved(x, f"features_{index}", stride, padding))
+            yield x
+
+    def convolved(self, x: Tensor, layer: str, stride: int = 1, padding: int = 0) -> Tensor:
+        """The result of the backbone's convolution of that name."""
+        return F.conv2d(x, getattr(self, f"{layer}_weight"), getattr(self, f"{layer}_bias"), stride, padding)
 
 
 def _unit(features: Tensor) -> Tensor:

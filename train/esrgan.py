@@ -17,14 +17,14 @@ from restoration.restorer import Upscaler
 from train.critics import Discriminator, off_grid, relativistic
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import Vgg19, grid
+from train.losses import SqueezeLpips, Vgg19, grid
 from train.recipe import ESRGAN
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", ESRGAN, vgg=True)
-    parser.add_argument("--backbones", type=Path, required=True, help="folder with the AlexNet and LPIPS weights")
+    parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
     recipe = changed(ESRGAN[arguments.model], arguments)
     if not arguments.init:
@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
     vgg = Vgg19(arguments.vgg).to(accelerator.device)
+    squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device)
 
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
@@ -54,7 +55,9 @@ def main(argv: list[str] | None = None) -> None:
 
         critic.requires_grad_(False)
         likeness = relativistic(judge(restored).float(), judge(hr).float())
-        distance = vgg.distance(restored, hr, power=1, blocks=recipe.features)
+        few = slice(recipe.compared)
+        distance = vgg.distance(restored[few], hr[few], power=1, blocks=recipe.features)
+        distance = distance + recipe.lpips_weight * squeeze(restored, hr).mean()
         pixels = F.l1_loss(restored, hr)
         plain = recipe.pixel_weight * pixels + recipe.grid_weight * pattern
         run.learn(distance + recipe.adversarial_weight * likeness + plain, progress)

@@ -22,7 +22,7 @@ from restoration.restorer import Inpainter
 from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import Vgg19, discounted_l1, grid
+from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
 from train.recipe import INPAINT
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
@@ -33,7 +33,7 @@ VALIDATION_HOLES = (StrokeHoles(0.1, 0.3), StrokeHoles(0.3, 0.5))
 
 def main(argv: list[str] | None = None) -> None:
     parser = run_arguments(__doc__.split("\n")[0], "python -m train.inpaint", INPAINT, vgg=True)
-    parser.add_argument("--backbones", type=Path, required=True, help="folder with the AlexNet and LPIPS weights")
+    parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
     recipe = changed(INPAINT[arguments.model], arguments)
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     lpips = Lpips(arguments.backbones).to(accelerator.device)
 
     vgg = Vgg19(arguments.vgg).to(accelerator.device) if recipe.perceptual_weight else None
+    squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device) if recipe.lpips_weight else None
 
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
@@ -66,10 +67,14 @@ def main(argv: list[str] | None = None) -> None:
 
         filled = torch.where(mask.bool(), stages[-1].float(), clean)
         loss = loss + recipe.grid_weight * grid(filled, clean, period)
+        loss = loss + recipe.coarse_weight * coarse_negative_psnr(filled, clean, mask)
         clean, filled, mask = off_grid(clean, filled, mask, generator=generator)
         if vgg:
-            distance = vgg.distance(filled, clean, power=1, blocks=recipe.features)
+            few = slice(recipe.compared)
+            distance = vgg.distance(filled[few], clean[few], power=1, blocks=recipe.features)
             loss = loss + recipe.perceptual_weight * distance
+        if squeeze:
+            loss = loss + recipe.lpips_weight * squeeze(filled, clean).mean()
         critic.requires_grad_(False)
         run.learn(loss + recipe.adversarial_weight * critic.likeness(clean, filled, mask), progress)
         critic.requires_grad_(True)

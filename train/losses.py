@@ -1,6 +1,6 @@
 """Losses beyond the plain pixel ones, and the network whose features some of them compare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.jpeg import brightness
-from restoration.metrics import ssim
+from restoration.metrics import Lpips, ssim
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LossName = Literal["l1", "mse", "bce", "psnr", "psnr-rgb", "combined", "vgg+mse"]
@@ -85,6 +85,34 @@ class Vgg19(nn.Module):
         return distance / len(blocks)
 
 
+class SqueezeLpips(Lpips):
+    """LPIPS on SqueezeNet 1.1, to be trained with: cheap, and another network than the one that scores are made by.
+
+    Iandola et al. "SqueezeNet", 2016, arXiv:1602.07360; Zhang et al., arXiv:1801.03924.
+
+    Args:
+        folder: holds `squeezenet1_1_features.safetensors` (torchvision's names) and
+            `lpips_lin_squeeze_v0.1.safetensors`.
+    """
+
+    BACKBONE, LINEAR = "squeezenet1_1_features.safetensors", "lpips_lin_squeeze_v0.1.safetensors"
+    # indices in torchvision's features of the fire modules up to each level; a 3x3 max-pooling of stride 2 comes first
+    # where the flag says so
+    _LEVELS = ((True, (3, 4)), (True, (6, 7)), (True, (9,)), (False, (10,)), (False, (11,)), (False, (12,)))
+
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        x = F.relu(self.convolved(x, "features_0", stride=2))
+        yield x
+        for pool, fires in self._LEVELS:
+            if pool:
+                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+            for fire in fires:
+                x = F.relu(self.convolved(x, f"features_{fire}_squeeze"))
+                narrow = self.convolved(x, f"features_{fire}_expand1x1")
+                x = F.relu(torch.cat([narrow, self.convolved(x, f"features_{fire}_expand3x3", padding=1)], dim=1))
+            yield x
+
+
 def negative_psnr(image: Tensor, reference: Tensor) -> Tensor:
     """Mean over the batch of 10 log10 of the squared error, of luma and a tenth of that of the colours.
 
@@ -144,6 +172,19 @@ def discounted_l1(image: Tensor, reference: Tensor, mask: Tensor, discount: floa
         distance = distance + inside
         inside = 1 - F.max_pool2d(1 - inside, 3, 1, 1)
     return (discount**distance * (image - reference).abs()).mean()
+
+
+def coarse_negative_psnr(image: Tensor, reference: Tensor, mask: Tensor, size: int = 4) -> Tensor:
+    """Mean over the batch of 10 log10 of the holes' squared error, of means over `size` x `size` pixels.
+
+    It binds the colours and the large shapes of a fill, and leaves its texture free.
+
+    Args:
+        mask: (B, 1, H, W), 1 where pixels are missing; elsewhere the images are equal.
+    """
+    error = F.avg_pool2d(image - reference, size).square().mean(1).sum((1, 2))
+    share = F.avg_pool2d(mask, size).sum((1, 2, 3))
+    return 10 * (error / share.clamp(min=1) + 1e-5).log10().mean()
 
 
 def grid(image: Tensor, reference: Tensor, period: int) -> Tensor:

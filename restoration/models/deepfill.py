@@ -154,10 +154,10 @@ def _decoder(inputs: int, width: int) -> nn.Sequential:
     """Features (B, inputs, H / 4, W / 4) to an image (B, 3, H, W) without limits."""
     return nn.Sequential(
         _layer(inputs, 4 * width),
-        nn.Upsample(scale_factor=2),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
         _layer(4 * width, 2 * width),
         _layer(2 * width, 2 * width),
-        nn.Upsample(scale_factor=2),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
         _layer(2 * width, width),
         _layer(width, width // 2),
         nn.Conv2d(width // 2, 3, 3, padding=1),
