@@ -98,6 +98,20 @@ def lpips_folder(tmp_path_factory):
     linear = {f"lin{i}.model.1.weight": torch.rand(1, s[0], 1, 1) for i, s in enumerate(shapes.values())}
     safetensors.torch.save_file(features, folder / "alexnet_features.safetensors")
     safetensors.torch.save_file(linear, folder / "lpips_lin_alex_v0.1.safetensors")
+
+    features = {"features.0.weight": torch.randn(64, 3, 3, 3) * 0.2, "features.0.bias": torch.zeros(64)}
+    fires = {3: (64, 16, 64), 4: (128, 16, 64), 6: (128, 32, 128), 7: (256, 32, 128), 9: (256, 48, 192)}
+    fires |= {10: (384, 48, 192), 11: (384, 64, 256), 12: (512, 64, 256)}
+    for index, (inputs, narrow, outputs) in fires.items():
+        shapes = {"squeeze": (narrow, inputs, 1, 1), "expand1x1": (outputs, narrow, 1, 1)}
+        for part, shape in (shapes | {"expand3x3": (outputs, narrow, 3, 3)}).items():
+            fan_in = shape[1] * shape[2] * shape[3]
+            features[f"features.{index}.{part}.weight"] = torch.randn(shape) * (2 / fan_in) ** 0.5
+            features[f"features.{index}.{part}.bias"] = torch.zeros(shape[0])
+    widths = (64, 128, 256, 384, 384, 512, 512)
+    linear = {f"lin{level}.model.1.weight": torch.rand(1, width, 1, 1) for level, width in enumerate(widths)}
+    safetensors.torch.save_file(features, folder / "squeezenet1_1_features.safetensors")
+    safetensors.torch.save_file(linear, folder / "lpips_lin_squeeze_v0.1.safetensors")
     return folder
 
 

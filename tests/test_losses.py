@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from restoration.metrics import Lpips, ssim
 from train.critics import Discriminator, relativistic
-from train.losses import PERCEPTUAL, Vgg19, build_loss, grid
+from train.losses import PERCEPTUAL, SqueezeLpips, Vgg19, build_loss, coarse_negative_psnr, grid
 
 
 @pytest.fixture
@@ -73,8 +73,9 @@ def test_the_combined_loss_is_the_formula(vgg_file, pair):
     assert torch.allclose(build_loss("vgg+mse", vgg)(image, clean), parts[0] + 0.01 * parts[2])
 
 
-def test_lpips_is_zero_for_equal_images_grows_with_damage_and_takes_grey(lpips_folder, pair):
-    lpips, (noisy, clean) = Lpips(lpips_folder), pair
+@pytest.mark.parametrize("kind", [Lpips, SqueezeLpips])
+def test_lpips_is_zero_for_equal_images_grows_with_damage_and_takes_grey(kind, lpips_folder, pair):
+    lpips, (noisy, clean) = kind(lpips_folder), pair
     assert lpips(clean, clean).abs().max() == 0
     worse = (clean + 3 * (noisy - clean)).clamp(0, 1)
     slight, strong = lpips(noisy, clean), lpips(worse, clean)
@@ -83,6 +84,32 @@ def test_lpips_is_zero_for_equal_images_grows_with_damage_and_takes_grey(lpips_f
     assert (slight > 0).all()
     assert torch.allclose(lpips(noisy[:, :1], clean[:, :1]), lpips(noisy[:, :1].expand(-1, 3, -1, -1),
                                                                    clean[:, :1].expand(-1, 3, -1, -1)))  # fmt: skip
+
+
+def test_squeezenet_is_that_of_version_1_1_and_its_lpips_can_be_trained_with(lpips_folder, pair):
+    lpips, (image, clean) = SqueezeLpips(lpips_folder), pair
+    shapes = [tuple(level.shape[1:]) for level in lpips.features(torch.rand(1, 3, 224, 224))]
+    assert shapes == [(64, 111, 111), (128, 55, 55), (256, 27, 27), *[(384, 13, 13)] * 2, *[(512, 13, 13)] * 2]
+    assert not list(lpips.parameters())
+    image.requires_grad_(True)
+    lpips(image, clean).mean().backward()
+    assert image.grad.isfinite().all()
+    nearer = image.detach() - 0.05 * image.grad / image.grad.norm()
+    assert lpips(nearer, clean).mean() < lpips(image, clean).mean()
+    black = torch.zeros(1, 3, 48, 48, requires_grad=True)
+    lpips(black, torch.zeros(1, 3, 48, 48)).sum().backward()
+    assert black.grad.isfinite().all()
+
+
+def test_the_coarse_loss_is_the_decibels_of_the_hole_and_blind_to_what_is_finer(pair):
+    _, clean = pair
+    mask = torch.zeros(2, 1, 48, 48)
+    mask[..., :16, :24] = 1
+    off = coarse_negative_psnr(clean + 0.1 * mask, clean, mask)
+    assert off == pytest.approx(-20, abs=0.01)
+    stripes = 0.1 * torch.tensor([1.0, -1.0]).repeat(24) * mask
+    assert coarse_negative_psnr(clean + stripes, clean, mask) == pytest.approx(-50, abs=0.01)
+    assert coarse_negative_psnr(clean, clean, torch.zeros_like(mask)) == pytest.approx(-50)  # nothing is missing
 
 
 def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
