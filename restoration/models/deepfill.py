@@ -1,13 +1,16 @@
 """Generative inpainting with contextual attention, in two stages: a coarse fill, then one that copies known texture.
 
 Yu, Lin, Yang, Shen, Lu, Huang. "Generative Image Inpainting with Contextual Attention", CVPR 2018, arXiv:1801.07892.
-Differs from the paper: the bundled weights are half as wide, and VGG19 features help the critics in training.
+Differs from the paper: a hole is given as its diffusion fill instead of as nothing, features are enlarged by bilinear
+interpolation instead of repeated pixels, which leave a grid, the bundled weights are half as wide, and VGG19 features,
+LPIPS and the error of what is coarse help the critics in training.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.resampling import pull_push
 from restoration.restorer import Checkpoint, Inpainter
 
 
@@ -118,10 +121,9 @@ class DeepFill(Inpainter, paper_url="https://arxiv.org/abs/1801.07892"):
 
     def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The coarse and the refined image, (B, 3, H, W) each."""
-        image, ones = 2 * image - 1, torch.ones_like(mask)
-        known = image * (1 - mask)
-        coarse = self.coarse(torch.cat([known, ones, mask], dim=1)).clamp(-1, 1)
-        pasted = torch.cat([known + coarse * mask, ones, mask], dim=1)
+        image, ones = 2 * pull_push(image, mask) - 1, torch.ones_like(mask)
+        coarse = self.coarse(torch.cat([image, ones, mask], dim=1)).clamp(-1, 1)
+        pasted = torch.cat([torch.where(mask.bool(), coarse, image), ones, mask], dim=1)
         features = self.refine_attended(pasted)  # (B, 4*width, H/4, W/4)
         copied = self.attention(features, features, F.max_pool2d(mask, 4))
         refined = self.refine(torch.cat([self.refine_dilated(pasted), self.after_attention(copied)], dim=1))
