@@ -328,6 +328,17 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 1
     assert "does not beat the bundled mwcnn-gray" in capsys.readouterr().err
     assert json.loads(scores.read_text())["sets"] == {"Set12 σ25": {"drunet-fast": {"psnr": 2.0}}}  # others' alone
+    record = bundled / "mwcnn-gray" / "run.json"
+    run = json.loads(record.read_text())
+    run["ratchet"]["score"] += 1  # as if the architecture had changed since
+    record.write_text(json.dumps(run))
+    assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 1
+    assert evaluate.main(["--promote", str(tmp_path / "identity"), "--train-data", str(folder), str(folder)]) == 1
+    assert f"new {run['ratchet']['score'] - 1:.3f} dB, bundled {run['ratchet']['score'] - 1:.3f}" in (
+        capsys.readouterr().out
+    )
+    run["ratchet"]["score"] -= 1
+    record.write_text(json.dumps(run))
     kept = restoration.load("mwcnn-gray")
     assert kept.up[0][-1].bias.abs().max() == 0
     assert kept.run["ratchet"]["score"] > kept.run["ratchet"]["beaten"]

@@ -331,9 +331,7 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
         raise SystemExit("error: the training data holds no held-out image")
     quality, unit = judge(name, lpips)
     score = quality(new, images)
-    old_score = None
-    if (bundled() / name / "model.safetensors").exists():
-        old_score = quality(restoration.load(name), images)
+    old_score = standing(name, quality, images)
     beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} {unit}"
     print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
     if old_score is not None and score <= old_score:
@@ -360,6 +358,23 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     fresh.rename(target)
     print(f"bundled {name}")
     return True
+
+
+def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], images: list[Tensor]) -> float | None:
+    """The score to beat: of the bundled checkpoint, or when it was bundled, if that is higher and of as many images.
+
+    An architecture that has changed since may get less out of the old weights than they were worth, or not take them.
+    """
+    if not (bundled() / name / "model.safetensors").exists():
+        return None
+    ratchet = json.loads((bundled() / name / "run.json").read_text()).get("ratchet", {})
+    scores = [ratchet["score"]] if ratchet.get("images") == len(images) else []
+    try:
+        scores.append(quality(restoration.load(name), images))
+    except ValueError:
+        if not scores:
+            raise
+    return max(scores)
 
 
 def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tensor]], float], str]:
