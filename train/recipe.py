@@ -316,6 +316,8 @@ ESRGAN: dict[str, EsrganRecipe] = {
 class InpaintRecipe(Recipe):
     """One inpainter's training.
 
+    Crops are so large because holes are: in smaller ones no pixel is as far from what is known as in a visitor's hole.
+
     Args:
         holes: what is missing; every crop draws one of them.
         adversarial_from: share of the run after which the critic joins, and the features of VGG19.
@@ -333,9 +335,11 @@ class InpaintRecipe(Recipe):
     """
 
     holes: tuple[Holes, ...] = (StrokeHoles(0.05, 0.5), BoxHoles(0.05, 0.35))
-    crop: int = 64
-    late_crop: int = 128
-    learning_rate: float = 2e-3
+    crop: int = 160
+    late_crop: int = 160
+    batch: int = 2
+    optimizer: Literal["adam", "adamw", "muon"] = "adam"
+    learning_rate: float = 3e-4
     loss: LossName | None = None
     adversarial_from: float = 0.5
     critic: Literal["wasserstein", "relativistic"] = "wasserstein"
@@ -355,7 +359,6 @@ INPAINT: dict[str, InpaintRecipe] = {
     # Without the features of VGG19 short runs grow smoother and worse by LPIPS, critics or not.
     "deepfill": InpaintRecipe(
         build=partial(DeepFill, 16),
-        batch=8,
         adversarial_from=0.0,
         adversarial_weight=5e-3,
         perceptual_weight=0.8,
