@@ -275,15 +275,13 @@ UPSCALE: dict[str, UpscaleRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EsrganRecipe(UpscaleRecipe):
-    """An upscaler's adversarial stage; the loss is the VGG19 distance and the terms that have a weight.
+    """An upscaler's adversarial stage; the loss is the VGG19 distance and the three terms that have a weight.
 
     Args:
-        lpips_weight: of LPIPS on SqueezeNet.
         adversarial_weight: of the relativistic adversarial loss.
         pixel_weight: of the mean absolute difference of the pixels.
         grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
         features: blocks of VGG19 whose features are compared, with weight 1.
-        compared: of how many crops a step these are compared, since VGG19 costs most of it; None is all.
         critic_width: features of the discriminator's first layer.
     """
 
@@ -292,8 +290,6 @@ class EsrganRecipe(UpscaleRecipe):
     pixel_weight: float = 1e-2
     grid_weight: float = 1.0
     features: tuple[int, ...] = (3,)
-    compared: int | None = None
-    lpips_weight: float = 0.0
     critic_width: int = 32
 
 
@@ -305,9 +301,7 @@ ESRGAN: dict[str, EsrganRecipe] = {
         batch=8,
         optimizer="adam",
         learning_rate=2e-4,
-        ema=0.999,
-        compared=1,
-        lpips_weight=2.0,
+        ema=0.995,
     ),
 }
 
