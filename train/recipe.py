@@ -356,7 +356,9 @@ INPAINT: dict[str, InpaintRecipe] = {
         adversarial_from=0.0,
         adversarial_weight=5e-3,
         perceptual_weight=0.8,
+        lpips_weight=0.5,  # with more, a fill looks woven
         pixel_weight=5.0,  # with less, holes take on a colour of their own
+        grid_weight=20.0,
     ),
     "fourier-fill": InpaintRecipe(
         build=FourierFill,
