@@ -342,10 +342,10 @@ class InpaintRecipe(Recipe):
     adversarial_weight: float = 1e-3
     perceptual_weight: float = 0.0
     features: tuple[int, ...] = (2, 3)
-    compared: int | None = 1
-    lpips_weight: float = 1.0
+    compared: int | None = None
+    lpips_weight: float = 0.0
     pixel_weight: float = 1.0
-    coarse_weight: float = 0.03
+    coarse_weight: float = 0.0
     grid_weight: float = 2.0
 
 
@@ -356,8 +356,10 @@ INPAINT: dict[str, InpaintRecipe] = {
         adversarial_from=0.0,
         adversarial_weight=5e-3,
         perceptual_weight=0.8,
+        compared=1,
         lpips_weight=0.5,  # with more, a fill looks woven
         pixel_weight=5.0,  # with less, holes take on a colour of their own
+        coarse_weight=0.03,
         grid_weight=20.0,
     ),
     "fourier-fill": InpaintRecipe(
