@@ -103,7 +103,7 @@ class DeepFill(Inpainter, paper_url="https://arxiv.org/abs/1801.07892"):
             "deepfill",
             "DeepFill",
             "Fills holes with texture copied from elsewhere in the picture.",
-            "Faces, writing and large holes: what it makes up there looks like noise.",
+            "Faces, writing and large holes: what it makes up there looks woven, unless detail is copied into it.",
         ),
     )
 
