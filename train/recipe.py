@@ -310,7 +310,7 @@ ESRGAN: dict[str, EsrganRecipe] = {
 class InpaintRecipe(Recipe):
     """One inpainter's training.
 
-    Crops are so large because holes are: in smaller ones no pixel is as far from what is known as in a visitor's hole.
+    Crops are so large because holes are: in smaller ones few pixels lie as far from known ones as in a visitor's hole.
 
     Args:
         holes: what is missing; every crop draws one of them.
@@ -357,7 +357,7 @@ INPAINT: dict[str, InpaintRecipe] = {
         adversarial_weight=5e-3,
         perceptual_weight=0.8,
         compared=1,
-        lpips_weight=0.5,  # with more, a fill looks woven
+        lpips_weight=0.5,
         pixel_weight=5.0,  # with less, holes take on a colour of their own
         coarse_weight=0.03,
         grid_weight=20.0,

@@ -2,8 +2,8 @@
 
 Yu, Lin, Yang, Shen, Lu, Huang. "Generative Image Inpainting with Contextual Attention", CVPR 2018, arXiv:1801.07892.
 Differs from the paper: a hole is given as its diffusion fill instead of as nothing, features are enlarged by bilinear
-interpolation instead of repeated pixels, which leave a grid, the bundled weights are half as wide, and VGG19 features,
-LPIPS and the error of what is coarse help the critics in training.
+interpolation instead of repeated pixels, the bundled weights are half as wide, and VGG19 features, LPIPS and the error
+of what is coarse help the critics in training.
 """
 
 import torch
