@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from restoration.metrics import Lpips, ssim
-from train.critics import Discriminator, relativistic
+from train.critics import Discriminator, FeatureCritic, relativistic
 from train.losses import PERCEPTUAL, SqueezeLpips, Vgg19, build_loss, coarse_negative_psnr, grid
 
 
@@ -128,6 +128,29 @@ def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
     assert losses[0] == pytest.approx(0.69, abs=0.2)  # log 2: no idea
     assert losses[-1] < 0.2
     assert relativistic(critic(fake), critic(real)) > 1
+
+
+def test_the_feature_critic_learns_to_tell_and_its_generator_to_please_it(vgg_file, pair):
+    torch.manual_seed(0)
+    vgg, critic = Vgg19(vgg_file), FeatureCritic(width=4)
+    noisy, clean = pair
+    noisy.requires_grad_(True)
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = critic(*vgg.pair(clean, noisy))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(0.69, abs=0.2)  # log 2: no idea
+    assert losses[-1] < losses[0] - 0.1
+    assert noisy.grad is None  # what it judges does not move to make its work easier
+    likeness = critic.likeness(*vgg.pair(clean, noisy))
+    likeness.backward()
+    nearer = noisy.detach() - 0.1 * noisy.grad / noisy.grad.norm()
+    assert critic.likeness(*vgg.pair(clean, nearer)) < likeness
+    assert critic.likeness(*vgg.pair(clean, clean)) < likeness
 
 
 def test_the_grid_loss_sees_what_repeats_and_no_more(pair):

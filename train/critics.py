@@ -1,5 +1,6 @@
 """Discriminators for adversarial training, and the losses between them and a generator."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -72,6 +73,55 @@ class PatchCritic(nn.Module):
     def _logits(self, clean: Tensor, filled: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         touched = F.max_pool2d(mask, 8).bool()
         return self.discriminator(clean).float()[touched], self.discriminator(filled).float()[touched]
+
+
+class FeatureCritic(nn.Module):
+    """Relativistic discriminators of what VGG19 sees, one for each of its blocks, which judge every place.
+
+    Sauer et al. "Projected GANs Converge Faster", NeurIPS 2021, arXiv:2111.01007.
+    Differs from the paper: features of VGG19, not mixed across levels, and the relativistic loss.
+
+    Args:
+        width: features of the first head's first layer; twice as many in the next, four times in the last.
+    """
+
+    CHANNELS = (64, 128, 256)  # of VGG19's blocks
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        self.heads = nn.ModuleList(_head(channels, width * 2**level) for level, channels in enumerate(self.CHANNELS))
+        self.register_buffer("scale", torch.zeros(len(self.CHANNELS)))  # mean absolute feature of the first images
+
+    def forward(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """The loss of the discriminators, low when they tell the features of real images from those of generated ones.
+
+        The generated ones get no gradient.
+        """
+        return self._mean(relativistic, real, [level.detach() for level in fake])
+
+    def likeness(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        """The loss of the generator, low when its images look more real than the real ones."""
+        return self._mean(lambda real, fake: relativistic(fake, real), real, fake)
+
+    def _mean(self, loss: Callable[[Tensor, Tensor], Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+        if not self.scale.any():
+            self.scale.copy_(torch.stack([level.detach().abs().mean() for level in real]))
+        levels = zip(self.heads, self.scale, real, fake, strict=True)
+        losses = [loss(head(own / scale).float(), head(other / scale).float()) for head, scale, own, other in levels]
+        return sum(losses) / len(losses)
+
+
+def _head(channels: int, width: int) -> nn.Sequential:
+    """Features (B, C, H, W) to logits (B, 1, H / 2, W / 2)."""
+    return nn.Sequential(
+        spectral_norm(nn.Conv2d(channels, width, 1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
+        nn.LeakyReLU(0.2),
+        spectral_norm(nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(2 * width, 1, 3, padding=1),
+    )
 
 
 class WassersteinCritics(nn.Module):

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from restoration.metrics import Lpips
 from restoration.restorer import Upscaler
-from train.critics import Discriminator, off_grid, relativistic
+from train.critics import FeatureCritic, off_grid
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import Vgg19, grid
+from train.losses import Vgg19, feature_distance, grid
 from train.recipe import ESRGAN
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
-    critic = Discriminator(untrained.channels, recipe.critic_width).to(run.device)
+    critic = FeatureCritic(recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, recipe.optimizer, recipe.learning_rate, recipe.decay)
     run.keep("critic", critic, critic_optimizers)
     judge = accelerator.prepare(critic)
@@ -52,15 +52,15 @@ def main(argv: list[str] | None = None) -> None:
         pattern = grid(restored, hr, scale)
         restored, hr = off_grid(restored, hr, generator=generator)
 
+        wanted, features = vgg.pair(hr, restored)
+        distance = feature_distance(features, wanted, power=1, blocks=recipe.features)
+        plain = recipe.pixel_weight * F.l1_loss(restored, hr) + recipe.grid_weight * pattern
         critic.requires_grad_(False)
-        likeness = relativistic(judge(restored).float(), judge(hr).float())
-        distance = vgg.distance(restored, hr, power=1, blocks=recipe.features)
-        pixels = F.l1_loss(restored, hr)
-        plain = recipe.pixel_weight * pixels + recipe.grid_weight * pattern
+        likeness = critic.likeness(wanted, features)
         run.learn(distance + recipe.adversarial_weight * likeness + plain, progress)
 
         critic.requires_grad_(True)
-        accelerator.backward(relativistic(judge(hr).float(), judge(restored.detach()).float()))
+        accelerator.backward(judge(wanted, features))
         critic_optimizers.step(learning_rate_factor(progress, run.step))
 
     if accelerator.is_main_process:

@@ -69,20 +69,30 @@ class Vgg19(nn.Module):
     def distance(
         self, image: Tensor, reference: Tensor, power: Literal[1, 2] = 2, blocks: Sequence[int] = (3,)
     ) -> Tensor:
-        """Mean |difference| ** power of features, relative to the mean |feature| ** power of the reference.
+        """`feature_distance` of two images (B, 3, H, W) in [0, 1]; the reference gets no gradient."""
+        wanted, features = self.pair(reference, image)
+        return feature_distance(features, wanted, power, blocks)
 
-        Args:
-            image, reference: (B, 3, H, W) in [0, 1]; the reference gets no gradient.
-            blocks: of 1, 2 and 3; the mean over these is taken.
-        """
+    def pair(self, reference: Tensor, image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Features of both images, those of the reference without a gradient."""
         with torch.no_grad():
             wanted = self(reference)
-        features = self(image)
-        distance = image.new_zeros(())
-        for block in blocks:
-            own, aim = features[block - 1], wanted[block - 1]
-            distance = distance + (own - aim).abs().pow(power).mean() / aim.abs().pow(power).mean()
-        return distance / len(blocks)
+        return wanted, self(image)
+
+
+def feature_distance(
+    features: Sequence[Tensor], wanted: Sequence[Tensor], power: Literal[1, 2] = 2, blocks: Sequence[int] = (3,)
+) -> Tensor:
+    """Mean |difference| ** power of VGG19's features, relative to the mean |feature| ** power of what is wanted.
+
+    Args:
+        blocks: of 1, 2 and 3; the mean over these is taken.
+    """
+    distance = features[0].new_zeros(())
+    for block in blocks:
+        own, aim = features[block - 1], wanted[block - 1]
+        distance = distance + (own - aim).abs().pow(power).mean() / aim.abs().pow(power).mean()
+    return distance / len(blocks)
 
 
 class SqueezeLpips(Lpips):
