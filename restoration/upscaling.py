@@ -16,7 +16,7 @@ from restoration.resampling import enlarge, resample
 from restoration.tiling import Progress, run_tiled
 
 MAX_OUTPUT_MEGAPIXELS = 64
-DEFAULT_ALPHA = 0.75  # of models that blend: textured, without the artefacts of the last quarter
+DEFAULT_ALPHA = 1.0  # of models that blend
 CORRECTIONS = 5  # steps of iterated back-projection
 TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
 
