@@ -286,7 +286,7 @@ class EsrganRecipe(UpscaleRecipe):
     """
 
     loss: LossName | None = None
-    adversarial_weight: float = 0.15
+    adversarial_weight: float = 0.3
     pixel_weight: float = 1e-2
     grid_weight: float = 1.0
     features: tuple[int, ...] = (3,)
