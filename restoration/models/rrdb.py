@@ -3,7 +3,8 @@
 Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang. "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
 ECCV Workshops 2018, arXiv:1809.00219; the state-dict keys are those that the family is known by, so that other tools
 load the weights as they are.
-Differs from the paper: the bundled weights have fewer and narrower blocks than the paper's 23 of width 64.
+Differs from the paper: the bundled weights have fewer and narrower blocks than the paper's 23 of width 64, and were
+trained against discriminators of VGG19's features (arXiv:2111.01007) instead of pixels.
 """
 
 import torch
@@ -64,7 +65,7 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
             "esrgan-x4",
             "ESRGAN",
             "Invents plausible texture; the slider blends it with RRDB, which stays true.",
-            "Anything that will be measured or read: its texture is made up, and dark areas can show a faint grid.",
+            "Anything that will be measured or read: its texture is made up, and dense texture can show a faint grid.",
             blends_with="rrdb-x4",
         ),
     )
