@@ -1,6 +1,6 @@
 """Discriminators for adversarial training, and the losses between them and a generator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -97,18 +97,19 @@ class FeatureCritic(nn.Module):
 
         The generated ones get no gradient.
         """
-        return self._mean(relativistic, real, [level.detach() for level in fake])
+        pairs = self._logits(real, [level.detach() for level in fake])
+        return sum(relativistic(own, other) for own, other in pairs) / len(pairs)
 
     def likeness(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         """The loss of the generator, low when its images look more real than the real ones."""
-        return self._mean(lambda real, fake: relativistic(fake, real), real, fake)
+        pairs = self._logits(real, fake)
+        return sum(relativistic(other, own) for own, other in pairs) / len(pairs)
 
-    def _mean(self, loss: Callable[[Tensor, Tensor], Tensor], real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    def _logits(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
         if not self.scale.any():
             self.scale.copy_(torch.stack([level.detach().abs().mean() for level in real]))
         levels = zip(self.heads, self.scale, real, fake, strict=True)
-        losses = [loss(head(own / scale).float(), head(other / scale).float()) for head, scale, own, other in levels]
-        return sum(losses) / len(losses)
+        return [(head(own / scale).float(), head(other / scale).float()) for head, scale, own, other in levels]
 
 
 def _head(channels: int, width: int) -> nn.Sequential:

@@ -282,7 +282,7 @@ class EsrganRecipe(UpscaleRecipe):
         pixel_weight: of the mean absolute difference of the pixels.
         grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
         features: blocks of VGG19 whose features are compared, with weight 1.
-        critic_width: features of the discriminator's first layer.
+        critic_width: features of the first layer of `train.critics.FeatureCritic`.
     """
 
     loss: LossName | None = None

@@ -3,8 +3,8 @@
 Wang, Yu, Wu, Gu, Liu, Dong, Loy, Qiao, Tang. "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
 ECCV Workshops 2018, arXiv:1809.00219; the state-dict keys are those that the family is known by, so that other tools
 load the weights as they are.
-Differs from the paper: the bundled weights have fewer and narrower blocks than the paper's 23 of width 64, and were
-trained against discriminators of VGG19's features (arXiv:2111.01007) instead of pixels.
+Differs from the paper: the bundled weights have fewer and narrower blocks than the paper's 23 of width 64, and
+esrgan-x4's were trained last against discriminators of VGG19's features (arXiv:2111.01007) instead of pixels.
 """
 
 import torch
