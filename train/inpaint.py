@@ -22,15 +22,7 @@ from restoration.restorer import Inpainter
 from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import (
-    SqueezeLpips,
-    Vgg19,
-    coarse_negative_psnr,
-    discounted_l1,
-    feature_distance,
-    grid,
-    style_distance,
-)
+from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
 from train.recipe import INPAINT
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
@@ -79,9 +71,8 @@ def main(argv: list[str] | None = None) -> None:
         clean, filled, mask = off_grid(clean, filled, mask, generator=generator)
         if vgg:
             few = slice(recipe.compared)
-            wanted, features = vgg.pair(clean[few], filled[few])
-            loss = loss + recipe.perceptual_weight * feature_distance(features, wanted, 1, recipe.features)
-            loss = loss + recipe.style_weight * style_distance(features, wanted)
+            distance = vgg.distance(filled[few], clean[few], power=1, blocks=recipe.features)
+            loss = loss + recipe.perceptual_weight * distance
         if squeeze:
             loss = loss + recipe.lpips_weight * squeeze(filled, clean).mean()
         critic.requires_grad_(False)

@@ -95,25 +95,6 @@ def feature_distance(
     return distance / len(blocks)
 
 
-def style_distance(features: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Mean |difference| of the Gram matrices of VGG19's features, relative to the mean |entry| of what is wanted.
-
-    Gatys, Ecker, Bethge. "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016: which features occur
-    together, wherever that is.  Liu et al. "Image Inpainting for Irregular Holes Using Partial Convolutions", ECCV
-    2018, arXiv:1804.07723, found that without it fills take on a pattern like a grid or scales.
-    """
-    distance = features[0].new_zeros(())
-    for own, aim in zip(map(_gram, features), map(_gram, wanted), strict=True):
-        distance = distance + (own - aim).abs().mean() / aim.abs().mean()
-    return distance / len(features)
-
-
-def _gram(features: Tensor) -> Tensor:
-    """Mean products (B, C, C) of all pairs of features (B, C, H, W)."""
-    flat = F.relu(features).float().flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
-
-
 class SqueezeLpips(Lpips):
     """LPIPS on SqueezeNet 1.1, to be trained with: cheap, and another network than the one that scores are made by.
 

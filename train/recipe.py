@@ -320,7 +320,6 @@ class InpaintRecipe(Recipe):
         critic_rate: learning rate of the critic, which Adam trains.
         adversarial_weight: of the critic's judgement in the inpainter's loss.
         perceptual_weight: of the distance of VGG19 features.
-        style_weight: of the distance of their Gram matrices, `train.losses.style_distance`.
         features: blocks of VGG19 whose features are compared.
         compared: of how many crops a step these are compared, since VGG19 costs most of it; None is all.
         lpips_weight: of LPIPS on SqueezeNet.
@@ -342,7 +341,6 @@ class InpaintRecipe(Recipe):
     critic_rate: float = 4e-4
     adversarial_weight: float = 1e-3
     perceptual_weight: float = 0.0
-    style_weight: float = 0.0
     features: tuple[int, ...] = (2, 3)
     compared: int | None = None
     lpips_weight: float = 0.0
@@ -358,7 +356,6 @@ INPAINT: dict[str, InpaintRecipe] = {
         adversarial_from=0.0,
         adversarial_weight=5e-3,
         perceptual_weight=0.8,
-        style_weight=2.0,
         compared=1,
         lpips_weight=0.5,
         pixel_weight=5.0,  # with less, holes take on a colour of their own
