@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from restoration.resampling import pull_push
 
 REACH = 3  # patches are 7 x 7
-ROUNDS = 2  # of matching and averaging
+ROUNDS = 3  # of matching and averaging
 SWEEPS = 1  # of propagation and random search in a round
-COARSE = 3.0  # standard deviation in pixels; what is coarser stays as it was filled
+COARSE = 4.0  # standard deviation in pixels; what is coarser stays as it was filled
 ENERGY = 7.0  # how much the mean slopes of the surroundings weigh against colours
 WINDOW = 9  # side of the surroundings
-TRUST = 1.3  # a pixel counts so much less with every pixel that it lies deeper in the hole
+TRUST = 1.6  # a pixel counts so much less with every pixel that it lies deeper in the hole
 PIECE = 1 << 14  # patches that are compared at a time
 
 
