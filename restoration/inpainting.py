@@ -15,7 +15,7 @@ from restoration.catalog import Method
 from restoration.image import Image
 from restoration.job import Job, improving, infer
 from restoration.resampling import enlarge
-from restoration.texture import copy_texture
+from restoration.texture import finer_patches, finer_texture, found_texture, no_patches
 from restoration.tiling import Progress, relayed, run_tiled
 
 SUFFIX = "inpainted"  # of the result's file name
@@ -176,8 +176,8 @@ def inpaint(image: Image, mask: Mask, model: str = "fourier-fill", texture: bool
         so_far = Progress(done, total)
         yield so_far
         filling = _fill(method, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float(), texture)
-        filled, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
-        if coarse:
+        filled, _, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
+        if coarse and not texture:
             notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         _paste(painting, filled, cut, image, mask.opacity[cut] * own)
         missing[cut] &= ~own  # the next holes may draw on it
@@ -207,41 +207,50 @@ def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slic
     )
 
 
-def _fill(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Generator[None, None, tuple[Tensor, bool]]:
+def _fill(
+    method: Method, picture: Tensor, hole: Tensor, texture: bool
+) -> Generator[None, None, tuple[Tensor, Tensor, bool]]:
     """Fill holes of any size; yields between pieces.
 
     Returns:
-        The picture (1, C, H, W) without its holes, and whether its resolution was lowered on the way.
+        The picture (1, C, H, W) without its holes, the patches (1, 3, H, W) that were copied, as `found_texture` gives
+        them, and whether the resolution was lowered on the way.
     """
     depth = torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))[None, None]
     if max(picture.shape[-2:]) <= WHOLE:
-        return _filled(method, picture, hole, texture), False
+        return *_filled(method, picture, hole, texture), False
     if depth.max() <= THIN:
-        return (yield from _fill_in_pieces(method, picture, hole, texture)), False
+        return *(yield from _fill_in_pieces(method, picture, hole, texture)), False
     height, width = picture.shape[-2:]
     padding = (0, width % 2, 0, height % 2)
     weight = F.avg_pool2d(F.pad(1 - hole, padding), 2)
     half = F.avg_pool2d(F.pad(picture * (1 - hole), padding), 2) / weight.clamp(min=1e-6)
-    half, _ = yield from _fill(method, half, (weight == 0).float(), texture)
+    half, patches, _ = yield from _fill(method, half, (weight == 0).float(), texture)
+    patches = finer_patches(patches, (height, width))
     picture = torch.where(hole.bool(), enlarge(half, 2)[..., :height, :width].clamp(0, 1), picture)
-    edge = ((depth > 0) & (depth <= THIN)).float()  # what lies next to known pixels can be filled sharply
-    return (yield from _fill_in_pieces(method, picture, edge, texture)), True
+    edge = (depth > 0) & (depth <= THIN)  # what lies next to known pixels can be filled sharply
+    picture, near = yield from _fill_in_pieces(method, picture, edge.float(), texture)
+    if texture:
+        picture = yield from finer_texture(picture, (depth > THIN).float(), patches)
+    return picture, torch.where(edge, near, patches), True
 
 
-def _filled(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Tensor:
-    """A picture of at most `WHOLE` pixels a side without its holes."""
+def _filled(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> tuple[Tensor, Tensor]:
+    """A picture of at most `WHOLE` pixels a side without its holes, and the patches that were copied."""
     fill = infer(method, 1.0, picture, hole)
-    return copy_texture(fill, hole) if texture else fill
+    return found_texture(fill, hole) if texture else (fill, no_patches(fill))
 
 
-def _fill_in_pieces(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> Generator[None, None, Tensor]:
-    """Fill holes that are thin everywhere, window by window; yields between windows."""
-    result = picture.clone()
-    both = torch.cat([picture, hole], dim=1)
+def _fill_in_pieces(
+    method: Method, picture: Tensor, hole: Tensor, texture: bool
+) -> Generator[None, None, tuple[Tensor, Tensor]]:
+    """Fill holes that are thin everywhere, window by window, as `_filled` does; yields between windows."""
+    both, channels = torch.cat([picture, hole], dim=1), picture.shape[1]
+    result = torch.cat([picture, no_patches(picture)], dim=1)
 
     def fill(part: Tensor) -> Tensor:
-        inside = part[:, -1:]
-        return _filled(method, part[:, :-1], inside, texture) if inside.any() else part[:, :-1]
+        part, inside = part[:, :-1], part[:, -1:]
+        return torch.cat(_filled(method, part, inside, texture) if inside.any() else (part, no_patches(part)), dim=1)
 
     def paste(part: Tensor, top: int, left: int) -> None:
         result[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
@@ -250,4 +259,4 @@ def _fill_in_pieces(method: Method, picture: Tensor, hole: Tensor, texture: bool
         fill, lambda window: both[(..., *window)], paste, picture.shape[-2:], receptive_field=CONTEXT, tile=WHOLE // 2
     ):
         yield
-    return result
+    return result[:, :channels], result[:, channels:]

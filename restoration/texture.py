@@ -4,13 +4,16 @@ Barnes, Shechtman, Finkelstein, Goldman. "PatchMatch: A Randomized Correspondenc
 Editing", ACM TOG 2009; Wexler, Shechtman, Irani. "Space-Time Completion of Video", IEEE TPAMI 2007; Newson, Almansa,
 Fradet, Gousseau, Pérez. "Video Inpainting of Complex Scenes", SIAM J. Imaging Sciences 2014, arXiv:1503.05528, whose
 texture features keep a hole from being filled with the flattest patches that there are.
-Differs from the papers: a fill is given, so there is one resolution and few rounds, and of the copied patches only
-what is finer than `COARSE` goes into the result; all pixels are matched at once instead of one after the other.
+Differs from the papers: a fill is given, so patches are searched at one resolution in few rounds, finer ones take what
+was found there, and of what is copied only what is finer than `COARSE` goes into the result; all pixels are matched at
+once instead of one after the other.
 """
+
+from collections.abc import Generator
 
 import torch
 from scipy import ndimage
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn import functional as F
 
 from restoration.resampling import pull_push
@@ -33,16 +36,62 @@ def copy_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> Tensor:
         hole: (1, 1, H, W), 1 where the picture was missing.
         seed: of the random search.
     """
+    return found_texture(fill, hole, seed)[0]
+
+
+def found_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """What `copy_texture` gives, and which patches it took.
+
+    Returns:
+        The picture, and (1, 3, H, W): how far below and to the right of each pixel the patch lies that was copied
+        around it, and its error, which is infinite where none was.
+    """
     missing = hole.bool()
     field = _Field(fill, missing)
     if not len(field.sources) or not len(field.targets):
-        return fill
+        return fill, no_patches(fill)
     generator = torch.Generator().manual_seed(seed)
     match = field.sources[torch.randint(len(field.sources), (len(field.targets),), generator=generator)]
     for number in range(ROUNDS):
         match, error = field.matched(match, generator)
-        field.average(match, error, last=number == ROUNDS - 1)
-    copied = field.picture()[:, : fill.shape[1]]
+        field.average(match, field.say(error, last=number == ROUNDS - 1), field.lost)
+    return _detailed(fill, field.picture(), missing), field.offsets_of(match, error)
+
+
+def no_patches(fill: Tensor) -> Tensor:
+    """What `found_texture` gives as patches, (1, 3, H, W), where none are copied into a fill (1, C, H, W)."""
+    return torch.full_like(fill[:, :1], torch.inf).repeat(1, 3, 1, 1)
+
+
+def finer_texture(fill: Tensor, hole: Tensor, patches: Tensor) -> Generator[None, None, Tensor]:
+    """The fill with detail from the patches that were found for it at half of the resolution; yields between pieces.
+
+    Args:
+        fill: (1, C, H, W) in [0, 1], filled already.
+        hole: (1, 1, H, W), 1 where it gets detail.
+        patches: as `found_texture` gives them, brought to this resolution by `finer_patches`.
+    """
+    missing = hole.bool()
+    field = _Field(fill, missing)
+    match, error = field.matches_at(patches)
+    if not len(match):
+        return fill
+    say = field.say(error, last=True)
+    for lost in field.lost.split(16 * PIECE):
+        yield
+        field.average(match, say, lost)
+    return _detailed(fill, field.picture(), missing)
+
+
+def finer_patches(patches: Tensor, size: tuple[int, int]) -> Tensor:
+    """`found_texture`'s patches, (1, 3, h, w), at twice the resolution, cut to (1, 3, H, W)."""
+    patches = F.interpolate(patches, scale_factor=2, mode="nearest")[..., : size[0], : size[1]]
+    return torch.cat([2 * patches[:, :2], patches[:, 2:]], dim=1)
+
+
+def _detailed(fill: Tensor, copied: Tensor, missing: Tensor) -> Tensor:
+    """The fill where nothing is missing, elsewhere what is fine in what was copied and what is coarse in the fill."""
+    copied = copied[:, : fill.shape[1]]
     coarse = ndimage.gaussian_filter((fill - copied).masked_fill(~missing, 0).numpy(), (0, 0, COARSE, COARSE))
     return torch.where(missing, (copied + torch.from_numpy(coarse)).clamp(0, 1), fill)
 
@@ -103,7 +152,28 @@ class _Field:
         """The pixels (1, C+2, H, W) without the border."""
         return self.pixels.t().reshape(1, -1, *self.size)[..., REACH:-REACH, REACH:-REACH]
 
-    def matched(self, match: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    def offsets_of(self, match: Tensor, error: Tensor) -> Tensor:
+        """(1, 3, H, W) as `found_texture` gives it, of a source for every target."""
+        width = self.size[1]
+        found = torch.full((3, len(self.pixels)), torch.inf)
+        rows, columns = match // width - self.targets // width, match % width - self.targets % width
+        found[:, self.targets] = torch.stack([rows, columns, error]).to(found)
+        return found.view(1, 3, *self.size)[..., REACH:-REACH, REACH:-REACH]
+
+    def matches_at(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """The sources that such offsets name, and their errors; targets without one are left out from now on."""
+        height, width = self.size
+        down, right, error = F.pad(patches, (REACH,) * 4, value=torch.inf)[0].flatten(1)[:, self.targets]
+        row, column = self.targets // width + down, self.targets % width + right
+        use = (row >= 0) & (row < height) & (column >= 0) & (column < width)  # not where they are infinite
+        match = row[use].long() * width + column[use].long()
+        allowed = self.allowed[match]
+        self.targets = self.targets[use][allowed]
+        self.index.fill_(-1)
+        self.index[self.targets] = torch.arange(len(self.targets))
+        return match[allowed], error[use][allowed]
+
+    def matched(self, match: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A better source for every target, starting from `match`, and its weighed squared error."""
         height, width = self.size
         trust = self.trust[self.targets[:, None] + self.offsets]
@@ -146,18 +216,21 @@ class _Field:
                 radius //= 3
         return match, error
 
-    def average(self, match: Tensor, error: Tensor, last: bool) -> None:
-        """Make every missing pixel the mean of what the patches around it were matched with; sharper the last time."""
+    def say(self, error: Tensor, last: bool) -> Tensor:
+        """What each target's match counts for in `average`; the last time, few count."""
         spread = error.kthvalue(1 + int(0.75 * (len(error) - 1))).values.clamp(min=1e-9)
-        say = (-error / ((0.2 if last else 2) * spread)).exp() * self.trust[self.targets] ** (2 if last else 1) + 1e-20
-        total = torch.zeros(len(self.lost), self.pixels.shape[1])
-        weight = torch.zeros(len(self.lost), 1)
+        return (-error / ((0.2 if last else 2) * spread)).exp() * self.trust[self.targets] ** (2 if last else 1) + 1e-20
+
+    def average(self, match: Tensor, say: Tensor, lost: Tensor) -> None:
+        """Make missing pixels the mean of what the patches around them were matched with, if any."""
+        total = torch.zeros(len(lost), self.pixels.shape[1])
+        weight = torch.zeros(len(lost), 1)
         for offset in self.offsets.tolist():
-            target = self.index[self.lost - offset]
+            target = self.index[lost - offset]
             share = (say[target] * (target >= 0))[:, None]
             total += self.pixels[match[target] + offset] * share
             weight += share
-        self.pixels[self.lost] = total / weight
+        self.pixels[lost] = torch.where(weight > 0, total / weight, self.pixels[lost])
 
     def _patches(self, middles: Tensor) -> Tensor:
         """Patches (N, 7 * 7 * (C + 2)) around pixels."""

@@ -1,9 +1,12 @@
 """Inpainting jobs: masks of every kind, untouched surroundings, the picture's own resolution."""
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 import torch
 from skimage import data
+from torch.nn import functional as F
 
 import restoration
 from restoration import inpainting, job
@@ -11,7 +14,7 @@ from restoration.__main__ import main as command_line
 from restoration.image import Image, read, write
 from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
 from restoration.resampling import pull_push
-from restoration.texture import copy_texture
+from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches
 
 METHODS = [method.name for method in restoration.methods("inpaint")]
 QUICK = [method.name for method in restoration.methods("inpaint") if not method.prior]
@@ -85,7 +88,6 @@ def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(
     image = Image(smooth)
     wide = run(image, box(image, 100, 600, 100, 800))
     assert wide.image().samples.shape == smooth.shape
-    assert any("lower resolution" in note for note in wide.notes)
     assert np.abs(wide.image().samples.astype(int) - smooth)[100:600, 100:800].mean() < 40
     opacity = np.zeros((700, 900), np.float32)
     opacity[340:350] = 1
@@ -204,6 +206,43 @@ def test_texture_leaves_what_is_coarse_as_it_was_filled():
     change = torch.nn.functional.avg_pool2d((result - slope)[window], 8)
     assert change.abs().max() < 0.06
     assert (result - slope)[window].std() > 0.025
+
+
+def returned(steps: Generator[None, None, torch.Tensor]) -> torch.Tensor:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_patches_that_were_found_at_half_of_the_resolution_give_the_detail_of_all_of_it():
+    rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(160.0), indexing="ij")
+    image = (0.5 + 0.3 * torch.sin((rows + columns) * 1.2)).expand(
+        1, 3, -1, -1
+    )  # half of the resolution has less of it
+    hole = torch.zeros(1, 1, 128, 160)
+    hole[..., 40:90, 50:110] = 1
+    small, small_hole = F.avg_pool2d(image, 2), F.max_pool2d(hole, 2)
+    _, patches = found_texture(pull_push(small, small_hole), small_hole)
+    patches = finer_patches(patches, (128, 160))
+    assert patches.shape == (1, 3, 128, 160)
+    fill = pull_push(image, hole)
+    result = returned(finer_texture(fill, hole, patches))
+    inside = hole.bool().expand_as(image)
+    assert torch.equal(result[~inside], image[~inside])
+    assert result[inside].std() > 0.7 * image[inside].std() > 2 * fill[inside].std()
+    assert torch.equal(returned(finer_texture(fill, hole, no_patches(fill))), fill)
+
+
+@pytest.mark.parametrize("texture", [True, False])
+def test_the_middle_of_a_large_hole_is_as_sharp_as_the_picture(rng, texture):
+    samples = rng.integers(60, 200, (700, 720, 1)).astype(np.uint8)
+    image = Image(samples)
+    result = job.finish(inpaint(image, box(image, 200, 500, 200, 520), "diffusion", texture))
+    middle = result.image().samples[300:400, 300:420, 0].astype(float)
+    assert (np.diff(middle).std() > 0.4 * np.diff(samples[..., 0].astype(float)).std()) == texture
+    assert any("soft" in note for note in result.notes) != texture
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (12, 12)])
