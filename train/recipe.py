@@ -289,7 +289,7 @@ class EsrganRecipe(UpscaleRecipe):
     loss: LossName | None = None
     adversarial_weight: float = 0.3
     pixel_weight: float = 1e-2
-    lpips_weight: float = 20.0
+    lpips_weight: float = 40.0
     grid_weight: float = 1.0
     features: tuple[int, ...] = (3,)
     critic_width: int = 32
