@@ -144,7 +144,7 @@ def test_the_feature_critic_learns_to_tell_and_its_generator_to_please_it(vgg_fi
         optimizer.step()
         losses.append(loss.item())
     assert losses[0] == pytest.approx(0.69, abs=0.2)  # log 2: no idea
-    assert losses[-1] < losses[0] - 0.05
+    assert losses[-1] < losses[0] - 0.1
     assert noisy.grad is None  # what it judges does not move to make its work easier
     likeness = critic.likeness(*vgg.pair(clean, noisy))
     likeness.backward()

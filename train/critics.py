@@ -37,12 +37,16 @@ class Discriminator(nn.Module):
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """Loss that is low when `better` looks more real than `worse` at the same place.
+    """Loss that is low when `better` looks more real than the average of `worse`, and `worse` less than of `better`.
 
-    Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019, arXiv:1807.00734 (RpGAN): with the logits of real
-    and generated images, in pairs, it trains the discriminator, the other way round the generator.
+    Jolicoeur-Martineau, "The relativistic discriminator", ICLR 2019, arXiv:1807.00734 (RaGAN): with the logits of real
+    and generated images it trains the discriminator, the other way round the generator.
     """
-    return F.softplus(worse - better).mean()
+    above, below = better - worse.mean(), worse - better.mean()
+    return (
+        F.binary_cross_entropy_with_logits(above, torch.ones_like(above))
+        + F.binary_cross_entropy_with_logits(below, torch.zeros_like(below))
+    ) / 2
 
 
 class PatchCritic(nn.Module):

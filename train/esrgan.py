@@ -17,7 +17,7 @@ from restoration.restorer import Upscaler
 from train.critics import FeatureCritic, off_grid
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
-from train.losses import SqueezeLpips, Vgg19, feature_distance, grid
+from train.losses import Vgg19, feature_distance, grid
 from train.recipe import ESRGAN
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
@@ -36,7 +36,6 @@ def main(argv: list[str] | None = None) -> None:
     crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
     vgg = Vgg19(arguments.vgg).to(accelerator.device)
-    squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device)
 
     run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
@@ -55,7 +54,6 @@ def main(argv: list[str] | None = None) -> None:
 
         wanted, features = vgg.pair(hr, restored)
         distance = feature_distance(features, wanted, power=1, blocks=recipe.features)
-        distance = distance + recipe.lpips_weight * squeeze(restored, hr).mean()
         plain = recipe.pixel_weight * F.l1_loss(restored, hr) + recipe.grid_weight * pattern
         critic.requires_grad_(False)
         likeness = critic.likeness(wanted, features)

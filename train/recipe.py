@@ -275,12 +275,11 @@ UPSCALE: dict[str, UpscaleRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EsrganRecipe(UpscaleRecipe):
-    """An upscaler's adversarial stage; the loss is the VGG19 distance and the terms that have a weight.
+    """An upscaler's adversarial stage; the loss is the VGG19 distance and the three terms that have a weight.
 
     Args:
         adversarial_weight: of the relativistic adversarial loss.
         pixel_weight: of the mean absolute difference of the pixels.
-        lpips_weight: of LPIPS on SqueezeNet.
         grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
         features: blocks of VGG19 whose features are compared, with weight 1.
         critic_width: features of the first layer of `train.critics.FeatureCritic`.
@@ -289,7 +288,6 @@ class EsrganRecipe(UpscaleRecipe):
     loss: LossName | None = None
     adversarial_weight: float = 0.3
     pixel_weight: float = 1e-2
-    lpips_weight: float = 40.0
     grid_weight: float = 1.0
     features: tuple[int, ...] = (3,)
     critic_width: int = 32
