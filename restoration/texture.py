@@ -26,6 +26,7 @@ ENERGY = 7.0  # how much the mean slopes of the surroundings weigh against colou
 WINDOW = 9  # side of the surroundings
 TRUST = 1.6  # a pixel counts so much less with every pixel that it lies deeper in the hole
 PIECE = 1 << 14  # patches that are compared at a time
+AVERAGED = 1 << 18  # pixels that are averaged at a time
 
 
 def copy_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> Tensor:
@@ -47,7 +48,7 @@ def found_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> tuple[Tensor, Te
         around it, and its error, which is infinite where none was.
     """
     missing = hole.bool()
-    field = _Field(fill, missing)
+    field = _Field(torch.cat([fill, ENERGY * _slopes(fill, missing)], dim=1), missing)
     if not len(field.sources) or not len(field.targets):
         return fill, no_patches(fill)
     generator = torch.Generator().manual_seed(seed)
@@ -77,7 +78,7 @@ def finer_texture(fill: Tensor, hole: Tensor, patches: Tensor) -> Generator[None
     if not len(match):
         return fill
     say = field.say(error, last=True)
-    for lost in field.lost.split(16 * PIECE):
+    for lost in field.lost.split(AVERAGED):
         yield
         field.average(match, say, lost)
     return _detailed(fill, field.picture(), missing)
@@ -116,16 +117,19 @@ def _slopes(image: Tensor, missing: Tensor) -> Tensor:
 class _Field:
     """A picture as a list of pixels, with a border of `REACH` more, so that patches are rows of numbers.
 
+    Args:
+        features: (1, C, H, W), the picture's channels first and then whatever else patches are compared by.
+        missing: (1, 1, H, W).
+
     Attributes:
         targets: middles of the patches that touch the hole, as indices of pixels.
         sources: middles of those that do not, and lie inside the picture.
     """
 
-    def __init__(self, fill: Tensor, missing: Tensor):
-        self.size = tuple(side + 2 * REACH for side in fill.shape[-2:])
+    def __init__(self, features: Tensor, missing: Tensor):
+        self.size = tuple(side + 2 * REACH for side in features.shape[-2:])
         width = self.size[1]
-        features = torch.cat([fill, ENERGY * _slopes(fill, missing)], dim=1)
-        self.pixels = F.pad(features, (REACH,) * 4, mode="replicate")[0].flatten(1).t().contiguous()  # (H*W, C+2)
+        self.pixels = F.pad(features, (REACH,) * 4, mode="replicate")[0].flatten(1).t().contiguous()  # (H*W, C)
         channels = self.pixels.shape[1]
         # Every run of as many pixels as a patch is wide, without a copy; a patch is as many runs, one below the other.
         runs = len(self.pixels) - 2 * REACH
@@ -149,7 +153,7 @@ class _Field:
         self.trust = (TRUST ** -depth.clamp(max=40)).float()
 
     def picture(self) -> Tensor:
-        """The pixels (1, C+2, H, W) without the border."""
+        """The pixels (1, C, H, W) without the border."""
         return self.pixels.t().reshape(1, -1, *self.size)[..., REACH:-REACH, REACH:-REACH]
 
     def offsets_of(self, match: Tensor, error: Tensor) -> Tensor:
@@ -233,5 +237,5 @@ class _Field:
         self.pixels[lost] = torch.where(weight > 0, total / weight, self.pixels[lost])
 
     def _patches(self, middles: Tensor) -> Tensor:
-        """Patches (N, 7 * 7 * (C + 2)) around pixels."""
+        """Patches (N, 7 * 7 * C) around pixels."""
         return self.runs[middles[:, None] + self.below].flatten(1)

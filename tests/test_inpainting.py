@@ -218,9 +218,7 @@ def returned(steps: Generator[None, None, torch.Tensor]) -> torch.Tensor:
 
 def test_patches_that_were_found_at_half_of_the_resolution_give_the_detail_of_all_of_it():
     rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(160.0), indexing="ij")
-    image = (0.5 + 0.3 * torch.sin((rows + columns) * 1.2)).expand(
-        1, 3, -1, -1
-    )  # half of the resolution has less of it
+    image = (0.5 + 0.3 * torch.sin((rows + columns) * 1.2)).expand(1, 3, -1, -1)
     hole = torch.zeros(1, 1, 128, 160)
     hole[..., 40:90, 50:110] = 1
     small, small_hole = F.avg_pool2d(image, 2), F.max_pool2d(hole, 2)
