@@ -39,6 +39,20 @@ SOURCES = {
     "clic2025": Source("CLIC 2025 photos", "Unsplash", True),
     "coworking": Source("stock photos of co-working spaces", "not stated"),
     "imagenet": Source("ImageNet samples, one an object class, reduced to 300 px", "research, non-commercial"),
+    "wsunsplash": Source("wallpaper photos of work_suite", "Unsplash", True),
+    "wspexels": Source("wallpaper photos of work_suite", "Pexels", True),
+    "tridentpexels": Source("Trident desktop wallpapers", "Pexels", True),
+    "budgieczero": Source("Budgie desktop backgrounds", "CC0 1.0", True),
+    "mateczero": Source("Ubuntu MATE wallpapers", "CC0 1.0", True),
+    "lomiriczero": Source("Lomiri wallpapers", "CC0 1.0", True),
+    "soluspd": Source("Solus artwork, a photo by NASA", "public domain", True),
+    "furrybsd": Source("indoor photos of furry-broccoli (Stemanz)", "BSD 3-clause", True),
+    "solusby": Source("Solus artwork", "CC BY 4.0", True),
+    "lomiriby": Source("Lomiri wallpapers", "CC BY 4.0", True),
+    "solusbysa": Source("Solus artwork", "CC BY-SA 4.0"),
+    "lomiribysa": Source("Lomiri wallpapers", "CC BY-SA 4.0"),
+    "lomiribysathree": Source("Lomiri wallpapers", "CC BY-SA 3.0"),
+    "ubuntubysa": Source("Ubuntu wallpapers, curated by azzamsa", "CC BY-SA 3.0"),
     "ct_covid": Source("COVID-CT slices (Zhao et al. 2020)", "research"),
     "dental_panoramic": Source("panoramic dental X-rays, DC1000 (Wang et al. 2023)", "none stated"),
     "chest_xray": Source("chest X-rays", "CC BY-NC-SA and CC BY, per file"),
@@ -224,6 +238,7 @@ def _training(run: dict) -> list[str]:
         else f"PSNR is {run['validation_psnr']:.2f} dB"
     )
     started = f", starting from earlier weights ({run['init']})" if run.get("init") else ""
+    precision = f" in {run['precision']}" if run.get("precision") else ""
     recipe = run.get("recipe", {})
 
     def told(way: dict) -> str:
@@ -237,7 +252,7 @@ def _training(run: dict) -> list[str]:
     ]
     return [
         "## Training\n\n"
-        f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{started}; seed {run['seed']}; "
+        f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{precision}{started}; seed {run['seed']}; "
         f"one image in twenty was held out, on which the mean {validation}. "
         "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines),
         *tried,

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
-from restoration.jpeg import Subsampling, compressed
+from restoration.jpeg import Subsampling, brightness, compressed
 from restoration.resampling import resample
 
 
@@ -108,6 +109,99 @@ class SpeckleNoise:
     def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
         return clean * (1 + self.sigma * noise)
+
+
+def linear_light(encoded: Tensor) -> Tensor:
+    """The amount of light, 0 to 1, that sRGB values on [0, 1] stand for (IEC 61966-2-1); negative ones mirrored."""
+    size = encoded.abs()
+    return torch.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4).copysign(encoded)
+
+
+def encoded_light(light: Tensor) -> Tensor:
+    """The sRGB values that stand for an amount of light: `linear_light` undone."""
+    size = light.abs()
+    curved = 1.055 * size ** (1 / 2.4) - 0.055
+    return torch.where(size <= 0.0031308, size * 12.92, curved).copysign(light)
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """What a camera adds: shot and read noise on a Bayer grid, made a colour image, smoothed and brightened.
+
+    The noise of light x has the variance shot * x + read on the sensor (Foi, Trimeche, Katkovnik, Egiazarian,
+    "Practical Poissonian-Gaussian noise modeling", IEEE TIP 2008); what follows is the pipeline turned round of Brooks
+    et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, arXiv:1811.11127.
+    Differs from the papers: only the noise is demosaiced and smoothed, and it goes through the sRGB curve with both of
+    its signs, so that the mean brightness stays as it is, as in a mean of many photos.  An image of one channel comes
+    from a sensor without colours, without a Bayer grid.
+
+    Every number may be a (B, 1, 1, 1) tensor, one for each image.
+
+    Args:
+        shot: variance at full light, of the sensor's values on [0, 1].
+        read: variance in the dark.
+        red_gain, blue_gain: white balance, by which red and blue are multiplied after the noise has come, 1 or more.
+        smoothing: of the noise in the camera, standard deviation of a Gaussian in pixels; 0 is none.
+        colour_smoothing: the same for its colours, on top of that.
+        saturation: by which the colour matrix stretches the noise's colours.
+    """
+
+    shot: float | Tensor
+    read: float | Tensor
+    red_gain: float | Tensor = 2.0
+    blue_gain: float | Tensor = 1.6
+    smoothing: float | Tensor = 0.0
+    colour_smoothing: float | Tensor = 0.0
+    saturation: float | Tensor = 1.0
+
+    def __post_init__(self):
+        for name in ("shot", "read", "smoothing", "colour_smoothing", "saturation"):
+            _check_level(name, getattr(self, name))
+
+    def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
+        light = linear_light(clean)
+        if clean.shape[1] == 1:
+            noise = self._sensed(light, generator)
+        else:
+            gains = [torch.as_tensor(gain).to(clean) for gain in (self.red_gain, 1.0, self.blue_gain)]
+            gains = torch.cat([gain.expand(len(clean), 1, 1, 1) for gain in gains], dim=1)
+            noise = gains * _demosaiced(self._sensed(light / gains, generator), generator)
+        noise = _blurred(noise, self.smoothing)
+        if clean.shape[1] == 3:
+            grey = brightness(noise)
+            noise = grey + self.saturation * _blurred(noise - grey, self.colour_smoothing)
+        return clean + (encoded_light(light + noise) - encoded_light(light - noise)) / 2
+
+    def _sensed(self, light: Tensor, generator: Generator) -> Tensor:
+        draw = torch.randn(light.shape, generator=generator, device=light.device, dtype=light.dtype)
+        return (self.shot * light.clamp(min=0) + self.read).sqrt() * draw
+
+
+def _demosaiced(values: Tensor, generator: Generator) -> Tensor:
+    """Values (B, 3, H, W) seen through a Bayer grid in a phase that is drawn, the gaps filled bilinearly."""
+    count, _, height, width = values.shape
+    phase = torch.randint(2, (2, count, 1, 1), generator=generator, device=values.device)
+    odd_row = (torch.arange(height, device=values.device).view(-1, 1) + phase[0]) % 2
+    odd_column = (torch.arange(width, device=values.device) + phase[1]) % 2
+    sites = torch.stack([(1 - odd_row) * (1 - odd_column), (odd_row + odd_column) % 2, odd_row * odd_column], dim=1)
+    sparse = values.new_tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+    dense = values.new_tensor([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+    kernels = torch.stack([sparse, dense, sparse]).unsqueeze(1)
+    return F.conv2d(F.pad(values * sites, (1, 1, 1, 1), mode="reflect"), kernels, groups=3)
+
+
+def _blurred(images: Tensor, sigma: float | Tensor) -> Tensor:
+    """Images (B, C, H, W), each blurred by a Gaussian of its own standard deviation in pixels; 0 leaves it as it is."""
+    sigma = torch.as_tensor(sigma).to(images).expand(len(images), 1, 1, 1).reshape(-1, 1)
+    if not sigma.any():
+        return images
+    reach = min(math.ceil(3 * float(sigma.max())), min(images.shape[-2:]) - 1)
+    taps = torch.arange(-reach, reach + 1, device=images.device)
+    kernels = torch.exp(-0.5 * (taps / sigma.clamp(min=1e-3)) ** 2)  # (B, taps)
+    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(images.shape[1], 0)
+    flat = F.pad(images.reshape(1, -1, *images.shape[-2:]), (reach,) * 4, mode="reflect")
+    flat = F.conv2d(flat, kernels[:, None, :, None], groups=len(kernels))
+    return F.conv2d(flat, kernels[:, None, None, :], groups=len(kernels)).view(images.shape)
 
 
 @dataclass(frozen=True)

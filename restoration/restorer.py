@@ -193,10 +193,12 @@ class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
     Attributes:
         takes_sigma: True if `forward(noisy, sigma)` takes a (B, 1, H, W) plane, negative where the level is unknown;
             False if `forward(noisy)` is always blind.
+        estimates_sigma: True if `forward` gives the level (B, 1, H, W) that it finds in front of the denoised image.
     """
 
     task = "denoise"
     takes_sigma: bool = False
+    estimates_sigma: bool = False
     UNKNOWN_SIGMA = -0.2
 
     def restore(self, noisy: Tensor, sigma: float | Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 
 import restoration
 import restoration.weights
+from restoration.degradations import GaussianNoise, UniformNoise
 from restoration.image import Image, write
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
@@ -88,7 +89,7 @@ def test_crops_are_windows_of_the_images_in_all_eight_orientations():
 
 def test_random_noise_tells_the_level_it_drew():
     clean = torch.zeros(64, 1, 64, 64)
-    noisy, sigma = RandomNoise(0.05, 0.2, uniform_share=0.5)(clean, torch.Generator().manual_seed(0))
+    _, noisy, sigma = RandomNoise(0.05, 0.2, uniform_share=0.5)(clean, torch.Generator().manual_seed(0))
     assert 0.05 <= sigma.min() < 0.08
     assert 0.17 < sigma.max() <= 0.2
     assert torch.allclose(noisy.std((1, 2, 3)), sigma.flatten(), rtol=0.06)
@@ -268,7 +269,9 @@ def test_denoisers_are_validated_told_and_blind_and_with_every_kind_of_noise():
             return super().restore(noisy, sigma)
 
     seen = []
-    recipe = dataclasses.replace(DENOISE["drunet-fast"], noise=RandomNoise(0, 0.2, 0.5), scored_sigmas=(0.1,))
+    recipe = dataclasses.replace(
+        DENOISE["drunet-fast"], noise=RandomNoise(0, 0.2, 0.5), scored=(GaussianNoise(0.1), UniformNoise(0.1 * 3**0.5))
+    )
     image = torch.full((3, 16, 16), 128, dtype=torch.uint8)
     denoise.validate(recipe, Watched(3, (4, 6), blocks=1).eval(), [image])
     assert seen == [(0.1, False), (None, False), (0.1, True), (None, True)]

@@ -10,7 +10,6 @@ from itertools import cycle
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from restoration.degradations import Jpeg
@@ -21,6 +20,7 @@ from restoration.restorer import ArtifactRemover
 from train.data import split
 from train.loop import Run, changed, run_arguments
 from train.losses import build_loss
+from train.precision import prepared
 from train.recipe import ARTIFACTS, ArtifactsRecipe
 
 VALIDATION_SIDE = 192
@@ -30,7 +30,7 @@ LOSSES = ("l1", "mse", "psnr-rgb")
 def main(argv: list[str] | None = None) -> None:
     arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS, LOSSES).parse_args(argv)
     recipe = changed(ARTIFACTS[arguments.model], arguments)
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = prepared(recipe, arguments.precision)
     margin = recipe.damage.MARGIN
     largest = max(recipe.crop, recipe.late_crop) + margin
     channels = recipe.build().channels

@@ -8,7 +8,6 @@ The best weights by validation LPIPS are kept.  Everything else is as in `train.
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +17,7 @@ from train.critics import FeatureCritic, off_grid
 from train.data import split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import Vgg19, feature_distance, grid
+from train.precision import prepared
 from train.recipe import ESRGAN
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = changed(ESRGAN[arguments.model], arguments)
     if not arguments.init:
         parser.error("--init is needed: the adversarial stage starts from weights trained for exact pixels")
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = prepared(recipe, arguments.precision)
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale

@@ -11,7 +11,6 @@ The best weights by validation LPIPS are kept.  Everything else is as in `train.
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -23,6 +22,7 @@ from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
+from train.precision import prepared
 from train.recipe import INPAINT
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
     recipe = changed(INPAINT[arguments.model], arguments)
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = prepared(recipe, arguments.precision)
     largest = ZOOM * max(recipe.crop, recipe.late_crop)
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)

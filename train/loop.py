@@ -25,6 +25,7 @@ from restoration.catalog import load
 from restoration.job import typical
 from restoration.restorer import Restorer
 from train.losses import LossName
+from train.precision import PRECISIONS, precision_of
 from train.publish import publish
 from train.recipe import Recipe
 
@@ -318,6 +319,7 @@ class Run:
             **self._terms(),
             "data": data,
             "revived": self.revived,
+            "precision": precision_of(self.accelerator),
             "commit": commit(),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "processes": self.accelerator.num_processes,
@@ -431,6 +433,7 @@ def run_arguments(
         parser.add_argument("--loss", choices=losses, help="instead of the recipe's, for the whole run")
     if vgg:
         parser.add_argument("--vgg", metavar="FILE", help="VGG19 safetensors for a perceptual loss; else from the Hub")
+    parser.add_argument("--precision", choices=PRECISIONS, help="of the networks; by default the one that is faster")
     parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
     parser.add_argument("--save-every", type=float, default=120, metavar="SECONDS", help="for going on after a kill")
     parser.add_argument("--push-to-hub", metavar="USER/REPO", help="publish the best weights at the end")

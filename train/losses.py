@@ -168,6 +168,18 @@ def build_loss(name: LossName, vgg: Vgg19 | None = None) -> Loss:
     return plain[name]
 
 
+def level_distance(estimated: Tensor, true: Tensor, low: float = 2.0, floor: float = 0.5 / 255) -> Tensor:
+    """Mean absolute logarithm of the ratio of noise levels on [0, 1]; one that is too low counts `low` times.
+
+    Guo et al., arXiv:1807.04686, equation 5: too low a level leaves noise, too high a one costs less.
+
+    Args:
+        floor: is added to both, since the logarithm of a level near 0 means nothing.
+    """
+    ratio = ((estimated + floor) / (true + floor)).log()
+    return torch.where(ratio < 0, -low * ratio, ratio).mean()
+
+
 def discounted_l1(image: Tensor, reference: Tensor, mask: Tensor, discount: float = 0.99, reach: int = 64) -> Tensor:
     """L1 whose weight in a hole falls with the distance to the nearest known pixel, `discount` for each pixel.
 

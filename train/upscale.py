@@ -10,8 +10,6 @@
 
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from restoration.degradations import Downscale
@@ -22,6 +20,7 @@ from restoration.restorer import Upscaler
 from train.data import divisible, split
 from train.loop import Run, changed, run_arguments
 from train.losses import PERCEPTUAL, Vgg19, build_loss
+from train.precision import prepared
 from train.recipe import UPSCALE
 
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE, LOSSES, vgg=True)
     arguments = parser.parse_args(argv)
     recipe = changed(UPSCALE[arguments.model], arguments)
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    accelerator = prepared(recipe, arguments.precision)
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale

@@ -1,0 +1,74 @@
+"""DRUNet for photos: a small network finds the noise level from place to place, a denoiser takes its word or yours.
+
+Guo, Yan, Zhang, Zuo, Zhang. "Toward Convolutional Blind Denoising of Real Photographs" (CBDNet), CVPR 2019,
+arXiv:1807.04686; the denoiser is Zhang et al., DRUNet, arXiv:2008.13751.
+Differs from the papers: the estimator sees squares of 4 x 4 pixels as channels and gives one level for each, of all
+colours together; the denoiser is never blind, so that it obeys what it is told, and learns from true levels, the
+estimator's only near the end, without a gradient between the two.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.models.drunet import DRUNet
+from restoration.restorer import Checkpoint, Denoiser
+
+
+class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
+    """Denoiser for the noise of cameras, with an estimator of the noise level.
+
+    Args:
+        channels: image channels, 1 (grey) or 3 (RGB).
+        widths: features of the denoiser at each resolution, finest first.
+        blocks: residual blocks of the denoiser at each resolution on the way down and on the way up.
+        unshuffle: side of the pixel blocks that become the denoiser's channels first.
+        estimator_width: features of the estimator.
+        estimator_depth: 3x3 convolutions of the estimator, at least 2.
+    """
+
+    takes_sigma = True
+    estimates_sigma = True
+    CELL = 4  # side of the squares that have one level each
+    checkpoints = (
+        Checkpoint(
+            "drunet-photo",
+            "DRUNet photo",
+            "Best choice for photos: finds the grain of a camera from place to place, or takes the level that you set.",
+            "White noise of a known level, where DRUNet fast is sharper; salt and pepper, which the median removes.",
+        ),
+    )
+
+    def __init__(
+        self,
+        channels: int = 3,
+        widths: list[int] = (64, 128, 256, 512),
+        blocks: int = 4,
+        unshuffle: int = 1,
+        estimator_width: int = 32,
+        estimator_depth: int = 5,
+    ):
+        super().__init__()
+        if estimator_width < 1 or estimator_depth < 2:
+            raise ValueError(f"needs a width of 1 and a depth of 2 or more, got {estimator_width}, {estimator_depth}")
+        self.channels = channels
+        self.denoiser = DRUNet(channels, widths, blocks, unshuffle)
+        self.multiple_of = max(self.CELL, self.denoiser.multiple_of)
+        self.receptive_field = self.denoiser.receptive_field + self.CELL * (estimator_depth + 1)
+        layers: list[nn.Module] = [nn.PixelUnshuffle(self.CELL)]  # (B, C*16, H/4, W/4)
+        inputs = channels * self.CELL**2
+        for _ in range(estimator_depth - 1):
+            layers += [nn.Conv2d(inputs, estimator_width, 3, padding=1), nn.ReLU(inplace=True)]
+            inputs = estimator_width
+        layers.append(nn.Conv2d(inputs, 1, 3, padding=1))
+        self.estimator = nn.Sequential(*layers)
+
+    def forward(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        estimated = self.level(noisy)
+        level = torch.where(sigma < 0, estimated.detach(), sigma)
+        return estimated, self.denoiser(noisy, level)
+
+    def level(self, noisy: Tensor) -> Tensor:
+        """The noise level on [0, 1] around every pixel, (B, 1, H, W), of an image whose sides `CELL` divides."""
+        level = 0.1 * F.softplus(self.estimator(noisy))  # (B, 1, H/4, W/4)
+        return F.interpolate(level, scale_factor=self.CELL, mode="nearest")

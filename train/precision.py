@@ -1,0 +1,76 @@
+"""The precision that a model trains faster in on this machine; weights, optimiser and averages are fp32 in both."""
+
+import time
+from typing import Literal, get_args
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast
+from torch import Tensor
+
+from restoration.job import typical
+from restoration.restorer import Restorer
+from train.recipe import Recipe
+
+Precision = Literal["bf16", "fp32"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+TIMED_STEPS = 3
+
+
+def prepared(recipe: Recipe, precision: Precision | None = None) -> Accelerator:
+    """An accelerator that runs networks in a precision, by default the one that is faster here.
+
+    With several processes the first one decides for all.
+    """
+    if precision is None:
+        device = PartialState().device
+        half = torch.tensor(faster(recipe) == "bf16", device=device)
+        precision = "bf16" if bool(broadcast(half)) else "fp32"
+    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+def precision_of(accelerator: Accelerator) -> Precision:
+    """What networks run in under an accelerator."""
+    return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
+
+
+def has_bf16() -> bool:
+    """Whether there are units for bf16: a GPU's, or a processor's; elsewhere it is emulated, and slow."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    known = torch.cpu.get_capabilities()
+    return any(known.get(flag, False) for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def faster(recipe: Recipe) -> Precision:
+    """The precision in which a step of the recipe takes less time, by a few steps in each; fp32 without bf16 units."""
+    if not has_bf16():
+        return "fp32"
+    if torch.cuda.is_available():
+        return "bf16"
+    seconds = {precision: step_seconds(recipe, precision) for precision in PRECISIONS}
+    return min(seconds, key=seconds.get)
+
+
+def step_seconds(recipe: Recipe, precision: Precision) -> float:
+    """Seconds of the network's part of a training step on the processor: forwards and backwards, the best of a few."""
+    model = recipe.build().eval()
+    inputs = [part.repeat(recipe.batch, 1, 1, 1) for part in typical_inputs(model, recipe.crop)]
+    model.train()
+    best = float("inf")
+    for _ in range(1 + TIMED_STEPS):  # the first one warms up
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            outputs = model(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        sum(output.float().mean() for output in outputs).backward()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def typical_inputs(model: Restorer, side: int) -> list[Tensor]:
+    """What the model's `forward` is given when it restores an image of that side."""
+    caught: list[Tensor] = []
+    with model.register_forward_pre_hook(lambda _, given: caught.extend(given)):
+        model.restore(torch.full((1, model.channels, side, side), 0.5), *typical(model.task, side))
+    return [given.clone() for given in caught]
