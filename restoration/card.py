@@ -53,6 +53,7 @@ SOURCES = {
     "lomiribysa": Source("Lomiri wallpapers", "CC BY-SA 4.0"),
     "lomiribysathree": Source("Lomiri wallpapers", "CC BY-SA 3.0"),
     "ubuntubysa": Source("Ubuntu wallpapers, curated by azzamsa", "CC BY-SA 3.0"),
+    "text": Source("pages of text and interface, drawn by the training script", "none needed", True),
     "ct_covid": Source("COVID-CT slices (Zhao et al. 2020)", "research"),
     "dental_panoramic": Source("panoramic dental X-rays, DC1000 (Wang et al. 2023)", "none stated"),
     "chest_xray": Source("chest X-rays", "CC BY-NC-SA and CC BY, per file"),
@@ -252,8 +253,8 @@ def _training(run: dict) -> list[str]:
     ]
     return [
         "## Training\n\n"
-        f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{precision}{started}; seed {run['seed']}; "
-        f"one image in twenty was held out, on which the mean {validation}. "
+        f"{run['steps']:,} steps in {run['minutes']:g} minutes on {run['device']}{precision}{started}; "
+        f"seed {run['seed']}; one image in twenty was held out, on which the mean {validation}. "
         "The whole recipe and the curve are in `run.json`.\n\n" + "\n".join(lines),
         *tried,
     ]

@@ -226,6 +226,43 @@ class Jpeg:
         return saved.to(clean) / 255
 
 
+@dataclass(frozen=True)
+class Rounding:
+    """What a file of 8 bits keeps: values clipped to [0, 1] and rounded to multiples of 1 / 255."""
+
+    def __call__(self, clean: Tensor, generator: Generator | None = None) -> Tensor:
+        return (clean * 255).round().clamp(0, 255) / 255
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Blur by a Gaussian, edges mirrored.
+
+    Args:
+        sigma: standard deviation in pixels, or a (B, 1, 1, 1) tensor of them; 0 is none.
+    """
+
+    sigma: float | Tensor
+
+    def __post_init__(self):
+        _check_level("sigma", self.sigma)
+
+    def __call__(self, clean: Tensor, generator: Generator | None = None) -> Tensor:
+        return _blurred(clean, self.sigma)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One degradation after the other."""
+
+    steps: tuple[Degradation, ...]
+
+    def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
+        for step in self.steps:
+            clean = step(clean, generator)
+        return clean
+
+
 class Holes(Protocol):
     """Draws masks (count, 1, H, W), 1 where pixels are missing, with randomness from `generator`."""
 

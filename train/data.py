@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from huggingface_hub import snapshot_download
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 from torch import Generator, Tensor
 from tqdm import tqdm
 
@@ -17,6 +19,7 @@ from restoration.image import ENDINGS, Image, read
 
 VALIDATION_IMAGES = 24
 HELD_OUT_SHARE = 20  # one file in twenty is never trained on
+LETTERS = "abcdefghijklmnopqrstuvwxyzetaoinsetaoinABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,;:!?()/-+=%&@#"
 
 
 @dataclass(frozen=True)
@@ -139,16 +142,59 @@ def centre_crop(image: Tensor, size: int) -> Tensor:
     return image[:, top : top + height, left : left + width]
 
 
+def text_page(seed: int, side: int = 512) -> Tensor:
+    """A page of text and interface, uint8 (3, side, side): lines of words, buttons, rules, in few colours and sizes."""
+    rng = np.random.default_rng(seed)
+
+    def colour(low: int, high: int) -> tuple[int, int, int]:
+        return tuple(int(value) for value in rng.integers(low, high, 3))
+
+    dark = rng.random() < 0.3
+    paper, ink = ((0, 70), (170, 256)) if dark else ((190, 256), (0, 110))
+    page = Pillow.new("RGB", (side, side), colour(*paper))
+    opposite = tuple(255 - value for value in page.getpixel((0, 0)))
+    pen = ImageDraw.Draw(page)
+    y = int(rng.integers(0, 16))
+    while y < side:
+        size = int(rng.choice([9, 11, 12, 13, 14, 16, 20, 28, 44]))
+        font = ImageFont.load_default(size)
+        x = int(rng.integers(0, 40))
+        while x < side:
+            kind = rng.random()
+            letters = "".join(rng.choice(list(LETTERS), rng.integers(1, 10)))
+            width = int(pen.textlength(letters, font))
+            if kind < 0.06:
+                box = (x, y - 2, x + width + 14, y + size + 6)
+                pen.rounded_rectangle(
+                    box, int(rng.integers(0, 8)), colour(0, 256), colour(*ink), int(rng.integers(0, 3))
+                )
+                x += 7
+            pen.text((x, y), letters, colour(*ink) if kind < 0.3 else opposite, font)
+            x += width + size // 3 + (7 if kind < 0.06 else 0)
+            if kind > 0.97:
+                x += int(rng.integers(20, 200))
+        y += int(size * rng.uniform(1.15, 1.9))
+        if rng.random() < 0.12:
+            pen.line((0, y, side, y), colour(0, 256), int(rng.integers(1, 4)))
+            y += 6
+    return torch.from_numpy(np.array(page)).permute(2, 0, 1).contiguous()
+
+
 def split(
-    sources: Iterable[str], channels: int, largest: int, side: int, accelerator: Accelerator
+    sources: Iterable[str], channels: int, largest: int, side: int, accelerator: Accelerator, text_share: float = 0.0
 ) -> tuple[Crops, list[Tensor], dict]:
     """The training crops, the validation images, and what `run.json` says of both.
 
     Args:
         largest: side of the largest crops that will be asked for.
         side: validation images are cut to at most this, and thinned to about 24.
+        text_share: of the training images, pages of text that are drawn for it; some are held out like files.
     """
     read = list(samples(sources, channels, progress=accelerator.is_main_process))
+    if text_share:
+        count = round(text_share / (1 - text_share) * len(read))
+        pages = [text_page(index, max(512, largest)) for index in range(count)]
+        read += [Sample(f"text_{index}", "text", page) for index, page in enumerate(pages)]
     crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
     validation = [centre_crop(sample.image, side) for sample in read if sample.held_out]
     validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]

@@ -385,7 +385,7 @@ def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tens
         training = esrgan_training if name in ESRGAN else inpaint_training
         return lambda model, images: -100 * training.validate(model, images, lpips), "-100 LPIPS"
     if name in UPSCALE:
-        return upscale_training.validate, "dB"
+        return lambda model, images: upscale_training.validate(model, images, UPSCALE[name].scored), "dB"
     if name in ARTIFACTS:
         return lambda model, images: artifacts_training.validate(ARTIFACTS[name], model, images), "dB"
     return lambda model, images: denoise_training.validate(DENOISE[name], model, images), "dB"

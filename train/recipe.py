@@ -11,12 +11,16 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from restoration.degradations import (
+    Blur,
     BoxHoles,
     CameraNoise,
+    Chain,
     Degradation,
+    Downscale,
     GaussianNoise,
     Holes,
     Jpeg,
+    Rounding,
     StrokeHoles,
     UniformNoise,
 )
@@ -34,6 +38,7 @@ from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
 from restoration.models.unet_sr import UNetSR
 from restoration.models.xray_unet import XrayUNet
+from restoration.photo_damage import PhotoDamage
 from restoration.restorer import Denoiser, Restorer
 from train.losses import LossName
 
@@ -115,7 +120,7 @@ class PhotoNoise:
         )(clean, generator)
         white = GaussianNoise(drawn(0, self.white_sigma))(clean, generator)
         kind = drawn()
-        noisy = torch.where(kind < self.white_share, white, (camera * 255).round().clamp(0, 255) / 255)
+        noisy = torch.where(kind < self.white_share, white, Rounding()(camera))
         grey = drawn() < self.grey_share
         clean, noisy = (torch.where(grey, image[:, :1], image) for image in (clean, noisy))
         saved = drawn() < self.jpeg_share
@@ -369,14 +374,55 @@ ARTIFACTS: dict[str, ArtifactsRecipe] = {
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleRecipe(Recipe):
-    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input."""
+    """One upscaler's training; `crop` and `late_crop` are sides of the low-resolution input.
+
+    Args:
+        damage: makes the low resolution of a crop; None is bicubic reduction.
+        scored: makes that of the images of the validation score, each in its turn.
+        text_share: share of the crops that show rendered text and interface.
+    """
 
     crop: int = 32
     late_crop: int = 64
     learning_rate: float = 2e-3
+    damage: Degradation | None = None
+    scored: tuple[Degradation | None, ...] = (None,)
+    text_share: float = 0.0
 
+
+def worn(scale: int, *steps: Degradation, blur: float = 0.0) -> Chain:
+    """Blur, bicubic reduction, then the other steps, and what a file of 8 bits keeps of it."""
+    return Chain((Blur(blur), Downscale(scale), *steps, Rounding()))
+
+
+def _scored_photos(scale: int) -> tuple[Degradation | None, ...]:
+    return (
+        None,
+        worn(scale, Jpeg(85)),
+        worn(scale, Jpeg(55)),
+        worn(scale, GaussianNoise(6 / 255)),
+        worn(scale, CameraNoise(1e-3, 1e-5, smoothing=0.5, colour_smoothing=1.0), Jpeg(80)),
+        worn(scale, GaussianNoise(4 / 255), Jpeg(60), blur=0.3 * scale),
+        PhotoDamage(scale, plain_share=0, twice_share=1),
+    )
+
+
+_PHOTO = {
+    f"photo-x{scale}": UpscaleRecipe(
+        build=partial(Compact, scale, width=48, depth=10),
+        loss="psnr",
+        first_loss="l1",
+        crop=32,
+        late_crop=64,
+        damage=PhotoDamage(scale),
+        scored=_scored_photos(scale),
+        text_share=0.05,
+    )
+    for scale in (2, 4)
+}
 
 UPSCALE: dict[str, UpscaleRecipe] = {
+    **_PHOTO,
     **{
         f"compact-x{scale}": UpscaleRecipe(
             build=partial(Compact, scale, width=48, depth=10), loss="psnr", first_loss="l1", late_crop=32

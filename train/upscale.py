@@ -1,4 +1,4 @@
-"""Train an upscaler on bicubic reduction, with a pixel loss or a perceptual one.
+"""Train an upscaler on bicubic reduction or on photos as the web holds them, with a pixel loss or a perceptual one.
 
     python -m train.upscale compact-x4 --data FOLDER... --minutes 60
     python -m train.upscale compact-x2 --data FOLDER... --minutes 30 --init checkpoints/compact-x4
@@ -8,11 +8,12 @@
 `train.denoise`.
 """
 
+from itertools import product
 from pathlib import Path
 
-from torch import Tensor
+from torch import Generator, Tensor
 
-from restoration.degradations import Downscale
+from restoration.degradations import Degradation, Downscale
 from restoration.image import write_grid
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
@@ -36,15 +37,18 @@ def main(argv: list[str] | None = None) -> None:
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
-    crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
+    crops, validation, data = split(
+        arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share
+    )
 
     perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)
     vgg = Vgg19(arguments.vgg).to(accelerator.device) if perceptual else None
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation))
+    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, recipe.scored))
     for progress in run:
         count, size = recipe.crops_at(progress)
-        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, run.generator()), scale)
+        generator = run.generator()
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale, recipe.damage, generator)
         loss = build_loss(recipe.loss_at(progress), vgg)
         run.learn(loss(run.network(lr).float(), hr), progress)
 
@@ -53,24 +57,31 @@ def main(argv: list[str] | None = None) -> None:
     accelerator.end_training()
 
 
-def pairs(clean: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+def pairs(
+    clean: Tensor, scale: int, damage: Degradation | None = None, generator: Generator | None = None
+) -> tuple[Tensor, Tensor]:
     """Low- and high-resolution crops without the margin in which a reduced crop differs from a reduced image."""
     edge = MARGIN * scale
-    return Downscale(scale)(clean)[..., MARGIN:-MARGIN, MARGIN:-MARGIN], clean[..., edge:-edge, edge:-edge]
+    lr = (damage or Downscale(scale))(clean, generator)
+    return lr[..., MARGIN:-MARGIN, MARGIN:-MARGIN], clean[..., edge:-edge, edge:-edge]
 
 
-def reduced(image: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """A uint8 image (C, H, W) cut to a multiple of the scale, as (1, C, h, w) low and (1, C, H, W) high resolution."""
+def reduced(image: Tensor, scale: int, damage: Degradation | None = None) -> tuple[Tensor, Tensor]:
+    """A uint8 image (C, H, W) cut to a multiple of the scale, as (1, C, h, w) low and (1, C, H, W) high resolution.
+
+    Args:
+        damage: makes the low resolution, the same every time; None is bicubic reduction.
+    """
     hr = divisible(image, scale)
-    return Downscale(scale)(hr), hr
+    return (damage or Downscale(scale))(hr, Generator().manual_seed(0)), hr
 
 
-def validate(model: Upscaler, images: list[Tensor]) -> float:
-    """Mean PSNR-Y over clean uint8 images (C, H, W), `scale` border pixels cut."""
+def validate(model: Upscaler, images: list[Tensor], damages: tuple[Degradation | None, ...] = (None,)) -> float:
+    """Mean PSNR-Y over clean uint8 images (C, H, W) and what reduces them, `scale` border pixels cut."""
     device = next(model.parameters()).device
     scores = []
-    for image in images:
-        lr, hr = reduced(image, model.scale)
+    for damage, image in product(damages, images):
+        lr, hr = reduced(image, model.scale, damage)
         scores.append(float(psnr_y(model.restore(lr.to(device)).cpu(), hr, model.scale)))
     return sum(scores) / len(scores)
 
