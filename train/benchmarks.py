@@ -11,16 +11,31 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from restoration.catalog import Method, Task
-from restoration.degradations import Degradation, Downscale, GaussianNoise, Holes, Jpeg, PixelHoles, UniformNoise
+from restoration.catalog import Method, Task, methods
+from restoration.degradations import (
+    Chain,
+    Degradation,
+    Downscale,
+    GaussianNoise,
+    Holes,
+    Jpeg,
+    PixelHoles,
+    Rounding,
+    UniformNoise,
+)
 from restoration.image import ENDINGS, Image, ImageError, read
 from restoration.inpainting import mask_from
+from restoration.job import loaded, with_channels
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
+from restoration.photo_damage import PhotoDamage
 from restoration.texture import copy_texture
-from train.data import centre_crop, divisible, samples
+from train.data import centre_crop, divisible, samples, text_page
+from train.recipe import worn
 
 Settings = tuple[float | None, ...]
+BEST = 99.0  # dB that equal images count as
 
 
 class Run(NamedTuple):
@@ -28,12 +43,14 @@ class Run(NamedTuple):
 
     Args:
         row: its name, which begins with the method's.
-        settings: what `restore` gets besides what it is given.
+        settings: what `restore` gets besides what it is given; of the degraded and the clean image, if they matter.
+        before: what is done with the degraded image first.
         after: what is done with the result and the mask.
     """
 
     row: str
-    settings: Settings = ()
+    settings: Settings | Callable[[Tensor, Tensor], Settings] = ()
+    before: Callable[[Tensor], Tensor] | None = None
     after: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
@@ -99,17 +116,53 @@ class NoisySet:
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
     ) -> dict[str, float]:
-        pairs = _rounded(restored, clean)
-        decibels = [float(psnr(*pair)) for pair in pairs]
-        similarity = [float(ssim(*pair)) for pair in pairs]
-        return {
-            "psnr": statistics.fmean(decibels),
-            "ssim": statistics.fmean(similarity),
-            "median_psnr": statistics.median(decibels),
-            "median_ssim": statistics.median(similarity),
-            "kept": _kept(pairs, given),
-            "images": len(clean),
-        }
+        return _denoised(restored, clean, given)
+
+
+@dataclass(frozen=True)
+class RealNoiseSet:
+    """Pairs of a real noisy photo and the mean of many of the same scene: the middles of both.
+
+    The protocol of Xu, Li, Liang, Zhang, Zhang, "Real-world Noisy Image Denoising: A New Benchmark" (PolyU), 2018,
+    arXiv:1804.02603; PSNR over all channels, no border.  Methods that take a noise level are told the root mean
+    square of the difference.  `kept` is the PSNR of the result to the noisy photo.
+
+    Args:
+        folder: below the data folder, with files `*_real.*` and `*_mean.*`.
+        side: of the middles, in pixels.
+    """
+
+    name: str
+    folder: str
+    side: int = 256
+    baseline: str | None = field(default="noisy", init=False)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        return (self._middle(mean) for _, mean in photo_pairs(data / self.folder))
+
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        return (self._middle(photo_pairs(data / self.folder)[index][0]),)
+
+    def _middle(self, file: Path) -> Tensor:
+        return centre_crop(read(file).bytes(3), self.side)[None].float() / 255
+
+    def runs(self, method: Method) -> list[Run]:
+        told = [Run(method.name, lambda noisy, clean: (float((noisy - clean).square().mean().sqrt()),))]
+        if method.takes_sigma:  # a filter measures the level itself
+            told.append(Run(f"{method.name} blind", (None,)))
+        return told
+
+    def summary(
+        self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
+    ) -> dict[str, float]:
+        return _denoised(restored, clean, given)
+
+
+def photo_pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """The files `*_real.*` of a folder, each with its `*_mean.*`, by name."""
+    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
+    pairs = ((path, files.get(stem.removesuffix("_real") + "_mean")) for stem, path in files.items())
+    return [(real, mean) for real, mean in pairs if real.stem.endswith("_real") and mean]
 
 
 @dataclass(frozen=True)
@@ -122,6 +175,7 @@ class CompressedSet:
         folder: below the data folder.
         channels: 3 for colour, 1 for grey.
         listed_in: a file below the data folder that names the images to use.
+        before: quality that the image was saved with before, on a grid shifted by 4 pixels.
     """
 
     name: str
@@ -129,12 +183,15 @@ class CompressedSet:
     channels: int
     quality: int
     listed_in: str | None = None
+    before: int | None = None
     baseline: str | None = field(default="jpeg", init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         return _listed(data, (self.folder,), self.channels, self.listed_in)
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        if self.before:
+            clean = Jpeg(self.before)(F.pad(clean, (4, 0, 4, 0), mode="reflect"))[..., 4:, 4:]
         return (Jpeg(self.quality)(clean),)
 
     def runs(self, method: Method) -> list[Run]:
@@ -161,16 +218,16 @@ class ReducedSet:
     The protocol of the light super-resolution papers.
 
     Args:
-        folder: below the data folder.
+        folders: below the data folder.
     """
 
     name: str
-    folder: str
+    folders: tuple[str, ...]
     scale: int
     baseline: str | None = field(default=None, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
-        for sample in samples([data / self.folder], 3):
+        for sample in samples([data / folder for folder in self.folders], 3):
             yield divisible(sample.image, self.scale)
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
@@ -193,6 +250,52 @@ class ReducedSet:
         for metric, values in columns.items():
             result |= {metric: statistics.fmean(values), f"{metric}_range": [min(values), max(values)]}
         return result
+
+
+@dataclass(frozen=True)
+class WornSet(ReducedSet):
+    """Images that are reduced as phones and the web do it, in 8 bits, scored as `ReducedSet`s are.
+
+    A row "cleaned" is a method after the other tasks' default models, as a visitor would who does it in steps.
+
+    Args:
+        damage: makes the small picture; each image has a seed of its own.
+        cleaners: tasks whose default comes first in the row "cleaned".
+    """
+
+    damage: Degradation
+    cleaners: tuple[Task, ...]
+    FAMILIES = ("bicubic", "compact", "esrgan", "photo", "photo-gan")
+
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        return (self.damage(clean, torch.Generator().manual_seed(index)),)
+
+    def runs(self, method: Method) -> list[Run]:
+        if method.scale != self.scale or method.family not in self.FAMILIES:
+            return []
+        rows = [Run(method.name)]
+        if method.family == "compact":
+            rows.append(Run(f"{method.name} cleaned", before=lambda image: cleaned(image, self.cleaners)))
+        return rows
+
+
+@dataclass(frozen=True)
+class TextSet(WornSet):
+    """Pages of text and interface, other ones than training has, reduced as `damage` says."""
+
+    pages: range = range(10_000, 10_012)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        for page in self.pages:
+            yield divisible(text_page(page), self.scale)
+
+
+def cleaned(image: Tensor, tasks: tuple[Task, ...]) -> Tensor:
+    """An image (1, C, H, W) after the default methods of some tasks, blind."""
+    for task in tasks:
+        flagship = next(method for method in methods(task) if method.flagship)
+        image = with_channels(loaded(flagship), image, *([None] if task != "upscale" else []))
+    return image
 
 
 @dataclass(frozen=True)
@@ -271,6 +374,20 @@ def _listed(data: Path, folders: tuple[str, ...], channels: int, listed_in: str 
             yield sample.image[None].float() / 255
 
 
+def _denoised(restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]]) -> dict[str, float]:
+    pairs = _rounded(restored, clean)
+    decibels = [min(BEST, float(psnr(*pair))) for pair in pairs]
+    similarity = [float(ssim(*pair)) for pair in pairs]
+    return {
+        "psnr": statistics.fmean(decibels),
+        "ssim": statistics.fmean(similarity),
+        "median_psnr": statistics.median(decibels),
+        "median_ssim": statistics.median(similarity),
+        "kept": _kept(pairs, given),
+        "images": len(clean),
+    }
+
+
 Pairs = list[tuple[Tensor, Tensor]]
 
 
@@ -280,9 +397,9 @@ def _rounded(restored: list[Tensor], clean: list[Tensor]) -> Pairs:
 
 
 def _kept(pairs: Pairs, given: list[tuple[Tensor, ...]]) -> float:
-    """Mean PSNR in dB of the results to what they were made of, at most 99."""
+    """Mean PSNR in dB of the results to what they were made of."""
     decibels = [
-        min(99.0, float(psnr(image, degraded))) for (image, _), (degraded, *_) in zip(pairs, given, strict=True)
+        min(BEST, float(psnr(image, degraded))) for (image, _), (degraded, *_) in zip(pairs, given, strict=True)
     ]
     return statistics.fmean(decibels)
 
@@ -312,12 +429,40 @@ def _compressed(
 
 
 def _reduced(name: str, folder: str) -> list[ReducedSet]:
-    return [ReducedSet(f"{name} x{scale}", folder, scale) for scale in (2, 3, 4)]
+    return [ReducedSet(f"{name} x{scale}", (folder,), scale) for scale in (2, 3, 4)]
+
+
+def _worn(name: str, folders: tuple[str, ...], scales: tuple[int, ...] = (4, 2)) -> list[WornSet]:
+    """What the web holds, by what has happened to the small picture."""
+    sets = []
+    for scale in scales:
+        damages = {
+            **{f"JPEG {quality}": worn(scale, Jpeg(quality)) for quality in (90, 75, 50)},
+            **{f"noise {level}": worn(scale, GaussianNoise(level / 255)) for level in (3, 8)},
+            "noise 4 + JPEG 85": worn(scale, GaussianNoise(4 / 255), Jpeg(85)),
+            "blur + noise 4 + JPEG 50": worn(scale, GaussianNoise(4 / 255), Jpeg(50), blur=0.3 * scale),
+            "second order": PhotoDamage(scale, plain_share=0, twice_share=1),
+        }
+        for label, damage in damages.items():
+            both = ("noise" in label and "JPEG" in label) or label == "second order"
+            cleaners = ("artifacts", "denoise") if both else ("denoise",) if "noise" in label else ("artifacts",)
+            sets.append(WornSet(f"{name} x{scale}, {label}", folders, scale, damage, cleaners))
+    return sets
 
 
 _XRAY = ("medical/dental_panoramic/test", "medical/chest_xray/test")
 SETS: dict[Task, tuple[TestSet, ...]] = {
     "denoise": (
+        RealNoiseSet("PolyU", "test/PolyU"),
+        NoisySet(
+            "CBSD68 σ25, JPEG 90",
+            ("test/BSD100",),
+            3,
+            Chain((GaussianNoise(25 / 255), Jpeg(90))),
+            25 / 255,
+            "test/CBSD68.txt",
+        ),
+        NoisySet("BSD100 clean", ("test/BSD100",), 3, Rounding(), 0.0),
         *_gaussian("CBSD68", "test/BSD100", 3, "test/CBSD68.txt", (2, 15, 25, 50)),  # 2: as good as clean
         *_gaussian("BSD68", "test/BSD100", 1, "test/CBSD68.txt"),
         *_gaussian("Set12", "test/Set12", 1),
@@ -329,8 +474,14 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
     "artifacts": (
         *_compressed("Classic5", "test/Classic5", channels=1),
         *_compressed("CBSD68", "test/BSD100", qualities=(10, 20, 30, 40, 95), listed="test/CBSD68.txt"),
+        *(
+            CompressedSet(f"CBSD68 q{first} then q{second}", "test/BSD100", 3, second, "test/CBSD68.txt", first)
+            for first, second in ((10, 75), (30, 90), (75, 30))
+        ),
     ),
     "upscale": (
+        *_worn("photos", ("test/BSD100", "test/Set14")),
+        *(TextSet(f"text x{scale}, JPEG 85", (), scale, worn(scale, Jpeg(85)), ("artifacts",)) for scale in (4, 2)),
         *_reduced("Set5", "test/Set5"),
         *_reduced("Set14", "test/Set14"),
         *_reduced("BSD100", "test/BSD100"),
@@ -345,36 +496,47 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
 def sets_of(task: Task, folder: Path, masks: Path | None = None) -> tuple[TestSet, ...]:
     """The task's test sets on any folder of images; inpainting takes the masks of a folder of its own, if given."""
     name, place = folder.name, str(folder.resolve())
+    if task == "denoise" and photo_pairs(folder):
+        return (RealNoiseSet(name, place),)
     if task == "inpaint" and masks:
         return (HoledSet(name, place, "", str(masks.resolve())),)
     make = {
         "denoise": lambda *where: _gaussian(*where, 3),
         "artifacts": _compressed,
-        "upscale": _reduced,
+        "upscale": lambda name, place: [*_worn(name, (place,)), *_reduced(name, place)],
         "inpaint": _holed,
     }
     return tuple(make[task](name, place))
 
 
+_PHOTO_NAMES = tuple(test_set.name for test_set in SETS["upscale"] if isinstance(test_set, WornSet))
 # The tables of the README: the names of the columns, sets with a metric.
 TABLES: dict[Task, tuple[tuple[str, ...], ...]] = {
     "denoise": (
+        ("PolyU", "CBSD68 σ25, JPEG 90", "BSD100 clean"),
         ("CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"),
         ("X-ray Gaussian 0.1", "X-ray uniform ±0.17", "CT Gaussian 0.07", "CIFAR-10 Gaussian 0.2"),
     ),
-    "artifacts": tuple(
-        tuple(test_set.name for test_set in SETS["artifacts"] if test_set.name.startswith(name))
-        for name in ("Classic5", "CBSD68")
+    "artifacts": (
+        tuple(test_set.name for test_set in SETS["artifacts"] if " then " in test_set.name),
+        *(
+            tuple(s.name for s in SETS["artifacts"] if s.name.startswith(name) and " then " not in s.name)
+            for name in ("Classic5", "CBSD68")
+        ),
     ),
-    "upscale": tuple(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
+    "upscale": (
+        *(_PHOTO_NAMES[first : first + 4] for first in range(0, len(_PHOTO_NAMES), 4)),
+        *(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
+    ),
     "inpaint": tuple(tuple(s.name for s in SETS["inpaint"][first : first + 3]) for first in (0, 3, 6)),
 }
 
 # The sets that a model was made for, which its card reports; the prefixes of their names.  A model that is not listed
 # reports every set that it was scored on.
 HOME = {
-    "drunet-fast": ("CBSD68",),
-    "mwcnn-color": ("CBSD68",),
+    "drunet-photo": ("PolyU", "CBSD68", "BSD100"),
+    "drunet-fast": ("PolyU", "CBSD68"),
+    "mwcnn-color": ("PolyU", "CBSD68"),
     "mwcnn-gray": ("BSD68", "Set12"),
     "xray-unet": ("X-ray",),
     "ct-autoencoder": ("CT",),
@@ -404,6 +566,10 @@ BEST_CLASSICAL = "best classical"
 
 TARGETS: dict[Task, tuple[Target, ...]] = {
     "denoise": (
+        Target("drunet-photo blind", "PolyU", 1.9, 2.7, over="noisy"),
+        Target("drunet-photo", "CBSD68 σ25", 30.9, 31.1),
+        Target("drunet-photo blind", "CBSD68 σ25", 30.8, 31.1),
+        Target("drunet-photo blind", "BSD100 clean", 40.0, 45.0, metric="kept"),
         Target("drunet-fast", "CBSD68 σ15", 33.5, 34.0),
         Target("drunet-fast", "CBSD68 σ25", 30.8, 31.3),
         Target("drunet-fast", "CBSD68 σ50", 27.6, 28.1),
@@ -423,6 +589,19 @@ TARGETS: dict[Task, tuple[Target, ...]] = {
         Target("drunet-jpeg blind", "CBSD68 q95", 40.0, 45.0, metric="kept"),
     ),
     "upscale": (
+        *(
+            Target("photo-x4", f"photos x4, {label}", floor, floor + 0.2, over="bicubic-x4")
+            for label, floor in (
+                ("JPEG 90", 0.6),
+                ("JPEG 75", 0.5),
+                ("JPEG 50", 0.42),
+                ("noise 3", 1.0),
+                ("noise 8", 0.85),
+                ("noise 4 + JPEG 85", 0.57),
+                ("blur + noise 4 + JPEG 50", 0.3),
+                ("second order", 0.3),
+            )
+        ),
         Target("compact-x4", "Set5 x4", 31.3, 32.2),
         Target("compact-x4", "BSD100 x4", 27.1, 27.6),
         Target("rrdb-x4", "Set5 x4", 30.9, 32.0),

@@ -122,13 +122,17 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
         if test_set.baseline:
             results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
-            for row, settings, after in test_set.runs(method):
-                apart = method.prior or after is not None  # from `cost`
+            for row, settings, before, after in test_set.runs(method):
+                apart = method.prior or before is not None or after is not None  # from `cost`
                 restored = []
                 started = time.process_time()
                 with one_thread() if apart else nullcontext():
-                    for image, *extra in tqdm(given, desc=f"{test_set.name}, {row}", leave=False, disable=None):
-                        result = with_channels(restorer, image, *extra, *settings).cpu()
+                    pairs = zip(given, clean, strict=True)
+                    for (image, *extra), truth in tqdm(
+                        pairs, desc=f"{test_set.name}, {row}", total=len(clean), leave=False, disable=None
+                    ):
+                        told = settings(image, truth) if callable(settings) else settings
+                        result = with_channels(restorer, before(image) if before else image, *extra, *told).cpu()
                         restored.append(after(result, *extra) if after else result)
                 if apart:
                     pace = (time.process_time() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
