@@ -17,11 +17,12 @@ from restoration.image import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import ArtifactRemover
+from train.arguments import changed, command, run_arguments
 from train.data import split
-from train.loop import Run, changed, run_arguments
 from train.losses import build_loss
 from train.precision import prepared
 from train.recipe import ARTIFACTS, ArtifactsRecipe
+from train.run import Run
 
 VALIDATION_SIDE = 192
 LOSSES = ("l1", "mse", "psnr-rgb")
@@ -30,13 +31,13 @@ LOSSES = ("l1", "mse", "psnr-rgb")
 def main(argv: list[str] | None = None) -> None:
     arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS, LOSSES).parse_args(argv)
     recipe = changed(ARTIFACTS[arguments.model], arguments)
-    accelerator = prepared(recipe, arguments.precision)
+    accelerator = prepared(recipe, arguments)
     margin = recipe.damage.MARGIN
     largest = max(recipe.crop, recipe.late_crop) + margin
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
+    run = Run(arguments, accelerator, recipe, data, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
         count, size = recipe.crops_at(progress)
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         run.learn(loss(run.network(*inputs).float(), clean), progress)
 
     if accelerator.is_main_process:
-        write_samples(recipe, run.finish(data), run.out / "grid.png", validation)
+        write_samples(recipe, run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
@@ -83,4 +84,4 @@ def write_samples(recipe: ArtifactsRecipe, model: ArtifactRemover, path: Path, i
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

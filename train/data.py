@@ -1,6 +1,7 @@
 """Training images: decoded once to uint8 on the device, cropped and augmented there in batches."""
 
 import hashlib
+import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,11 +16,15 @@ from PIL import ImageDraw, ImageFont
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from restoration.image import ENDINGS, Image, read
+from restoration.image import ENDINGS, Image, ImageError, read
 
 VALIDATION_IMAGES = 24
 HELD_OUT_SHARE = 20  # one file in twenty is never trained on
 LETTERS = "abcdefghijklmnopqrstuvwxyzetaoinsetaoinABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,;:!?()/-+=%&@#"
+
+
+class TrainingError(ValueError):
+    """A training that cannot work; the message is the one sentence that its user reads."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,20 @@ class Sample:
         return int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0
 
 
-def samples(sources: Iterable[str | Path], channels: int, progress: bool = False) -> Iterable[Sample]:
+def samples(
+    sources: Iterable[str | Path], channels: int, progress: bool = False, skipped: list[str] | None = None
+) -> Iterable[Sample]:
     """Every image of the sources in a fixed order.
 
     Args:
         sources: image files, folders (searched in depth), CIFAR-10 batches (`.npz` with `images`, `.bin`), or data sets
             on the Hub written `hub:user/name`.
         channels: 1 makes colour images grey, 3 repeats grey ones.
+        skipped: gets the names of files that cannot be read; without it the first of them ends the reading.
 
     Raises:
         FileNotFoundError: a source does not exist.
+        ImageError: a file cannot be read, and `skipped` is None.
     """
     for source in map(str, sources):
         if source.startswith("hub:"):
@@ -61,11 +70,20 @@ def samples(sources: Iterable[str | Path], channels: int, progress: bool = False
             raise FileNotFoundError(f"there is no file or folder called {source}")
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in tqdm(files, desc=f"reading {path.name}", disable=not progress, leave=False):
-            if file.suffix in (".npz", ".bin"):
-                for index, image in enumerate(_cifar_batch(file)):
-                    yield Sample(f"{file.name}/{index}", _source(file), Image(image).bytes(channels))
-            elif file.suffix.lower() in ENDINGS:
-                yield Sample(file.name, _source(file), read(file).bytes(channels))
+            try:
+                if file.suffix in (".npz", ".bin"):
+                    images = [(f"{file.name}/{index}", Image(image)) for index, image in enumerate(_cifar_batch(file))]
+                elif file.suffix.lower() in ENDINGS:
+                    images = [(file.name, read(file))]
+                else:
+                    continue
+            except (ImageError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+                if skipped is None:
+                    raise
+                skipped.append(file.name)
+                continue
+            for name, image in images:
+                yield Sample(name, _source(file), image.bytes(channels))
 
 
 def _source(file: Path) -> str:
@@ -92,13 +110,13 @@ class Crops:
         largest: side of the largest crops that will be asked for, in pixels.
 
     Raises:
-        ValueError: no image is large enough.
+        TrainingError: no image is large enough.
     """
 
     def __init__(self, images: Iterable[Tensor], largest: int, device: torch.device | str):
         kept = [image for image in images if min(image.shape[1:]) >= largest]
         if not kept:
-            raise ValueError(f"found no training image with sides of at least {largest} pixels")
+            raise TrainingError(f"found no training image with sides of at least {largest} pixels")
         self.channels = kept[0].shape[0]
         self.pixels = torch.cat([image.flatten() for image in kept]).to(device)
         self.heights = torch.tensor([image.shape[1] for image in kept], device=device)
@@ -189,14 +207,37 @@ def split(
         largest: side of the largest crops that will be asked for.
         side: validation images are cut to at most this, and thinned to about 24.
         text_share: of the training images, pages of text that are drawn for it; some are held out like files.
+
+    Raises:
+        TrainingError: nothing to train on or nothing to validate on.
     """
-    read = list(samples(sources, channels, progress=accelerator.is_main_process))
+    skipped: list[str] = []
+    try:
+        read = list(samples(sources, channels, accelerator.is_main_process, skipped))
+    except FileNotFoundError as missing:
+        raise TrainingError(str(missing)) from None
+    if skipped:
+        few = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+        accelerator.print(f"left out {len(skipped)} files that are no images or damaged: {few}")
     if text_share:
         count = round(text_share / (1 - text_share) * len(read))
         pages = [text_page(index, max(512, largest)) for index in range(count)]
         read += [Sample(f"text_{index}", "text", page) for index, page in enumerate(pages)]
     crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
-    validation = [centre_crop(sample.image, side) for sample in read if sample.held_out]
+    validation = [centre_crop(sample.image, side).clone() for sample in read if sample.held_out]
+    validation = [image for image in validation if min(image.shape[1:]) >= 8]
+    if not validation:
+        raise TrainingError(
+            f"none of the {len(read)} images is held out for validation, which takes one name in {HELD_OUT_SHARE}; "
+            "give more images, 60 or so"
+        )
     validation = validation[:: max(1, len(validation) // VALIDATION_IMAGES)]
-    counts = dict(Counter(sample.source for sample in read))
-    return crops, validation, {"sources": counts, "trained_on": len(crops), "validated_on": len(validation)}
+    names = "\n".join(f"{sample.source} {sample.name} {tuple(sample.image.shape)}" for sample in read)
+    data = {
+        "sources": dict(Counter(sample.source for sample in read)),
+        "trained_on": len(crops),
+        "validated_on": len(validation),
+        "skipped": len(skipped),
+        "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
+    }
+    return crops, validation, data

@@ -18,11 +18,12 @@ from restoration.image import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
+from train.arguments import changed, command, run_arguments
 from train.data import split
-from train.loop import Run, changed, run_arguments
 from train.losses import build_loss, level_distance
 from train.precision import prepared
 from train.recipe import DENOISE, DenoiseRecipe
+from train.run import Run
 
 VALIDATION_SIDE = 192
 LOSSES = ("l1", "mse", "psnr-rgb")
@@ -32,13 +33,13 @@ LEVEL_WEIGHT = 0.02  # of the estimator, whose weights are its own; only the cli
 def main(argv: list[str] | None = None) -> None:
     arguments = run_arguments(__doc__.split("\n")[0], "python -m train.denoise", DENOISE, LOSSES).parse_args(argv)
     recipe = changed(DENOISE[arguments.model], arguments)
-    accelerator = prepared(recipe, arguments.precision)
+    accelerator = prepared(recipe, arguments)
 
     largest = max(recipe.crop, recipe.late_crop)
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(recipe, model, validation))
+    run = Run(arguments, accelerator, recipe, data, lambda model: validate(recipe, model, validation))
     for progress in run:
         generator = run.generator()
         clean, noisy, sigma = recipe.noise(crops(*recipe.crops_at(progress), generator), generator)
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
         run.learn(loss, progress)
 
     if accelerator.is_main_process:
-        write_samples(recipe, run.finish(data), run.out / "grid.png", validation)
+        write_samples(recipe, run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
@@ -93,4 +94,4 @@ def write_samples(recipe: DenoiseRecipe, model: Denoiser, path: Path, images: li
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -13,12 +13,14 @@ from torch.nn import functional as F
 
 from restoration.metrics import Lpips
 from restoration.restorer import Upscaler
+from train.arguments import changed, command, run_arguments
 from train.critics import FeatureCritic, off_grid
 from train.data import split
-from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import Vgg19, feature_distance, grid
+from train.optimizers import Optimizers, learning_rate_factor
 from train.precision import prepared
 from train.recipe import ESRGAN
+from train.run import Run
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
 
 
@@ -29,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = changed(ESRGAN[arguments.model], arguments)
     if not arguments.init:
         parser.error("--init is needed: the adversarial stage starts from weights trained for exact pixels")
-    accelerator = prepared(recipe, arguments.precision)
+    accelerator = prepared(recipe, arguments)
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
@@ -37,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     lpips = Lpips(arguments.backbones).to(accelerator.device)
     vgg = Vgg19(arguments.vgg).to(accelerator.device)
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
+    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
     critic = FeatureCritic(recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, recipe.optimizer, recipe.learning_rate, recipe.decay)
@@ -64,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
         critic_optimizers.step(learning_rate_factor(progress, run.step))
 
     if accelerator.is_main_process:
-        write_samples(run.finish(data), run.out / "grid.png", validation)
+        write_samples(run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
@@ -80,4 +82,4 @@ def validate(model: Upscaler, images: list[Tensor], lpips: Lpips) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -40,6 +40,7 @@ from train import upscale as upscale_training
 from train.benchmarks import BEST_CLASSICAL, HOME, SETS, TABLES, TARGETS, TestSet, sets_of
 from train.data import centre_crop, samples
 from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE
+from train.state import STATE
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
 README = Path(restoration.__file__).parent.parent / "README.md"
@@ -325,7 +326,7 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     """
     if not (candidate / "run.json").exists():
         raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
-    if (candidate / "state.safetensors").exists():
+    if (candidate / STATE).exists():
         raise SystemExit(f"error: {candidate} holds a state.safetensors: its training has not ended")
     run = json.loads((candidate / "run.json").read_text())
     name = run["model"]

@@ -18,12 +18,14 @@ from restoration.degradations import Holes, StrokeHoles
 from restoration.image import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
+from train.arguments import changed, command, run_arguments
 from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
-from train.loop import Optimizers, Run, changed, learning_rate_factor, run_arguments
 from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
+from train.optimizers import Optimizers, learning_rate_factor
 from train.precision import prepared
 from train.recipe import INPAINT
+from train.run import Run
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
 CRITICS = {"wasserstein": WassersteinCritics, "relativistic": PatchCritic}
@@ -36,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
     recipe = changed(INPAINT[arguments.model], arguments)
-    accelerator = prepared(recipe, arguments.precision)
+    accelerator = prepared(recipe, arguments)
     largest = ZOOM * max(recipe.crop, recipe.late_crop)
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
@@ -44,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     vgg = Vgg19(arguments.vgg).to(accelerator.device) if recipe.perceptual_weight else None
     squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device) if recipe.lpips_weight else None
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, lpips), metric="lpips")
+    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, lpips), metric="lpips")
     torch.manual_seed(arguments.seed)
     critic = CRITICS[recipe.critic](3, recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, "adam", recipe.critic_rate, recipe.decay)
@@ -82,7 +84,7 @@ def main(argv: list[str] | None = None) -> None:
         critic_optimizers.step(learning_rate_factor(progress, run.step))
 
     if accelerator.is_main_process:
-        write_samples(run.finish(data), run.out / "grid.png", validation)
+        write_samples(run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
@@ -131,4 +133,4 @@ def write_samples(model: Inpainter, path: Path, images: list[Tensor]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -168,7 +168,7 @@ def build_loss(name: LossName, vgg: Vgg19 | None = None) -> Loss:
     return plain[name]
 
 
-def level_distance(estimated: Tensor, true: Tensor, low: float = 2.0, floor: float = 0.5 / 255) -> Tensor:
+def level_distance(estimated: Tensor, true: Tensor, low: float = 3.0, floor: float = 0.5 / 255) -> Tensor:
     """Mean absolute logarithm of the ratio of noise levels on [0, 1]; one that is too low counts `low` times.
 
     Guo et al., arXiv:1807.04686, equation 5: too low a level leaves noise, too high a one costs less.

@@ -1,31 +1,39 @@
 """The precision that a model trains faster in on this machine; weights, optimiser and averages are fp32 in both."""
 
+import argparse
 import time
 from typing import Literal, get_args
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import broadcast
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast, parse_flag_from_env
 from torch import Tensor
 
 from restoration.job import typical
 from restoration.restorer import Restorer
 from train.recipe import Recipe
+from train.state import STATE, folder_of, load_tensors
 
 Precision = Literal["bf16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 TIMED_STEPS = 3
 
 
-def prepared(recipe: Recipe, precision: Precision | None = None) -> Accelerator:
-    """An accelerator that runs networks in a precision, by default the one that is faster here.
+def prepared(recipe: Recipe, arguments: argparse.Namespace) -> Accelerator:
+    """An accelerator that runs networks in the precision that was asked for, else in a run's that goes on, else faster.
 
     With several processes the first one decides for all.
     """
+    precision: Precision | None = arguments.precision
+    state = folder_of(arguments) / STATE
+    if precision is None and state.exists():
+        precision = load_tensors(state)[1].get("precision")
     if precision is None:
-        device = PartialState().device
+        device = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device
         half = torch.tensor(faster(recipe) == "bf16", device=device)
         precision = "bf16" if bool(broadcast(half)) else "fp32"
+    AcceleratorState._reset_state()  # else an earlier run in this process would have decided
     return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
 
 

@@ -239,7 +239,7 @@ DENOISE: dict[str, DenoiseRecipe] = {
             GaussianNoise(25 / 255),
         ),
         blind_share=0.4,
-        blind_from=0.6,
+        blind_from=0.4,
         told_factors=(0.9, 1.1),
         kept_share=0.06,
     ),

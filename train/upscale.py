@@ -18,11 +18,12 @@ from restoration.image import write_grid
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
 from restoration.restorer import Upscaler
+from train.arguments import changed, command, run_arguments
 from train.data import divisible, split
-from train.loop import Run, changed, run_arguments
 from train.losses import PERCEPTUAL, Vgg19, build_loss
 from train.precision import prepared
 from train.recipe import UPSCALE
+from train.run import Run
 
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
 VALIDATION_SIDE = 240
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE, LOSSES, vgg=True)
     arguments = parser.parse_args(argv)
     recipe = changed(UPSCALE[arguments.model], arguments)
-    accelerator = prepared(recipe, arguments.precision)
+    accelerator = prepared(recipe, arguments)
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)
     vgg = Vgg19(arguments.vgg).to(accelerator.device) if perceptual else None
 
-    run = Run(arguments, accelerator, recipe, lambda model: validate(model, validation, recipe.scored))
+    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, recipe.scored))
     for progress in run:
         count, size = recipe.crops_at(progress)
         generator = run.generator()
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         run.learn(loss(run.network(lr).float(), hr), progress)
 
     if accelerator.is_main_process:
-        write_samples(run.finish(data), run.out / "grid.png", validation)
+        write_samples(run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
 
 
@@ -96,4 +97,4 @@ def write_samples(model: Upscaler, path: Path, images: list[Tensor]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

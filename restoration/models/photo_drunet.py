@@ -52,9 +52,6 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
         if estimator_width < 1 or estimator_depth < 2:
             raise ValueError(f"needs a width of 1 and a depth of 2 or more, got {estimator_width}, {estimator_depth}")
         self.channels = channels
-        self.denoiser = DRUNet(channels, widths, blocks, unshuffle)
-        self.multiple_of = max(self.CELL, self.denoiser.multiple_of)
-        self.receptive_field = self.denoiser.receptive_field + self.CELL * (estimator_depth + 1)
         layers: list[nn.Module] = [nn.PixelUnshuffle(self.CELL)]  # (B, C*16, H/4, W/4)
         inputs = channels * self.CELL**2
         for _ in range(estimator_depth - 1):
@@ -62,6 +59,9 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
             inputs = estimator_width
         layers.append(nn.Conv2d(inputs, 1, 3, padding=1))
         self.estimator = nn.Sequential(*layers)
+        self.denoiser = DRUNet(channels, widths, blocks, unshuffle)
+        self.multiple_of = max(self.CELL, self.denoiser.multiple_of)
+        self.receptive_field = self.denoiser.receptive_field + self.CELL * (estimator_depth + 1)
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         estimated = self.level(noisy)
