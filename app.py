@@ -599,7 +599,7 @@ def file_of(
 
 def denoise_file(
     image: str,
-    model: str = "drunet-fast",
+    model: str = "drunet-photo",
     sigma: str = "auto",
     strength: float = 1.0,
     format: str = "png",

@@ -2,7 +2,7 @@
 
 import restoration
 
-model = restoration.load("drunet-fast")           # bundled name | "user/repo[@revision]" | folder
+model = restoration.load("drunet-photo")          # bundled name | "user/repo[@revision]" | folder
 clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) float32 in [0, 1]; sigma=None is blind
 sharp = restoration.load("drunet-jpeg").restore(blocky)  # quality=30 where it is known
 large = restoration.load("compact-x4").restore(small)  # (B, C, 4 * H, 4 * W)

@@ -1,6 +1,6 @@
 """The command line.
 
-python -m restoration denoise photo.jpg scan.png -o results --model drunet-fast --sigma auto --strength 0.8
+python -m restoration denoise photo.jpg scan.png -o results --model drunet-photo --sigma auto --strength 0.8
 python -m restoration artifacts photo.jpg -o clean.png --quality auto
 python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
 python -m restoration inpaint photo.jpg -o clean.png --mask mask.png --grow 2 --feather 4

@@ -59,7 +59,7 @@ def measured_sigma(image: Image) -> float:
 
 
 def denoise(
-    image: Image, model: str = "drunet-fast", sigma: float | None = None, *, tile: int | None = None
+    image: Image, model: str = "drunet-photo", sigma: float | None = None, *, tile: int | None = None
 ) -> Job[Restored]:
     """Denoise an image; yields progress before the first tile and after each, and returns a `Restored`.
 

@@ -155,7 +155,7 @@ def test_a_folder_is_restored_and_a_replay_tells_the_truth(tmp_path, photo, caps
 def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path, photo, capsys):
     write(photo, tmp_path / "photo.png")
     assert main(["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "x.png"), "--model", "nothing"]) == 1
-    assert "drunet-fast" in capsys.readouterr().err
+    assert "drunet-photo" in capsys.readouterr().err
 
 
 def test_importing_the_package_needs_neither_gradio_nor_the_training_code():

@@ -21,7 +21,7 @@ def noisy_version(image: Image, sigma_255: float = 25) -> Image:
 def test_the_flagship_comes_first_and_is_the_only_one():
     offered = restoration.methods("denoise")
     assert [method.flagship for method in offered] == [True] + [False] * (len(offered) - 1)
-    assert offered[0].name == "drunet-fast"
+    assert offered[0].name == "drunet-photo"
     assert all(method.summary.endswith(".") and len(method.summary) < 120 for method in offered)
 
 

@@ -19,7 +19,7 @@ def test_results_are_rounded_to_8_bits_before_they_are_scored():
     clean = [torch.full((1, 1, 16, 16), 100 / 255)]
     nearly = [torch.full((1, 1, 16, 16), 100.4 / 255)]
     noisy_set = benchmarks.NoisySet("x", (), 1, None, 0.1)
-    assert noisy_set.summary(nearly, clean, [(clean[0],)], None)["psnr"] == float("inf")
+    assert noisy_set.summary(nearly, clean, [(clean[0],)], None)["psnr"] == benchmarks.BEST
     assert noisy_set.summary([clean[0] + 10 / 255], clean, [(clean[0],)], None)["psnr"] == pytest.approx(
         28.13, abs=0.01
     )  # 20 log10(25.5)
@@ -95,9 +95,10 @@ def test_upscaling_is_scored_on_the_luma_of_reduced_images(tmp_path, capsys):
     arguments = ["--task", "upscale", "--data", str(tmp_path), "--folder", str(folder), "--methods", "bicubic-x2"]
     assert evaluate.main(arguments) == 0
     printed = capsys.readouterr().out
-    assert "| method | photos x2 |" in printed.splitlines()[1]
+    (header,) = (line for line in printed.splitlines() if line.startswith("| method |"))
+    assert header.split(" | ").count("photos x2") == 1
     assert "bicubic-x2" in printed
-    (test_set,) = (s for s in benchmarks.sets_of("upscale", folder) if s.scale == 2)
+    (test_set,) = (s for s in benchmarks.sets_of("upscale", folder) if s.name == "photos x2")
     (clean,) = test_set.images(tmp_path)
     assert clean.shape == (1, 3, 100, 130)
     (lr,) = test_set.degraded(clean, 0, tmp_path)

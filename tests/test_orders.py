@@ -129,7 +129,7 @@ def test_impossible_orders_are_answered_with_a_sentence(arguments, words):
 
 def test_an_order_is_complete_and_names_the_scale():
     assert Order("upscale", "compact", {"scale": 2}) == Order("upscale", "compact-x2", {"alpha": DEFAULT_ALPHA})
-    assert Order("denoise").model == "drunet-fast"
+    assert Order("denoise").model == "drunet-photo"
     assert Order("denoise").changed(strength=0.5).settings == {"sigma_255": None, "strength": 0.5}
 
 

@@ -158,5 +158,5 @@ def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, c
     assert all(place == f"from the Hub, me/{name}@{hub.head(f'me/{name}')}." for name, place in listed.items())
     write(photo, tmp_path / "photo.png")
     answer = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
-    expected = job.finish(denoise(photo, "drunet-fast")).image()
+    expected = job.finish(denoise(photo)).image()
     np.testing.assert_array_equal(read(answer).samples, expected.samples)

@@ -32,9 +32,8 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
         Checkpoint(
             "drunet-fast",
             "DRUNet fast",
-            "Best all-round choice for photos, at any noise level, measured or set by you.",
-            "Noise in patches, as a phone's own smoothing leaves it; salt and pepper, which the median removes.",
-            flagship=True,
+            "Best choice for white noise of any level, measured or set by you.",
+            "A camera's own noise, for which DRUNet photo is made; salt and pepper, which the median removes.",
         ),
     )
 
