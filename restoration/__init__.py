@@ -3,7 +3,7 @@
 import restoration
 
 model = restoration.load("drunet-photo")          # bundled name | "user/repo[@revision]" | folder
-clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) float32 in [0, 1]; sigma=None is blind
+clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) of any float type in [0, 1]; sigma=None is blind
 sharp = restoration.load("drunet-jpeg").restore(blocky)  # quality=30 where it is known
 large = restoration.load("compact-x4").restore(small)  # (B, C, 4 * H, 4 * W)
 filled = restoration.load("fourier-fill").restore(image, mask)  # mask (B, 1, H, W), 1 = missing

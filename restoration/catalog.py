@@ -9,10 +9,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Literal, get_args
 
+import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
 from restoration import classical, deep_image_prior, models, weights
+from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
 from restoration.restorer import Checkpoint, Restorer, interpolated
 from restoration.weights import DEADLINE, pinned, place
@@ -37,8 +39,9 @@ class Filter:
     channels: int | None = None
     scale: int = 1
 
-    def restore(self, image: Tensor, *settings: float | Tensor | None) -> Tensor:
-        return self.function(image, *settings)
+    def restore(self, *inputs: Level | None, **named: Level | None) -> Tensor:
+        """The restored image; takes what its task's contract takes, by position or by name."""
+        return self.function(*inputs, **named)
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,28 @@ class Prior:
     scale: int = 1
     channels: int | None = None
 
-    def restore(self, image: Tensor, *settings: float | Tensor | None) -> Tensor:
-        """The restored image (1, C, H, W), after minutes."""
-        fit = self.fit(image, *settings)
-        while True:
-            try:
-                next(fit)
-            except StopIteration as end:
-                return end.value
+    def restore(self, image: Tensor, /, *inputs: Level | None, **named: Level | None) -> Tensor:
+        """The restored images, each after minutes; takes what its task's contract takes, by position or by name."""
+        self.fit(image, *inputs, **named)  # refuses what does not fit; nothing is fitted before the first step
+
+        def own(value: Level | None, index: int) -> Level | None:
+            """What of an input is for one image."""
+            single = not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0 or len(value) != len(image)
+            return value if single else value[index : index + 1]
+
+        restored = []
+        for index, picture in enumerate(image.split(1)):
+            others = {name: own(value, index) for name, value in named.items()}
+            restored.append(_end(self.fit(picture, *(own(value, index) for value in inputs), **others)))
+        return torch.cat(restored)
+
+
+def _end(fit: Generator[Attempt, None, Tensor]) -> Tensor:
+    while True:
+        try:
+            next(fit)
+        except StopIteration as end:
+            return end.value
 
 
 @dataclass(frozen=True)

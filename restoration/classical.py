@@ -1,10 +1,11 @@
 """Classical methods, as plain functions: denoisers from scikit-image, upscalers by interpolation, fills of holes.
 
-A denoiser takes a float image (B, C, H, W) in [0, 1] and the noise level on [0, 1] (None: estimated from the image)
-and gives an image of the same size in [0, 1]; an upscaler takes the image and a whole factor and gives `scale` times
-the size; a fill takes the image and a mask (B, 1, H, W) with 1 = missing and changes only the holes.  They are the
-yardstick for every learned model.  The denoisers' settings are the best of a small grid on training photos with sigma
-15 to 50 / 255.
+A denoiser takes an image (B, C, H, W) in [0, 1] of any float type and the noise level on [0, 1], one number, one for
+each image, or a map (B, 1, H, W) (None: estimated from each image), and gives images of the same size and type in
+[0, 1]; an upscaler takes the image and a whole factor and gives `scale` times the size; a fill takes the image and a
+mask (B, 1, H, W) with 1 = missing and changes only the holes.  All refuse what does not fit with a ValueError of one
+sentence.  They are the yardstick for every learned model.  The denoisers' settings are the best of a small grid on
+training photos with sigma 15 to 50 / 255.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,12 @@ from skimage import restoration as skimage_restoration
 from torch import Tensor
 
 from restoration import resampling
+from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
 from restoration.jpeg import estimated_quality
+
+LEVELS = 5  # at most so many noise levels of a map are computed, each on the whole image
+
+Smoothing = Callable[[np.ndarray, float], np.ndarray]  # of samples (H, W, C), float64, at a level
 
 
 def estimate_sigma(image: Tensor) -> float:
@@ -32,106 +38,104 @@ def estimate_sigma(image: Tensor) -> float:
     return float(np.nan_to_num(skimage_restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
 
 
-def gaussian(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def gaussian(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Gaussian blur; stronger noise gets a wider one, 0.5 to 1.6 pixels."""
-    width = min(1.6, 0.5 + 7 * _level(noisy, sigma))
-    return _each(noisy, lambda image: filters.gaussian(image, width, channel_axis=-1, truncate=4))
+
+    def smooth(image: np.ndarray, level: float) -> np.ndarray:
+        return filters.gaussian(image, min(1.6, 0.5 + 7 * level), channel_axis=-1, truncate=4)
+
+    return _denoised(noisy, sigma, smooth)
 
 
-def mean(noisy: Tensor, sigma: float | None = None) -> Tensor:
-    """Mean of 3x3 pixels."""
-    return _each(noisy, lambda image: ndimage.uniform_filter(image, (3, 3, 1), mode="nearest"))
+def mean(noisy: Tensor, sigma: Level | None = None) -> Tensor:
+    """Mean of 3x3 pixels, whatever the noise."""
+    check_image(noisy)
+    sigma_map(sigma, noisy)  # of no influence, but to be right
+    return _each(noisy, None, lambda _: 0.0, lambda image, _: ndimage.uniform_filter(image, (3, 3, 1), mode="nearest"))
 
 
-def median(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def median(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Median of 3x3 pixels, of 5x5 where the noise is strong (above 0.12)."""
-    side = 5 if _level(noisy, sigma) > 0.12 else 3
-    return _each(noisy, lambda image: ndimage.median_filter(image, (side, side, 1), mode="nearest"))
+
+    def smooth(image: np.ndarray, level: float) -> np.ndarray:
+        side = 5 if level > 0.12 else 3
+        return ndimage.median_filter(image, (side, side, 1), mode="nearest")
+
+    return _denoised(noisy, sigma, smooth)
 
 
-def bilateral(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def bilateral(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Edge-preserving mean of 11x11 pixels.  Tomasi, Manduchi, "Bilateral filtering", ICCV 1998."""
-    level = max(0.01, _level(noisy, sigma))
 
-    def smooth(image: np.ndarray) -> np.ndarray:
+    def smooth(image: np.ndarray, level: float) -> np.ndarray:
         grey = image.shape[-1] == 1  # skimage wants one channel without an axis of its own
         return skimage_restoration.denoise_bilateral(
             np.clip(image[..., 0] if grey else image, 0, None),
             win_size=11,
-            sigma_color=2 * level,
+            sigma_color=2 * max(0.01, level),
             sigma_spatial=2.2,
             mode="edge",
             channel_axis=None if grey else -1,
         )
 
-    return _each(noisy, smooth)
+    return _denoised(noisy, sigma, smooth)
 
 
-def non_local_means(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def non_local_means(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Mean of similar 5x5 patches within 6 pixels.  Buades, Coll, Morel, CVPR 2005; h = 0.6 sigma."""
-    level = max(1e-3, _level(noisy, sigma))
-    return _each(
-        noisy,
-        lambda image: skimage_restoration.denoise_nl_means(
+
+    def smooth(image: np.ndarray, level: float) -> np.ndarray:
+        level = max(1e-3, level)
+        return skimage_restoration.denoise_nl_means(
             image, patch_size=5, patch_distance=6, h=0.6 * level, sigma=level, fast_mode=True, channel_axis=-1
-        ),
-    )
+        )
+
+    return _denoised(noisy, sigma, smooth)
 
 
-def total_variation(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def total_variation(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Total-variation minimisation.  Chambolle, J. Math. Imaging Vision 2004."""
-    weight = max(1e-3, 0.9 * _level(noisy, sigma))
-    return _each(noisy, lambda image: skimage_restoration.denoise_tv_chambolle(image, weight=weight, channel_axis=-1))
+    return _denoised(noisy, sigma, _total_variation)
 
 
-def wavelet(noisy: Tensor, sigma: float | None = None) -> Tensor:
+def wavelet(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Wavelet thresholds by BayesShrink.  Chang, Yu, Vetterli, IEEE TIP 2000; colour in YCbCr."""
-    level = max(1e-3, _level(noisy, sigma))
-    if min(noisy.shape[-2:]) < 2:
-        return noisy.clamp(0, 1)
-    return _each(
-        noisy,
-        lambda image: skimage_restoration.denoise_wavelet(
-            image, sigma=level, channel_axis=-1, convert2ycbcr=image.shape[-1] == 3, rescale_sigma=True
-        ),
-    )
+    return _denoised(noisy, sigma, _wavelet)
 
 
-def deblocking_tv(image: Tensor, quality: float | None = None) -> Tensor:
+def deblocking_tv(image: Tensor, quality: Level | None = None) -> Tensor:
     """JPEG artifacts smoothed by total-variation minimisation, the more the lower the quality, 1 to 100."""
-    level = _jpeg_level(image, quality)
-    return total_variation(image, level) if level else image.clamp(0, 1)
+    return _deblocked(image, quality, _total_variation)
 
 
-def deblocking_wavelet(image: Tensor, quality: float | None = None) -> Tensor:
+def deblocking_wavelet(image: Tensor, quality: Level | None = None) -> Tensor:
     """JPEG artifacts smoothed by wavelet thresholds, the more the lower the quality, 1 to 100."""
-    level = _jpeg_level(image, quality)
-    return wavelet(image, level) if level else image.clamp(0, 1)
+    return _deblocked(image, quality, _wavelet)
 
 
 def nearest(lr: Tensor, scale: int) -> Tensor:
     """Every pixel repeated."""
-    return resampling.enlarge(lr, scale, resampling.NEAREST)
+    return _enlarged(lr, scale, resampling.NEAREST)
 
 
 def bilinear(lr: Tensor, scale: int) -> Tensor:
     """Linear interpolation along both axes."""
-    return resampling.enlarge(lr, scale, resampling.BILINEAR)
+    return _enlarged(lr, scale, resampling.BILINEAR)
 
 
 def bicubic(lr: Tensor, scale: int) -> Tensor:
     """Cubic convolution.  Keys, IEEE TASSP 1981, a = -0.5, as MATLAB's `imresize`."""
-    return resampling.enlarge(lr, scale, resampling.BICUBIC).clamp(0, 1)
+    return _enlarged(lr, scale, resampling.BICUBIC)
 
 
 def lanczos(lr: Tensor, scale: int) -> Tensor:
     """Windowed sinc of three lobes.  Duchon, "Lanczos filtering", J. Appl. Meteorology 1979."""
-    return resampling.enlarge(lr, scale, resampling.LANCZOS).clamp(0, 1)
+    return _enlarged(lr, scale, resampling.LANCZOS)
 
 
 def diffusion(image: Tensor, mask: Tensor) -> Tensor:
     """Smooth fill of holes of any size: known pixels spread inwards, coarse to fine."""
-    return resampling.pull_push(image, mask)
+    return _filled(image, mask, resampling.pull_push)
 
 
 def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
@@ -139,30 +143,105 @@ def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
 
     Damelin, Hoang, "On surface completion and image inpainting by biharmonic functions", 2018, arXiv:1707.06567.
     """
-    filled = [
-        skimage_restoration.inpaint_biharmonic(picture, hole, channel_axis=-1, split_into_regions=True)
-        for picture, hole in zip(
-            image.permute(0, 2, 3, 1).double().cpu().numpy(), mask[:, 0].bool().cpu().numpy(), strict=True
-        )
-    ]
-    result = torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2).to(image).clamp(0, 1)
-    return torch.where(mask.bool(), result, image)
+
+    def fill(image: Tensor, mask: Tensor) -> Tensor:
+        pictures, holes = image.permute(0, 2, 3, 1).double().cpu().numpy(), mask[:, 0].bool().cpu().numpy()
+        filled = [
+            skimage_restoration.inpaint_biharmonic(picture, hole, channel_axis=-1, split_into_regions=True)
+            for picture, hole in zip(pictures, holes, strict=True)
+        ]
+        return torch.from_numpy(np.stack(filled)).permute(0, 3, 1, 2).to(image)
+
+    return _filled(image, mask, fill)
 
 
-def _level(noisy: Tensor, sigma: float | None) -> float:
-    return estimate_sigma(noisy) if sigma is None else float(sigma)
+# The contract: checked inputs, every image of a batch by itself, the input's float type ------------------------------
 
 
-def _jpeg_level(image: Tensor, quality: float | None) -> float:
-    """The noise level that fits a quality, 0 without traces of JPEG; the formula was fitted to what filters best."""
-    if quality is None:
-        samples = (image[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()
-        quality = estimated_quality(samples) or 100
-    return 0.114 * quality**-0.66 * (1 - (quality / 100) ** 8)
+def _denoised(noisy: Tensor, sigma: Level | None, smooth: Smoothing) -> Tensor:
+    """A batch denoised; an unknown level is estimated from each image."""
+    check_image(noisy)
+    return _each(noisy, sigma_map(sigma, noisy), estimate_sigma, smooth)
 
 
-def _each(noisy: Tensor, smooth: Callable[[np.ndarray], np.ndarray]) -> Tensor:
-    """Apply a function of one (H, W, C) float64 array to every image of a batch."""
-    images = noisy.permute(0, 2, 3, 1).double().cpu().numpy()
-    restored = np.stack([smooth(image).reshape(image.shape) for image in images])
-    return torch.from_numpy(restored).permute(0, 3, 1, 2).to(noisy).clamp(0, 1).contiguous()
+def _deblocked(image: Tensor, quality: Level | None, smooth: Smoothing) -> Tensor:
+    """A batch without JPEG artifacts; an unknown quality is estimated from each image.
+
+    The noise level that fits a quality, 0 without traces of JPEG, has a formula that was fitted to what filters best.
+    """
+    check_image(image)
+
+    def estimated(picture: Tensor) -> float:
+        return estimated_quality((picture[0] * 255).round().clamp(0, 255).to(torch.uint8).cpu()) or 100
+
+    def deblocked(picture: np.ndarray, quality: float) -> np.ndarray:
+        level = 0.114 * quality**-0.66 * (1 - (quality / 100) ** 8)
+        return smooth(picture, level) if level else picture
+
+    return _each(image, quality_map(quality, image), estimated, deblocked)
+
+
+def _total_variation(image: np.ndarray, level: float) -> np.ndarray:
+    return skimage_restoration.denoise_tv_chambolle(image, weight=max(1e-3, 0.9 * level), channel_axis=-1)
+
+
+def _wavelet(image: np.ndarray, level: float) -> np.ndarray:
+    if min(image.shape[:2]) < 2:
+        return image
+    return skimage_restoration.denoise_wavelet(
+        image, sigma=max(1e-3, level), channel_axis=-1, convert2ycbcr=image.shape[-1] == 3, rescale_sigma=True
+    )
+
+
+def _each(image: Tensor, levels: Tensor | None, estimated: Callable[[Tensor], float], smooth: Smoothing) -> Tensor:
+    """Smooth every image of a batch (B, C, H, W) by itself.
+
+    Args:
+        levels: for every pixel, broadcasting to (B, 1, H, W); None for unknown ones.
+        estimated: the level of an image (1, C, H, W).
+    """
+    restored = []
+    for index, picture in enumerate(image.split(1)):
+        samples = picture[0].permute(1, 2, 0).double().cpu().numpy()  # (H, W, C)
+        if levels is None:
+            smoothed = smooth(samples, estimated(picture))
+        else:
+            smoothed = _varied(samples, levels[index % len(levels), 0].numpy(), smooth)
+        restored.append(smoothed.reshape(samples.shape))
+    return torch.from_numpy(np.stack(restored)).permute(0, 3, 1, 2).to(image).clamp(0, 1).contiguous()
+
+
+def _varied(samples: np.ndarray, levels: np.ndarray, smooth: Smoothing) -> np.ndarray:
+    """Samples (H, W, C) smoothed at levels that broadcast to (H, W).
+
+    Where the levels differ, the whole is smoothed at each of them, or, of more than `LEVELS`, at so many between the
+    extremes, and the results are mixed linearly from pixel to pixel.
+    """
+    steps = np.unique(levels)
+    if len(steps) > LEVELS:
+        steps = np.linspace(steps[0], steps[-1], LEVELS)
+    if len(steps) == 1:
+        return smooth(samples, float(steps[0]))
+    mixed = np.zeros_like(samples)
+    for step, peak in zip(steps, np.eye(len(steps)), strict=True):
+        share = np.interp(levels, steps, peak)[..., None]  # 1 at this step, 0 from the next ones on
+        mixed += share * smooth(samples, float(step)).reshape(samples.shape)
+    return mixed
+
+
+def _enlarged(lr: Tensor, scale: int, kernel: resampling.Kernel) -> Tensor:
+    check_image(lr)
+    return resampling.enlarge(_precise(lr), scale, kernel).clamp(0, 1).to(lr.dtype)
+
+
+def _filled(image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """An image whose holes `fill` filled; known pixels stay bit for bit."""
+    check_image(image)
+    missing = missing_pixels(image, mask)
+    given = _precise(image).masked_fill(missing, 0)
+    return torch.where(missing, fill(given, missing.to(given)).clamp(0, 1).to(image), image)
+
+
+def _precise(image: Tensor) -> Tensor:
+    """The image in float32 at least: sums of half-precision samples would lose what 8 bits hold."""
+    return image.to(torch.promote_types(image.dtype, torch.float32))

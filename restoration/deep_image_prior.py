@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
 from restoration.resampling import resample
 
 PREVIEW_EVERY = 1.0  # seconds
@@ -109,7 +110,8 @@ def fit(
     Returns:
         The picture (1, C, H, W) in [0, 1].
     """
-    device = observed.device
+    kind, device = observed.dtype, observed.device
+    observed = observed.float()
     generator = torch.Generator(device).manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -135,38 +137,49 @@ def fit(
         now = time.monotonic()
         if now - shown >= PREVIEW_EVERY or step == steps:
             shown = now
-            yield Attempt(step, steps, (now - started) / step * (steps - step), average.clone())
-    return average
+            yield Attempt(step, steps, (now - started) / step * (steps - step), average.to(kind, copy=True))
+    return average.to(kind)
 
 
 def inpaint(image: Tensor, mask: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
     """Fill the holes of an image (1, C, H, W), mask (1, 1, H, W) with 1 = missing; known pixels stay, see `fit`."""
-    known = 1 - mask
-    settings = {"steps": STEPS["inpaint"], **settings}
-    result = yield from fit(image * known, lambda x: x * known, image.shape[-2:], weight=known, **settings)
-    return torch.where(mask.bool(), result, image)
+    check_image(image)
+    missing = missing_pixels(image, mask)
+
+    def filled() -> Generator[Attempt, None, Tensor]:
+        known, given = (~missing).float(), image.masked_fill(missing, 0)
+        own = {"steps": STEPS["inpaint"], **settings}
+        result = yield from fit(given, lambda x: x * known, image.shape[-2:], weight=known, **own)
+        return torch.where(missing, result, image)
+
+    return filled()
 
 
-def denoise(noisy: Tensor, sigma: float | None = None, **settings) -> Generator[Attempt, None, Tensor]:
+def denoise(noisy: Tensor, sigma: Level | None = None, **settings) -> Generator[Attempt, None, Tensor]:
     """Remove noise from an image (1, C, H, W): the fit is stopped before it learns it.
 
     Args:
         sigma: of no influence; other denoisers are told it.
     """
+    check_image(noisy)
+    sigma_map(sigma, noisy)
     return fit(noisy, lambda x: x, noisy.shape[-2:], **{"steps": STEPS["denoise"], **settings})
 
 
-def remove_artifacts(image: Tensor, quality: float | None = None, **settings) -> Generator[Attempt, None, Tensor]:
+def remove_artifacts(image: Tensor, quality: Level | None = None, **settings) -> Generator[Attempt, None, Tensor]:
     """Remove JPEG artifacts from an image (1, C, H, W): the fit is stopped before it learns them.
 
     Args:
         quality: of no influence; other methods are told it.
     """
+    check_image(image)
+    quality_map(quality, image)
     return fit(image, lambda x: x, image.shape[-2:], **{"steps": STEPS["artifacts"], **settings})
 
 
 def upscale(lr: Tensor, scale: int, **settings) -> Generator[Attempt, None, Tensor]:
     """Enlarge an image (1, C, h, w) `scale` times: the picture whose bicubic reduction it is."""
+    check_image(lr)
     size = tuple(scale * side for side in lr.shape[-2:])
     settings = {"steps": STEPS["upscale"], **settings}
     return fit(lr, lambda x: resample(x, lr.shape[-2:], 1 / scale), size, **settings)

@@ -172,7 +172,8 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
         grey = brightness(image)
         return (image + restorer.restore(grey, *settings) - grey).clamp(0, 1)
     if restorer.channels == 1:
-        return restorer.restore(image.transpose(0, 1), *settings).transpose(0, 1)
+        planes = restorer.restore(image.reshape(-1, 1, *image.shape[-2:]), *settings)
+        return planes.reshape(-1, channels, *planes.shape[-2:])
     return restorer.restore(image.expand(-1, restorer.channels, -1, -1), *settings).mean(1, keepdim=True)
 
 

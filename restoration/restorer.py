@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.card import edited, licence, model_card
+from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,27 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
 
     @torch.inference_mode()
     def _infer(self, image: Tensor, *planes: Tensor) -> Tensor:
-        """Run `forward` on inputs of any size: check, pad, call, crop, clamp."""
+        """Run `forward` on a checked image and planes (B, 1, H, W) of any size: pad, call, crop, clamp.
+
+        The network computes in the type of its own weights; the result has the image's.
+        """
         if self.training:
             raise RuntimeError(f"{type(self).__name__} is in training mode; call .eval() before restore()")
-        if image.ndim != 4 or image.shape[1] != self.channels or not image.is_floating_point():
-            raise ValueError(
-                f"expected a float image (B, {self.channels}, H, W), got {tuple(image.shape)} of {image.dtype}"
-            )
         height, width = image.shape[-2:]
-        if height < 1 or width < 1:
-            raise ValueError(f"an image needs at least one pixel, got {height}x{width}")
+        own = next((weights.dtype for weights in self.parameters()), torch.promote_types(image.dtype, torch.float32))
         right, bottom = -width % self.multiple_of, -height % self.multiple_of
         mode = self.padding if right < width and bottom < height else "replicate"
-        padded = [F.pad(plane, (0, right, 0, bottom), mode=mode) for plane in (image, *planes)]
+        planes = [plane.to(image.device, own) for plane in (image, *planes)]
+        padded = [F.pad(plane, (0, right, 0, bottom), mode=mode) for plane in planes]
         restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
         if isinstance(restored, tuple):  # stages, coarse to fine
             restored = restored[-1]
-        return restored[..., : height * self.scale, : width * self.scale].clamp(0, 1).contiguous()
+        return restored[..., : height * self.scale, : width * self.scale].clamp(0, 1).to(image.dtype).contiguous()
+
+    def _plane(self, image: Tensor, level: Tensor | None, unknown: float) -> Tensor:
+        """What `forward` is told of every pixel, (B, 1, H, W): a level that broadcasts to it, or that it is unknown."""
+        told = torch.tensor(unknown).view(1, 1, 1, 1) if level is None else level
+        return told.expand(image.shape[0], 1, *image.shape[-2:])
 
     def _save_pretrained(self, save_directory: Path) -> None:
         config = {"architecture": type(self).__name__, **self._hub_mixin_config}
@@ -201,32 +206,21 @@ class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
     estimates_sigma: bool = False
     UNKNOWN_SIGMA = -0.2
 
-    def restore(self, noisy: Tensor, sigma: float | Tensor | None = None) -> Tensor:
+    def restore(self, noisy: Tensor, sigma: Level | None = None) -> Tensor:
         """The denoised image, (B, C, H, W) in [0, 1], of the same size.
 
         Args:
-            noisy: float image (B, C, H, W); values outside [0, 1] are welcome.
-            sigma: standard deviation of the noise on [0, 1], one number or one for each image (B,); None is blind.
-                Models that only work blind ignore it.
+            noisy: image (B, C, H, W) of any float type, which the result has too; values outside [0, 1] are welcome.
+            sigma: standard deviation of the noise on [0, 1], one number, one for each image (B,), or a map
+                (B, 1, H, W); None is blind.  Models that only work blind ignore it.
 
         Raises:
             ValueError: wrong shape or type, or a sigma outside [0, 1].
             RuntimeError: the model is in training mode.
         """
-        if sigma is not None:
-            sigma = torch.as_tensor(sigma, dtype=noisy.dtype, device=noisy.device)
-            if sigma.numel() and not 0 <= float(sigma.min()) <= float(sigma.max()) <= 1:
-                raise ValueError(f"sigma is on the [0, 1] scale (the papers' 25 is 25 / 255), got {sigma.tolist()}")
-        if not self.takes_sigma:
-            return self._infer(noisy)
-        return self._infer(noisy, self.sigma_plane(noisy, sigma))
-
-    def sigma_plane(self, noisy: Tensor, sigma: Tensor | None) -> Tensor:
-        """The noise level as an image plane (B, 1, H, W); `UNKNOWN_SIGMA` everywhere for None."""
-        plane = noisy.new_full((noisy.shape[0], 1, *noisy.shape[-2:]), self.UNKNOWN_SIGMA)
-        if sigma is not None:
-            plane[:] = sigma.reshape(-1, 1, 1, 1)
-        return plane
+        check_image(noisy, self.channels)
+        level = sigma_map(sigma, noisy)
+        return self._infer(noisy, *([self._plane(noisy, level, self.UNKNOWN_SIGMA)] if self.takes_sigma else []))
 
 
 class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artifacts"]):
@@ -242,28 +236,22 @@ class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artif
     takes_quality: bool = False
     UNKNOWN_QUALITY = -1.0
 
-    def restore(self, image: Tensor, quality: float | Tensor | None = None) -> Tensor:
+    def restore(self, image: Tensor, quality: Level | None = None) -> Tensor:
         """The image (B, C, H, W) in [0, 1] without artifacts, of the same size.
 
         Args:
-            image: float image (B, C, H, W) in [0, 1].
-            quality: that it was saved with, 1 to 100, one number or one for each image (B,); None is blind.  Models
-                that only work blind ignore it.
+            image: (B, C, H, W) in [0, 1] of any float type, which the result has too.
+            quality: that it was saved with, 1 to 100, one number, one for each image (B,), or a map (B, 1, H, W);
+                None is blind.  Models that only work blind ignore it.
 
         Raises:
             ValueError: wrong shape or type, or a quality out of range.
             RuntimeError: the model is in training mode.
         """
-        if quality is not None:
-            quality = torch.as_tensor(quality, dtype=image.dtype, device=image.device)
-            if quality.numel() and not 1 <= float(quality.min()) <= float(quality.max()) <= 100:
-                raise ValueError(f"quality goes from 1 to 100, got {quality.tolist()}")
-        if not self.takes_quality:
-            return self._infer(image)
-        plane = image.new_full((image.shape[0], 1, *image.shape[-2:]), self.UNKNOWN_QUALITY)
-        if quality is not None:
-            plane[:] = quality.reshape(-1, 1, 1, 1) / 100
-        return self._infer(image, plane)
+        check_image(image, self.channels)
+        level = quality_map(quality, image)
+        share = None if level is None else level / 100
+        return self._infer(image, *([self._plane(image, share, self.UNKNOWN_QUALITY)] if self.takes_quality else []))
 
 
 class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"]):
@@ -272,12 +260,13 @@ class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"
     task = "upscale"
 
     def restore(self, lr: Tensor) -> Tensor:
-        """The image (B, C, scale * H, scale * W) in [0, 1] of a float image (B, C, H, W).
+        """The image (B, C, scale * H, scale * W) in [0, 1] of an image (B, C, H, W), with its float type.
 
         Raises:
             ValueError: wrong shape or type.
             RuntimeError: the model is in training mode.
         """
+        check_image(lr, self.channels)
         return self._infer(lr)
 
 
@@ -290,19 +279,16 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
         """The image (B, C, H, W) in [0, 1] with its holes filled; known pixels come back bit for bit.
 
         Args:
-            image: float image (B, C, H, W); what it holds in the holes does not matter.
-            mask: (B, 1, H, W), 1 where a pixel is missing, 0 where it is known.
+            image: (B, C, H, W) of any float type, which the result has too; what it holds in the holes does not matter.
+            mask: (B, 1, H, W) of any type, 1 where a pixel is missing, 0 where it is known.
 
         Raises:
             ValueError: wrong shape or type, or a mask of other values.
             RuntimeError: the model is in training mode.
         """
-        if mask.shape != (image.shape[0], 1, *image.shape[-2:]):
-            raise ValueError(f"expected a mask {(image.shape[0], 1, *image.shape[-2:])}, got {tuple(mask.shape)}")
-        if not ((mask == 0) | (mask == 1)).all():
-            raise ValueError("a mask holds 1 where a pixel is missing and 0 elsewhere")
-        missing = mask.bool()
-        filled = self._infer(image.masked_fill(missing, 0), mask.to(image.dtype))
+        check_image(image, self.channels)
+        missing = missing_pixels(image, mask)
+        filled = self._infer(image.masked_fill(missing, 0), missing)
         return torch.where(missing, filled, image)
 
 

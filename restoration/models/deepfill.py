@@ -49,21 +49,21 @@ class ContextualAttention(nn.Module):
         patches = F.unfold(coarse, 3, padding=1).transpose(1, 2)  # (B, places, C*9)
         patches = F.normalize(patches, dim=2, eps=1e-4).reshape(batch * places, channels, 3, 3)
         wanted = F.avg_pool2d(foreground, self.rate)
-        length = F.unfold(wanted, 3, padding=1).norm(dim=1).clamp(min=1e-4).view(batch, 1, rows, columns)
+        length = F.unfold(wanted, 3, padding=1).norm(dim=1).clamp(min=1e-4).reshape(batch, 1, rows, columns)
 
-        similarity = F.conv2d(wanted.view(1, batch * channels, rows, columns), patches, padding=1, groups=batch)
-        similarity = similarity.view(batch, places, rows, columns) / length
+        similarity = F.conv2d(wanted.reshape(1, batch * channels, rows, columns), patches, padding=1, groups=batch)
+        similarity = similarity.reshape(batch, places, rows, columns) / length
         similarity = _propagated(similarity)
 
         missing = F.max_pool2d(mask, self.rate)
-        usable = F.max_pool2d(missing, 3, 1, 1).view(batch, places, 1, 1) == 0
+        usable = F.max_pool2d(missing, 3, 1, 1).reshape(batch, places, 1, 1) == 0
         usable = usable | ~usable.any(dim=1, keepdim=True)  # where nothing is known, anything may be copied
         scores = (self.sharpness * similarity).masked_fill(~usable, float("-inf"))
         attention = scores.softmax(dim=1)
 
         rebuilt = F.conv_transpose2d(
-            attention.view(1, batch * places, rows, columns), pasted, stride=self.rate, padding=margin, groups=batch
-        ).view(batch, channels, height, width)
+            attention.reshape(1, batch * places, rows, columns), pasted, stride=self.rate, padding=margin, groups=batch
+        ).reshape(batch, channels, height, width)
         return rebuilt / _coverage(rows, columns, side, self.rate, margin).to(rebuilt)
 
 
@@ -73,12 +73,12 @@ def _propagated(similarity: Tensor) -> Tensor:
     Neighbours in the image should be copied from neighbours in the background.
     """
     batch, places, rows, columns = similarity.shape
-    diagonal = torch.eye(3, device=similarity.device, dtype=similarity.dtype).view(1, 1, 3, 3)
-    table = similarity.view(batch, 1, places, places)
+    diagonal = torch.eye(3, device=similarity.device, dtype=similarity.dtype).reshape(1, 1, 3, 3)
+    table = similarity.reshape(batch, 1, places, places)
     table = F.conv2d(table, diagonal, padding=1)
-    table = table.view(batch, rows, columns, rows, columns).permute(0, 2, 1, 4, 3)  # columns become the slow axis
+    table = table.reshape(batch, rows, columns, rows, columns).permute(0, 2, 1, 4, 3)  # columns become the slow axis
     table = F.conv2d(table.reshape(batch, 1, places, places), diagonal, padding=1)
-    table = table.view(batch, columns, rows, columns, rows).permute(0, 2, 1, 4, 3)
+    table = table.reshape(batch, columns, rows, columns, rows).permute(0, 2, 1, 4, 3)
     return table.reshape(batch, places, rows, columns)
 
 

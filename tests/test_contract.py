@@ -1,0 +1,218 @@
+"""What every `restore` promises, of a model or of a classical method: batches, float types, levels, one sentence."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+import restoration
+from restoration import catalog, classical
+from restoration.catalog import Method
+from restoration.deep_image_prior import Attempt
+from restoration.job import loaded
+from restoration.models.drunet import DRUNet
+
+METHODS = [pytest.param(method, id=f"{method.task} {method.name}") for method in restoration.methods()]
+QUICK = [method for method in METHODS if not method.values[0].prior]
+DENOISERS = [method for method in QUICK if method.values[0].task == "denoise"]
+LEVELLED = [method for method in METHODS if method.values[0].task in ("denoise", "artifacts")]
+PLAIN = [method for method in METHODS if method.values[0].task != "inpaint"]
+FILLS = [method for method in METHODS if method.values[0].task == "inpaint"]
+ONE_SENTENCE = r"\A[^\n]{10,200}\Z"
+
+
+def pictures(method: Method, count: int = 2, size: tuple[int, int] = (21, 26)) -> Tensor:
+    """Smooth pictures with a little noise, in [0, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = torch.meshgrid(*(torch.linspace(0, 3, side) for side in size), indexing="ij")
+    base = torch.stack([0.5 + 0.3 * torch.sin(rows * (index + 1) + columns) for index in range(count)])[:, None]
+    channels = loaded(method).channels or 3
+    noise = 0.1 * torch.randn(count, channels, *size, generator=generator)
+    return (base + noise).clamp(0, 1)
+
+
+def holes(image: Tensor) -> Tensor:
+    """A mask with another hole in every picture but the third, which has none."""
+    mask = torch.zeros(len(image), 1, *image.shape[-2:])
+    for index in range(len(image)):
+        if index != 2:
+            mask[index, :, 4 + index : 9 + index, 3 * index + 2 : 3 * index + 8] = 1
+    return mask
+
+
+def besides(method: Method, image: Tensor) -> tuple[Tensor, ...]:
+    return (holes(image),) if method.task == "inpaint" else ()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_batch_gives_what_its_images_give_one_by_one(method):
+    image = pictures(method, count=3)
+    others = besides(method, image)
+    restored = loaded(method).restore(image, *others)
+    assert restored.shape == (3, image.shape[1], 21 * method.scale, 26 * method.scale)
+    for index in range(3):
+        own = slice(index, index + 1)
+        alone = loaded(method).restore(image[own], *(other[own] for other in others))
+        assert (restored[own] - alone).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_float_type_comes_back_as_it_came(method, kind):
+    image = pictures(method).to(kind)
+    others = besides(method, image)
+    restored = loaded(method).restore(image, *others)
+    assert restored.dtype == kind
+    step = torch.finfo(kind).eps  # between neighbours in [0.5, 1]; the sums themselves are made in float32
+    expected = loaded(method).restore(image.float(), *others)
+    assert (restored.double() - expected.double()).abs().max() <= max(step, 1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("method", FILLS)
+def test_known_pixels_come_back_bit_for_bit_and_what_a_hole_holds_does_not_matter(method, kind):
+    image = pictures(method).to(kind)
+    mask = holes(image).bool()
+    filled = loaded(method).restore(image, mask)
+    assert torch.equal(filled.masked_fill(mask, 0), image.masked_fill(mask, 0))
+    assert torch.equal(loaded(method).restore(image.masked_fill(mask, float("nan")), mask), filled)
+
+
+@pytest.mark.parametrize(
+    "wrong, named",
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "torch.uint8; divide by 255"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "torch.int64"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.bool), "torch.bool"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.complex64), "torch.complex64"),
+        (np.zeros((1, 3, 8, 8), np.uint8), "numpy.ndarray of uint8"),
+        (np.zeros((8, 8, 3), np.float32), "numpy.ndarray of float32"),
+        (Pillow.new("RGB", (8, 8)), "PIL.Image.Image"),
+        ([[0.5]], "list"),
+        ("photo.jpg", "str"),
+        (None, "NoneType"),
+        (torch.zeros(3, 8, 8), r"\(3, 8, 8\)"),
+        (torch.zeros(1, 3, 0, 8), "at least one pixel"),
+        (torch.zeros(0, 3, 8, 8), "at least one pixel"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " in value else None,
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_no_float_image_is_named_in_a_sentence(method, wrong, named):
+    others = (torch.zeros(1, 1, 8, 8),) if method.task == "inpaint" else ()
+    if isinstance(wrong, Tensor) and loaded(method).channels == 1 and wrong.ndim == 4:
+        wrong = wrong[:, :1]
+    with pytest.raises(ValueError, match=named) as caught:
+        loaded(method).restore(wrong, *others)
+    assert re.match(ONE_SENTENCE, str(caught.value))
+
+
+@pytest.mark.parametrize("mask", [
+    np.zeros((2, 1, 21, 26)), None, torch.zeros(2, 3, 21, 26), torch.zeros(21, 26), torch.zeros(1, 1, 21, 26),
+    torch.full((2, 1, 21, 26), 0.5), torch.full((2, 1, 21, 26), 255.0),
+], ids=["array", "none", "colour", "plane", "of one", "half", "of 8 bits"])  # fmt: skip
+@pytest.mark.parametrize("method", FILLS)
+def test_what_is_no_mask_is_told_in_a_sentence(method, mask):
+    with pytest.raises(ValueError, match="mask"):
+        loaded(method).restore(pictures(method), mask)
+
+
+def level(method: Method) -> tuple[str, float, float]:
+    """What a task's level is called, and two of them."""
+    return ("sigma", 0.05, 0.2) if method.task == "denoise" else ("quality", 60.0, 10.0)
+
+
+@pytest.mark.parametrize("form", ["number", "of one", "list", "array", "tensor", "half", "one each", "map", "one map"])
+@pytest.mark.parametrize("method", LEVELLED)
+def test_a_level_may_have_any_form(method, form):
+    image, (name, one, _) = pictures(method), level(method)
+    forms = {
+        "number": one,
+        "of one": [one],
+        "list": [one, one],
+        "array": np.array([one, one]),
+        "tensor": torch.tensor([one, one]),
+        "half": torch.tensor(one, dtype=torch.bfloat16),
+        "one each": torch.tensor([one, one]).view(2, 1, 1, 1),
+        "map": torch.full((2, 1, 21, 26), one),
+        "one map": torch.full((1, 1, 21, 26), one),
+    }
+    restored = loaded(method).restore(image, **{name: forms[form]})
+    near = 0.02 if form == "half" else 1e-4
+    assert (restored - loaded(method).restore(image, one)).abs().max() < near
+
+
+@pytest.mark.parametrize("method", [method for method in LEVELLED if not method.values[0].prior])
+def test_every_image_gets_its_own_level(method):
+    image, (name, low, high) = pictures(method), level(method)
+    both = loaded(method).restore(image, **{name: torch.tensor([low, high])})
+    for index, own in enumerate((low, high)):
+        alone = loaded(method).restore(image[index : index + 1], own)
+        assert (both[index : index + 1] - alone).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("filter", [classical.gaussian, classical.bilateral, classical.non_local_means])
+def test_a_map_denoises_every_place_at_its_own_level(filter):
+    noisy = 0.5 + 0.1 * torch.randn(1, 3, 24, 60, generator=torch.Generator().manual_seed(0))
+    sigma = torch.full((1, 1, 24, 60), 0.02)
+    sigma[..., 30:] = 0.2
+    restored = filter(noisy, sigma)
+    assert torch.allclose(restored[..., :30], filter(noisy, 0.02)[..., :30], atol=1e-5)
+    assert torch.allclose(restored[..., 30:], filter(noisy, 0.2)[..., 30:], atol=1e-5)
+    ramp = torch.linspace(0.02, 0.2, 60).expand(1, 1, 24, 60)  # more levels than are computed
+    mixed = filter(noisy, ramp)
+    assert torch.allclose(mixed[..., 0], filter(noisy, 0.02)[..., 0], atol=1e-5)
+    assert torch.allclose(mixed[..., -1], filter(noisy, 0.2)[..., -1], atol=1e-5)
+    assert mixed[..., :20].std() > 1.5 * mixed[..., 40:].std()
+
+
+def test_a_map_reaches_a_network_place_by_place():
+    torch.manual_seed(0)
+    model = DRUNet(3, (4, 6), blocks=1).eval()
+    reach = model.receptive_field
+    noisy = torch.rand(1, 3, 8, 4 * reach)
+    sigma = torch.full((1, 1, 8, 4 * reach), 0.1)
+    sigma[..., 2 * reach :] = 0.9
+    restored = model.restore(noisy, sigma=sigma)
+    for level, part in ((0.1, slice(0, reach)), (0.9, slice(3 * reach, None))):
+        assert torch.allclose(restored[..., part], model.restore(noisy, level)[..., part], atol=1e-6)
+    assert not torch.allclose(model.restore(noisy, 0.1), model.restore(noisy, 0.9), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [0.1, 0.1, 0.1], torch.zeros(3), torch.zeros(0), torch.zeros(21, 26), torch.zeros(2, 21, 26),
+        torch.zeros(2, 3, 21, 26), torch.zeros(2, 1, 26, 21), "strong", ["a", "b"], [None, 0.1], object(),
+        [[0.1], [0.1, 0.2]], float("nan"), [0.1, float("nan")], 1e9, -0.5, float("inf"),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("method", LEVELLED)
+def test_a_level_that_does_not_fit_is_told_in_a_sentence(method, wrong):
+    name, *_ = level(method)
+    with pytest.raises(ValueError, match=f"{name} (is|goes)") as caught:
+        loaded(method).restore(pictures(method), **{name: wrong})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("method", [method for method in QUICK if method.values[0].task == "inpaint"])
+@pytest.mark.parametrize("size", [(1, 2), (5, 3), (8, 8)])
+def test_fills_of_batches_of_any_size(method, size):
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(2, 1, *size)
+    mask[0, 0, 0, 0] = 1
+    filled = loaded(method).restore(image, mask)
+    assert torch.equal(filled[1], image[1])
+    assert filled.isfinite().all()
+
+
+def test_the_prior_gives_attempts_in_the_type_of_the_image():
+    image = torch.rand(1, 3, 16, 16, dtype=torch.float64)
+    prior = catalog.method("denoise", "deep-image-prior").source
+    attempts = [attempt for attempt in prior.fit(image) if isinstance(attempt, Attempt)]
+    assert {attempt.image.dtype for attempt in attempts} == {torch.float64}
