@@ -9,6 +9,7 @@ python -m restoration models
 """
 
 import argparse
+import io
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +19,17 @@ from tqdm import tqdm
 from restoration import artifacts, catalog, denoising, upscaling
 from restoration.batch import pictures, restore_all, store
 from restoration.catalog import Task
-from restoration.image import FORMATS, Image, check_holds, format_of, output_name, read
+from restoration.image import FORMATS, Image, check_holds, format_of, read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay
+from restoration.targets import Targets, legible, refuse_taken
 
 
 def main(argv: list[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of another encoding than the names have
     arguments = _parser().parse_args(argv)
     return arguments.run(arguments)
 
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
     files.add_argument("--jpeg-quality", type=int, default=95, help="of JPEG files that are written, 1 to 100")
     files.add_argument("--no-receipt", dest="receipt", action="store_false", help="no JSON beside the results")
+    files.add_argument("--overwrite", action="store_true", help="replace files that this run did not make")
     files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
 
     command = commands.add_parser("denoise", parents=[files], help="remove noise")
@@ -157,18 +163,27 @@ def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | Non
     if not files:
         return _failed("there is no picture in there")
     work = restore_all(
-        order, files, arguments.output, mask=mask, format=arguments.format, receipts=arguments.receipt, **saving
+        order,
+        files,
+        arguments.output,
+        roots=[path for path in arguments.inputs if path.is_dir()],
+        mask=mask,
+        format=arguments.format,
+        receipts=arguments.receipt,
+        overwrite=arguments.overwrite,
+        skip_results=True,
+        **saving,
     )
     failures = 0
     with _bar(len(files), "file") as bar:
         for step in work:
             bar.set_description(step.name)
             bar.update(step.done + step.share - bar.n)
-            if step.row and step.row.result:
-                bar.write(f"{step.row.result}  ({step.row.reason})")
-            elif step.row:
+            if step.row and step.row.outcome == "failed":
                 bar.write(f"error: {step.row.reason}", file=sys.stderr)
                 failures += 1
+            elif step.row:
+                bar.write(f"{legible(str(step.row.result or step.row.file))}  ({step.row.reason})")
     return 1 if failures else 0
 
 
@@ -176,16 +191,23 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
     target = arguments.output
     one_file = target.suffix != "" and not target.is_dir()
     format = format_of(target) if one_file else arguments.format
+    if one_file and not arguments.overwrite:
+        refuse_taken(target, receipt=arguments.receipt)
     image = read(arguments.inputs[0])
     check_holds(format, image)
-    job = order.carry_out(image, None if mask is None else mask_from(mask, image))
+    hole = None if mask is None else mask_from(mask, image)
+    targets = Targets(arguments.inputs, overwrite=arguments.overwrite, receipts=arguments.receipt)
+    if not one_file:
+        target, there = targets.choose(target, image.name, FORMATS[format], order, image, hole)
+        if there:
+            print(f"{legible(str(target))}  (It is there already, made by an earlier run.)")
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+    job = order.carry_out(image, hole)
     with _bar(100, "%") as bar:
         done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
-    if not one_file:
-        target.mkdir(parents=True, exist_ok=True)
-        target = target / output_name(image, done.suffix, format)
-    store(done, target, format, **saving, receipt=arguments.receipt)
-    print(f"{target}  ({done.summary})")
+    store(done, target, format, **saving, receipt=arguments.receipt, write=targets.save)
+    print(f"{legible(str(target))}  ({done.summary})")
     return 0
 
 
@@ -194,7 +216,7 @@ def _bar(total: int, unit: str) -> tqdm:
 
 
 def _failed(reason: object) -> int:
-    print(f"error: {reason}", file=sys.stderr)
+    print(f"error: {legible(str(reason))}", file=sys.stderr)
     return 1
 
 

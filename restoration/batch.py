@@ -3,19 +3,25 @@
 import csv
 import io
 import logging
+import os
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path, PurePath
+from typing import Literal
 
 from restoration.image import ENDINGS, FORMATS, Format, Image, Metadata, check_holds, read, save
 from restoration.inpainting import mask_from
+from restoration.job import Job
 from restoration.orders import Done, Order
 from restoration.records import inert
-from restoration.tiling import relayed
+from restoration.targets import OwnResults, Targets, beside, legible
+from restoration.tiling import Progress, relayed
 
-REPORT = "report.csv"
-RECEIPTS = ".receipt.json"  # ends the names of the receipts
+REPORT = PurePath("report.csv")
+Outcome = Literal["done", "kept", "passed over", "failed"]
 _COLUMNS = ("file", "outcome", "result", "reason", "seconds", "width", "height", "out_width", "out_height", "measured")
 
 
@@ -24,26 +30,29 @@ class Row:
     """What came of one file.
 
     Args:
-        file: its name.
+        file: its name, with the folders in the tree that it was found in.
         seconds: for everything, reading and writing too.
-        result: the file that was written; None for one that could not be restored.
-        reason: why it could not, one sentence; else what was done.
+        outcome: "kept" is a result that was there already, "passed over" a file that is a result itself.
+        result: the file that was written or kept; None without one.
+        reason: why it was not restored, one sentence; else what was done.
         sizes: width and height of the picture and of the result.
         metrics: what was measured on the way.
     """
 
     file: str
     seconds: float
+    outcome: Outcome = "failed"
     result: Path | None = None
     reason: str = ""
     sizes: tuple[int, ...] = ("",) * 4
     metrics: Mapping[str, object] = field(default_factory=dict)
 
-    @property
-    def cells(self) -> list[object]:
+    def cells(self, folder: Path) -> list[object]:
+        """The row of the table, which tells results from `folder`."""
         measured = " ".join(f"{name}={value}" for name, value in self.metrics.items())
-        texts = [self.file, "done" if self.result else "failed", self.result.name if self.result else "", self.reason]
-        return [*map(inert, texts), f"{self.seconds:.2f}", *self.sizes, inert(measured)]
+        result = legible(str(self.result.relative_to(folder))) if self.result else ""
+        texts = [inert(text) for text in (self.file, self.outcome, result, self.reason)]
+        return [*texts, f"{self.seconds:.2f}", *self.sizes, inert(measured)]
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,19 @@ def pictures(paths: Sequence[Path], output: Path) -> list[Path]:
     return found
 
 
+def place_of(file: Path, roots: Sequence[Path]) -> PurePath:
+    """Where a file lies in the tree that it was found in, which its result keeps; its name for a file on its own.
+
+    Args:
+        roots: folders that were searched; of several, each is a folder of the output too.
+    """
+    for root in roots:
+        if file != root and file.is_relative_to(root):
+            inside = file.relative_to(root)
+            return inside if len(roots) == 1 else PurePath(root.resolve().name) / inside
+    return PurePath(file.name)
+
+
 def store(
     done: Done,
     target: Path,
@@ -86,18 +108,21 @@ def store(
     quality: int = 95,
     metadata: Metadata = "private",
     receipt: bool = True,
+    write: Callable[[bytes, Path], None] = save,
 ) -> Path:
     """Write a result, and its receipt as JSON beside it unless that is not wanted; gives where that is.
+
+    Args:
+        write: writes a file.
 
     Raises:
         ImageError: the format cannot hold the picture, or there is no such folder, or no room.
     """
     content, text = done.files(format, quality, metadata)
-    save(content, target)
-    beside = target.with_name(target.name + RECEIPTS)
+    write(content, target)
     if receipt:
-        save(text.encode(), beside)
-    return beside
+        write(text.encode(), beside(target))
+    return beside(target)
 
 
 def restore_all(
@@ -105,64 +130,107 @@ def restore_all(
     files: Sequence[Path],
     folder: Path,
     *,
+    roots: Sequence[Path] = (),
     mask: Image | None = None,
     format: Format = "png",
     quality: int = 95,
     metadata: Metadata = "private",
     receipts: bool = True,
+    overwrite: bool = False,
+    skip_results: bool = False,
 ) -> Generator[BatchProgress, None, list[Row]]:
     """Restore every file that can be read into a folder, with receipts and `report.csv`; gives a row for each.
 
-    Dropping the generator stops the work; what was written stays, and so does the table of it.
+    Nothing that lies there is overwritten: a result that is there already is kept, a name that something else has gets
+    a number.  Dropping the generator stops the work; what was written stays, and so does the table of it.
 
     Args:
+        roots: see `place_of`.
         mask: white is missing; brought to the size of every picture.  None takes their transparent pixels.
         receipts: whether each result is accompanied by its receipt as JSON.
+        overwrite: whether what lies there is replaced after all, but for the files that are restored.
+        skip_results: whether files that are results of earlier runs themselves are left out, see `OwnResults`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    taken: set[str] = set()
+    targets = Targets(files, overwrite=overwrite, receipts=receipts)
+    own = OwnResults(files, order.task)
+    report = Report(folder, overwrite)
+
+    def restored(file: Path, place: PurePath, tell: Callable[[Progress], BatchProgress]) -> Job[dict]:
+        """What came of a file, as its row has it."""
+        if skip_results and own.has(file, folder / place.parent):
+            return {"outcome": "passed over", "reason": "This is the result of an earlier run."}
+        image = read(file)
+        check_holds(format, image)
+        hole = None if mask is None else mask_from(mask, image)
+        target, there = targets.choose(folder / place.parent, image.name, FORMATS[format], order, image, hole)
+        if there:
+            return {"outcome": "kept", "result": target, "reason": "It is there already, made by an earlier run."}
+        done = yield from relayed(order.carry_out(image, hole), tell)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store(done, target, format, quality, metadata, receipts, targets.save)
+        sizes = image.width, image.height, done.picture.width, done.picture.height
+        return {"outcome": "done", "result": target, "reason": done.summary, "sizes": sizes, "metrics": done.metrics}
+
     for index, file in enumerate(files):
-        yield BatchProgress(index, len(files), file.name)
-        started = time.monotonic()
+        place = place_of(file, roots)
+        name, started = legible(str(place)), time.monotonic()
+        so_far = BatchProgress(index, len(files), name)
+        yield so_far
         try:
-            image = read(file)
-            check_holds(format, image)
-            job = order.carry_out(image, None if mask is None else mask_from(mask, image))
-            restoring = relayed(
-                job, lambda step, at=index, file=file: BatchProgress(at, len(files), file.name, step.share)
-            )
-            done = yield from restoring
-            target = folder / _free(f"{image.name}_{done.suffix}", FORMATS[format], taken)
-            store(done, target, format, quality, metadata, receipt=receipts)
-            taken.add(target.name.lower())
-            made = done.picture
-            sizes = image.width, image.height, made.width, made.height
-            row = Row(file.name, time.monotonic() - started, target, done.summary, sizes, done.metrics)
+            facts = yield from restored(file, place, lambda step, so_far=so_far: replace(so_far, share=step.share))
         except (ValueError, MemoryError) as error:
-            reason = str(error) or "There is not enough memory."
-            row = Row(file.name, time.monotonic() - started, reason=reason)
+            facts = {"reason": legible(str(error)) or "There is not enough memory."}
         except Exception as error:  # whatever is wrong with one file, the others are restored
             logging.getLogger(__name__).exception("a file could not be restored")
-            reason = f"{getattr(error, 'strerror', None) or 'Something unexpected'}."
-            row = Row(file.name, time.monotonic() - started, reason=reason)
-        rows.append(row)
-        (folder / REPORT).write_text(table(rows), encoding="utf-8", newline="")
-        yield BatchProgress(index + 1, len(files), file.name, row=row)
+            facts = {"reason": f"{getattr(error, 'strerror', None) or 'Something unexpected'}."}
+        rows.append(Row(name, time.monotonic() - started, **facts))
+        report.write(rows)
+        yield BatchProgress(index + 1, len(files), name, row=rows[-1])
     return rows
 
 
-def _free(stem: str, ending: str, taken: set[str]) -> str:
-    """A name that no other result of the batch has."""
-    name, number = stem + ending, 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}{ending}"
-    return name
+class Report:
+    """The table of a run in its folder, written anew after every row; it goes on after that of an earlier run.
+
+    A file of the same name that is no such table stays as it is, and the table gets another name.
+
+    Args:
+        folder: of the results.
+        overwrite: whether one that is there is replaced.
+    """
+
+    def __init__(self, folder: Path, overwrite: bool = False):
+        self.folder, self.earlier = folder, ""
+        for number in count(1):
+            self.path = folder / (f"{REPORT.stem}-{number}{REPORT.suffix}" if number > 1 else REPORT.name)
+            if not os.path.lexists(self.path) or (overwrite and not self.path.is_dir()):
+                return
+            with suppress(OSError, UnicodeDecodeError):
+                with self.path.open(encoding="utf-8", newline="") as file:
+                    text = file.read()
+                if not self.path.is_symlink() and text.startswith(table([], folder)):
+                    self.earlier = text
+                    return
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write it beside and rename it, so that it is whole at any time.
+
+        Raises:
+            ImageError: there is no such folder any more, or no room.
+        """
+        header = table([], self.folder)
+        text = table(rows, self.folder)
+        save((self.earlier + text.removeprefix(header) if self.earlier else text).encode(), self.path)
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as CSV."""
+def table(rows: Sequence[Row], folder: Path) -> str:
+    """The rows as CSV.
+
+    Args:
+        folder: that the results are told from.
+    """
     text = io.StringIO()
-    csv.writer(text).writerows([_COLUMNS, *(row.cells for row in rows)])
+    csv.writer(text).writerows([_COLUMNS, *(row.cells(folder) for row in rows)])
     return text.getvalue()

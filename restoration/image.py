@@ -11,6 +11,7 @@ import io
 import math
 import os
 import re
+import secrets
 import struct
 import zlib
 from collections.abc import Sequence
@@ -568,19 +569,46 @@ def format_of(path: Path) -> Format:
     return format
 
 
-def save(content: bytes, path: Path) -> None:
+def save(content: bytes, path: Path, *, overwrite: bool = True) -> None:
     """Write a file; a failure leaves no half-written one.
 
+    Args:
+        overwrite: whether one that is there is replaced.
+
     Raises:
-        ImageError: no such folder, or no room.
+        ImageError: no such folder, no room, or a file that is not to be replaced.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError:
+        with temporary.open("xb") as file:
+            file.write(content)
+        if overwrite:
+            os.replace(temporary, path)
+        else:
+            _publish(temporary, path)
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, FileExistsError):
+            raise ImageError(f"There is a {path.name} already.") from None
         raise ImageError(f"{path.name} could not be written: is there such a folder, and room in it?") from None
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless something has it already.
+
+    Raises:
+        FileExistsError: something has.
+    """
+    try:
+        os.link(temporary, path)  # in one step, unlike a look and a rename
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError from None
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()
 
 
 def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> bytes:

@@ -72,9 +72,46 @@ class Order:
     def method(self) -> Method:
         return catalog.method(self.task, self.model)
 
+    @property
+    def suffix(self) -> str:
+        """What the name of the result's file ends in."""
+        if self.task == "upscale":
+            return upscaling.suffix(self.method)
+        return {"denoise": denoising.SUFFIX, "artifacts": artifacts.SUFFIX, "inpaint": inpainting.SUFFIX}[self.task]
+
     def changed(self, **settings: object) -> "Order":
         """The order with other settings."""
         return replace(self, settings={**self.settings, **settings})
+
+    def facts(self, image: Image, hole: Mask | None = None) -> dict:
+        """What a receipt tells that is known before the run: the order, the picture, the weights, the machine.
+
+        Args:
+            hole: see `carry_out`.
+        """
+        method, hole = self.method, self._hole(image, hole)
+        return {
+            "version": _version(),
+            "task": self.task,
+            "model": self.model,
+            "settings": dict(self.settings),
+            "input": {
+                "file_sha256": image.file_digest,
+                "sha256": image.digest,
+                "width": image.width,
+                "height": image.height,
+                "bits": image.bits,
+            },
+            "weights": _weights(method),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "torch": torch.__version__,
+            "tiles": _tiles(method),
+            **({} if hole is None else {"hole_sha256": _bare(hole).digest}),
+        }
+
+    def _hole(self, image: Image, given: Mask | None) -> Mask | None:
+        """What is missing: what was given, for inpainting else the transparent pixels."""
+        return transparent_pixels(image) if given is None and self.task == "inpaint" else given
 
     def carry_out(self, image: Image, hole: Mask | None = None) -> Job["Done"]:
         """Do it; yields progress, and gives what came of it.
@@ -94,7 +131,7 @@ class Order:
         elif self.task == "upscale":
             job = upscale(image, self.model, alpha=wanted["alpha"], stay_true=wanted["stay_true"])
         else:
-            hole = hole or transparent_pixels(image)
+            hole = self._hole(image, hole)
             edges = {name: value for name, value in wanted.items() if name != "texture"}
             job = inpaint(image, adjusted(hole, **edges), self.model, wanted["texture"])
         planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
@@ -152,11 +189,7 @@ class Done:
     @property
     def suffix(self) -> str:
         """What the name of the result's file ends in."""
-        if self.order.task == "upscale":
-            return upscaling.suffix(self.order.method)
-        return {"denoise": denoising.SUFFIX, "artifacts": artifacts.SUFFIX, "inpaint": inpainting.SUFFIX}[
-            self.order.task
-        ]
+        return self.order.suffix
 
     @cached_property
     def picture(self) -> Image:
@@ -199,23 +232,8 @@ class Done:
     @cached_property
     def receipt(self) -> dict:
         """All that the result depends on, and its own hash: the same for equal runs on equal machines."""
-        method, picture = self.order.method, self.picture
-        facts = {
-            "version": _version(),
-            "task": self.order.task,
-            "model": self.order.model,
-            "settings": dict(self.order.settings),
-            "input": {
-                "file_sha256": self.given.file_digest,
-                "sha256": self.given.digest,
-                "width": self.given.width,
-                "height": self.given.height,
-                "bits": self.given.bits,
-            },
-            "weights": _weights(method),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "torch": torch.__version__,
-            "tiles": _tiles(method),
+        picture = self.picture
+        facts = self.order.facts(self.given, self.hole) | {
             "metrics": self.metrics,
             "output": {
                 "sha256": picture.digest,
@@ -226,8 +244,6 @@ class Done:
         }
         if self.steps:
             facts["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
-        if self.hole is not None:
-            facts["hole_sha256"] = _bare(self.hole).digest
         return facts
 
     def files(self, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> tuple[bytes, str]:

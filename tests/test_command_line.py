@@ -138,7 +138,7 @@ def test_a_folder_is_restored_and_a_replay_tells_the_truth(tmp_path, photo, caps
     (folder / "notes.txt").write_text("not a picture")
     argv = ["artifacts", str(folder), "-o", str(tmp_path / "out"), "--model", "drunet-jpeg", "--strength", "0.5"]
     assert main([*argv, "--no-receipt"]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_cleaned.png", "a_cleaned-2.png", "report.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_cleaned.png", "deep", "report.csv"}
     result = tmp_path / "out" / "a_cleaned.png"
     capsys.readouterr()
     assert main(["replay", str(result), str(folder / "a.png")]) == 0
