@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from restoration.degradations import CameraNoise, Downscale, GaussianNoise, Jpeg, Rounding
 from restoration.resampling import BICUBIC, BILINEAR, NEAREST, Kernel, resample
 
-REDUCTIONS: tuple[Kernel, ...] = (NEAREST, BILINEAR, BICUBIC)  # widened when reducing: the first is the mean of an area
+# widened when reducing: the first is the mean of an area; what most programs do stands twice
+REDUCTIONS: tuple[Kernel, ...] = (NEAREST, BILINEAR, BICUBIC, BICUBIC)
 BLUR_TAPS = 13
 
 
@@ -27,7 +28,8 @@ class PhotoDamage:
     Args:
         scale: 2, 3, 4, ...
         plain_share: probability of nothing but bicubic reduction, so that clean pictures lose nothing.
-        blur: range of the blur's standard deviation along its two axes, in pixels of the result; a fifth has none.
+        blur: range of the blur's standard deviation along its two axes, in pixels of the result.
+        sharp_share: probability of no blur.
         twice_share: probability that the small picture is resized and saved again.
         zoom: range of the sizes that it is brought to and back from then, relative to the result.
         qualities: range of JPEG's.
@@ -36,7 +38,8 @@ class PhotoDamage:
     scale: int
     plain_share: float = 0.2
     blur: tuple[float, float] = (0.05, 0.5)
-    twice_share: float = 0.25
+    sharp_share: float = 0.5
+    twice_share: float = 0.2
     zoom: tuple[float, float] = (0.75, 1.4)
     qualities: tuple[int, int] = (30, 95)
 
@@ -63,7 +66,7 @@ class PhotoDamage:
         low, high = (self.scale * sigma for sigma in self.blur)
         first = low + (high - low) * draw[0]
         second = torch.where(draw[1] < 0.5, first, low + (high - low) * draw[2])
-        first, second = (torch.where(draw[3] < 0.2, low, sigma) for sigma in (first, second))
+        first, second = (torch.where(draw[3] < self.sharp_share, 0, sigma) for sigma in (first, second))
         kinds = torch.stack([_reduction(kernel, self.scale) for kernel in REDUCTIONS]).to(clean)
         kinds = kinds[torch.randint(len(REDUCTIONS), (count,), generator=generator, device=clean.device)]
         blurs = _gaussians(first, second, math.pi * draw[4])
@@ -87,7 +90,7 @@ class PhotoDamage:
         return resample(between, tuple(small.shape[-2:]), 1 / zoom, REDUCTIONS[kinds[1]])
 
     def _worn(self, image: Tensor, generator: Generator) -> Tensor:
-        """With the noise of a camera in half of the cases, white noise in a fifth, saved as JPEG in three of four."""
+        """With the noise of a camera in a third of the cases, white noise in a fifth, saved as JPEG in seven of ten."""
 
         def drawn(low: float = 0.0, high: float = 1.0) -> Tensor:
             return low + (high - low) * torch.rand(len(image), 1, 1, 1, generator=generator, device=image.device)
@@ -102,11 +105,11 @@ class PhotoDamage:
         )(image, generator)
         white = GaussianNoise(drawn(0, 12 / 255))(image, generator)
         kind, saved, half = drawn(), drawn(), drawn()
-        worn = torch.where(kind < 0.5, camera, torch.where(kind < 0.7, white, image))
+        worn = torch.where(kind < 0.33, camera, torch.where(kind < 0.53, white, image))
         worn = Rounding()(worn)
         qualities = drawn(*self.qualities).round().int().flatten().tolist()
         for index, quality in enumerate(qualities):
-            if saved[index] < 0.75:
+            if saved[index] < 0.7:
                 jpeg = Jpeg(quality, "4:2:0" if half[index] < 0.6 else "4:4:4")
                 worn[index : index + 1] = jpeg(worn[index : index + 1])
         return worn
