@@ -1267,11 +1267,12 @@ def build() -> gr.Blocks:
                     parts.append(draw())
                     share(parts[-1], tab)
             with gr.Tab("Models", id="models") as tab:
-                chosen, blocks = models_tab()
+                chosen, blocks, table = models_tab()
             tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
             with gr.Tab("Performance", id="performance") as tab:
                 performance_tab(tab)
         page.load(snippets, chosen, blocks, **QUIET)
+        page.load(model_rows, None, table, **QUIET)
         found = [component for part in parts for component in part.settings.values()]
 
         def open_address(request: gr.Request) -> list:
@@ -1921,8 +1922,8 @@ def inpaint_tab() -> Tab:
     return Tab("inpaint", source, {"model": model, **edges, "texture": texture})
 
 
-def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
-    """Gives the picker and the code blocks, which are filled when the page is loaded."""
+def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
+    """Gives the picker, and the code blocks and the table, which are filled when the page is loaded."""
     names = [f"{method.task}/{method.name}" for method in restoration.methods() if method.learned]
     with gr.Row():
         with gr.Column(min_width=320):
@@ -1938,7 +1939,6 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
         with gr.Column(min_width=320):
             buttons = start_and_cancel("models", "Measure the speed here")
             table = gr.Dataframe(
-                model_rows,
                 headers=["Model", "Task", "Score", "1 MP takes"],
                 column_widths=["32%", "20%", "28%", "20%"],
                 datatype="str",
@@ -1951,7 +1951,7 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code]]:
     chosen.change(about_model, chosen, about, **QUIET)
     table.select(picked_model, None, chosen, **QUIET)
     run_on_click(buttons, paces, [], [table])
-    return chosen, blocks
+    return chosen, blocks, table
 
 
 def performance_tab(tab: gr.Tab) -> None:
