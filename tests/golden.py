@@ -1,0 +1,262 @@
+"""What must stay as it is while the code behind it is rearranged: results, receipts, and every public face.
+
+python -m tests.golden write             # store them anew in tests/golden, after a change that was meant
+python tests/golden.py compare OLD NEW   # two checkouts on this machine: everything, byte for byte
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from io import StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+STORED = Path(__file__).parent / "golden"
+TASKS = ("denoise", "artifacts", "upscale", "inpaint")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One order, as the command line, the API and the page have it.
+
+    Args:
+        flags: of the command line, besides model and files.
+        api: arguments of the endpoint.
+        page: values by the part of an `elem_id` after the task.
+    """
+
+    task: str
+    model: str
+    flags: tuple[str, ...] = ()
+    api: dict = field(default_factory=dict)
+    page: dict = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}_{self.model}"
+
+
+_EDGES = (("--grow", "1", "--feather", "2"), *2 * ({"grow": 1, "feather": 2},))
+_SMOOTH = {"grow": 0, "feather": 0, "texture": False}
+_TRUE = {"model": "lanczos", "scale": 2, "true": True}
+CASES = (
+    Case("denoise", "drunet-fast", ("--strength", "0.8"), {"strength": 0.8}, {"strength": 80}),
+    Case("denoise", "mwcnn-color"),
+    Case("denoise", "median", ("--sigma", "25"), {"sigma": "25"}, {"auto": False, "sigma": 25}),
+    Case("artifacts", "drunet-jpeg"),
+    Case("artifacts", "deblocking-tv", ("--quality", "20"), {"quality": "20"}, {"auto": False, "quality": 20}),
+    Case("upscale", "compact-x4", (), {}, {"model": "compact", "scale": 4}),
+    Case("upscale", "esrgan-x4", ("--alpha", "0.3"), {"alpha": 0.3}, {"model": "esrgan", "scale": 4, "alpha": 0.3}),
+    Case("upscale", "lanczos-x2", ("--stay-true",), {"stay_true": True}, _TRUE),
+    Case("inpaint", "fourier-fill", *_EDGES),
+    Case("inpaint", "diffusion", *_EDGES),
+    Case("inpaint", "deepfill", ("--no-texture", "--grow", "0", "--feather", "0"), _SMOOTH, _SMOOTH),
+)
+
+
+def inputs(folder: Path) -> tuple[Path, Path]:
+    """Files of a picture of 60 x 44 pixels with texture and edges, and of a mask."""
+    from restoration.image import Image, write
+
+    y, x = np.mgrid[:44, :60]
+    planes = [0.5 + 0.4 * np.sin(x / 5), (x > 30) * 0.6 + 0.2, ((x // 4 + y // 4) % 2) * 0.5 + 0.25]
+    noise = np.random.default_rng(0).normal(0, 0.06, (44, 60, 3))
+    samples = np.rint((np.stack(planes, axis=-1) + noise).clip(0, 1) * 255).astype(np.uint8)
+    mask = np.where((abs(y - 20) < 5) & (abs(x - 28) < 8), 255, 0).astype(np.uint8)[..., None]
+    write(Image(samples), folder / "picture.png")
+    write(Image(mask), folder / "mask.png")
+    return folder / "picture.png", folder / "mask.png"
+
+
+def by_command_line(task: str, model: str, flags: tuple[str, ...], folder: Path) -> Path:
+    """The result's file."""
+    from restoration.__main__ import main
+
+    picture, mask = inputs(folder)
+    holes = ("--mask", str(mask)) if task == "inpaint" else ()
+    output = folder / "out"
+    with redirect_stdout(StringIO()):
+        assert main([task, str(picture), "-o", str(output), "--model", model, *flags, *holes]) == 0
+    return next(output.glob("*.png"))
+
+
+def by_api(page, case: Case, folder: Path) -> bytes:
+    """The bytes of the file that the endpoint gives."""
+    import inspect
+
+    (event,) = (event for event in page.fns.values() if event.api_name == case.task)
+    picture, mask = inputs(folder)
+    given = {"image": str(picture), "model": case.model, **case.api}
+    if case.task == "inpaint":
+        given["mask"] = str(mask)
+    names = [name for name in inspect.signature(event.fn).parameters if name != "progress"]
+    values = [given.get(name, component.value) for name, component in zip(names, event.inputs, strict=True)]
+    return _bytes_of(event.fn, values, lambda outputs: outputs)
+
+
+def by_page(page, case: Case, folder: Path) -> bytes:
+    """The bytes of the file that the page offers after its button was pressed."""
+    (button,) = (block for block in page.blocks.values() if block.elem_id == f"{case.task}-run")
+    (event,) = (event for event in page.fns.values() if (button._id, "click") in event.targets)
+    picture, mask = inputs(folder)
+    given = {"input": str(picture), "model": case.model, **case.page}
+    if case.task == "inpaint":
+        given["mask"] = str(mask)
+    given = {f"{case.task}-{name}": value for name, value in given.items()}
+    values = [given.get(component.elem_id, component.value) for component in event.inputs]
+    names = [component.elem_id for component in event.outputs]
+    where = names.index(f"{case.task}-download")
+    return _bytes_of(event.fn, values, lambda outputs: outputs[where].get("value"))
+
+
+def _bytes_of(function, values: list, file) -> bytes:
+    from gradio.helpers import special_args
+
+    given, *_ = special_args(function, list(values))
+    content = b""
+    for outputs in function(*given):
+        with suppress(TypeError, AttributeError, OSError):  # no change yet
+            content = Path(file(outputs)).read_bytes()
+    assert content, "there was no file"
+    return content
+
+
+# Faces --------------------------------------------------------------------------------------------------------------
+
+
+def faces(page) -> dict[str, object]:
+    """What users and programs see, as JSON; the names of the defaults, which are replaced often, left out."""
+    import restoration
+    from restoration import records
+    from restoration.__main__ import main
+
+    helps = {}
+    for command in ("", "models", *TASKS, "replay"):
+        text = StringIO()
+        wide = patch.dict(os.environ, COLUMNS="500")  # no line is broken
+        with wide, redirect_stdout(text), suppress(SystemExit):
+            main([*command.split(), "--help"])
+        helps[command] = text.getvalue().splitlines()
+    shared = {}
+    for event in page.fns.values():
+        if found := re.search(r'\[("\w+"), \.\.\.values\].*?set\((\[.*?\])\[index\]', event.js or "", re.DOTALL):
+            shared[json.loads(found[1])] = json.loads(found[2])
+    found = {
+        "help": helps,
+        "api": {name: _signature(endpoint) for name, endpoint in page.get_api_info()["named_endpoints"].items()},
+        "elem_ids": sorted(block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)),
+        "shared": shared,
+        "all": restoration.__all__,
+        "records": records.SCHEMA,
+    }
+    text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
+    for task in TASKS:
+        name = restoration.methods(task)[0].name
+        text = text.replace(f"model: str = '{name}'", "model: str = '<default>'")
+        text = text.replace(f"default {name}", "default <default>")
+    return json.loads(text)
+
+
+def _signature(endpoint: dict) -> list[str]:
+    """An endpoint's inputs and outputs, a line each."""
+    lines = []
+    for given in endpoint["parameters"]:
+        default = f" = {given['parameter_default']!r}" if given["parameter_has_default"] else ""
+        lines.append(f"{given['parameter_name']}: {given['python_type']['type']}{default}")
+    return [*lines, *(f"-> {made['label']}: {made['python_type']['type']}" for made in endpoint["returns"])]
+
+
+def keys(value: object, above: str = "") -> list[str]:
+    """The keys of nested objects, those within others after a point."""
+    if isinstance(value, list):
+        return keys(value[0], above) if value else []
+    if not isinstance(value, dict):
+        return []
+    return [name for key, inner in value.items() for name in (above + key, *keys(inner, f"{above}{key}."))]
+
+
+def write_stored() -> None:
+    """Store faces, receipts' keys and results anew."""
+    import app
+
+    STORED.mkdir(exist_ok=True)
+    receipts = {}
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            file = by_command_line(case.task, case.model, case.flags, Path(folder))
+            (STORED / f"{case.name}.png").write_bytes(file.read_bytes())
+            receipts[case.name] = " ".join(keys(json.loads(Path(f"{file}.receipt.json").read_text())))
+    for name, found in (("receipts", receipts), ("faces", faces(app.build()))):
+        text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
+        (STORED / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+# Two checkouts ------------------------------------------------------------------------------------------------------
+
+
+def everything() -> dict[str, object]:
+    """Faces, and of every method and every case the hash of its file and its receipt."""
+    import app
+    import restoration
+
+    page = app.build()
+    found: dict[str, object] = {"faces": faces(page)}
+    orders = {(case.task, case.model, case.flags) for case in CASES}
+    orders |= {(method.task, method.name, ()) for method in restoration.methods() if not method.prior}
+    for task, model, flags in sorted(orders):
+        with tempfile.TemporaryDirectory() as folder:
+            file = by_command_line(task, model, flags, Path(folder))
+            receipt = json.loads(Path(f"{file}.receipt.json").read_text())
+            found[" ".join([task, model, *flags])] = {"sha256": _digest(file.read_bytes()), "receipt": receipt}
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            both = _digest(by_api(page, case, Path(folder))), _digest(by_page(page, case, Path(folder)))
+            found[f"{case.name} by API and page"] = both
+    return found
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def compare(old: str, new: str) -> int:
+    """Print what differs between two checkouts; gives the exit code."""
+    texts = []
+    for checkout in (old, new):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "everything.json"
+            environment = {**os.environ, "PYTHONPATH": str(Path(checkout).resolve()), "HF_HUB_OFFLINE": "1"}
+            command = [sys.executable, str(Path(__file__).resolve()), "dump", str(file)]
+            subprocess.run(command, cwd=checkout, env=environment, check=True)
+            texts.append(file.read_text(encoding="utf-8").splitlines())
+    differences = list(unified_diff(*texts, old, new, lineterm="", n=6))
+    print("\n".join(differences) or "equal, byte for byte")
+    return 1 if differences else 0
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["write"]:
+            write_stored()
+        case ["dump", file]:
+            text = json.dumps(everything(), indent=1, sort_keys=True, ensure_ascii=False)
+            Path(file).write_text(text, encoding="utf-8")
+        case ["compare", old, new]:
+            return compare(old, new)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

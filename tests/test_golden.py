@@ -1,0 +1,32 @@
+"""The faces and results that must stay: stored ones, and the same bytes from page, API and command line."""
+
+import json
+
+import numpy as np
+import pytest
+
+import app
+from restoration.image import read
+from tests.golden import CASES, STORED, by_api, by_command_line, by_page, faces, keys
+
+
+@pytest.fixture(scope="module")
+def page():
+    return app.build()
+
+
+def test_the_public_faces_are_those_stored(page):
+    stored, found = json.loads((STORED / "faces.json").read_text(encoding="utf-8")), faces(page)
+    for name in stored | found:
+        assert found.get(name) == stored.get(name), name
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_page_api_and_command_line_give_equal_bytes_and_the_stored_picture(page, case, tmp_path):
+    file = by_command_line(case.task, case.model, case.flags, tmp_path)
+    assert by_api(page, case, tmp_path) == file.read_bytes()
+    assert by_page(page, case, tmp_path) == file.read_bytes()
+    result, stored = (read(path).samples.astype(int) for path in (file, STORED / f"{case.name}.png"))
+    np.testing.assert_allclose(result, stored, rtol=0, atol=1)
+    receipt = json.loads(file.with_name(f"{file.name}.receipt.json").read_text())
+    assert keys(receipt) == json.loads((STORED / "receipts.json").read_text())[case.name].split()
