@@ -666,8 +666,8 @@ def inpaint_file(
     mask: str | None = None,
     model: str = "fourier-fill",
     invert: bool = False,
-    grow: float = 0,
-    feather: float = 0,
+    grow: float = 2,
+    feather: float = 2,
     texture: bool = True,
     format: str = "png",
     jpeg_quality: float = 95,
@@ -1201,7 +1201,7 @@ def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, st
     hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
     base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
     data = {"denoise": ["auto", 1, "png", 95], "artifacts": ["auto", 1, "png", 95]}
-    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 0, 0, True, "png", 95]}
+    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 2, 2, True, "png", 95]}
     holes = task == "inpaint"
     file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
     mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
@@ -1911,8 +1911,8 @@ def inpaint_tab() -> Tab:
             gr.File(type="filepath", label="mask"),
             gr.Textbox(first, label="model"),
             gr.Checkbox(False, label="invert"),
-            gr.Number(0, label="grow"),
-            gr.Number(0, label="feather"),
+            gr.Number(2, label="grow"),
+            gr.Number(2, label="feather"),
             gr.Checkbox(True, label="texture"),
             gr.Textbox("png", label="format"),
             gr.Number(95, label="jpeg_quality"),

@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
     holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
     command.add_argument("--invert", action="store_true", help="black is missing instead")
-    command.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the holes; negative shrinks them")
-    command.add_argument("--feather", type=int, default=0, metavar="PX", help="soft edge around the holes")
+    command.add_argument("--grow", type=int, default=2, metavar="PX", help="widen the holes; negative shrinks them")
+    command.add_argument("--feather", type=int, default=2, metavar="PX", help="soft edge around the holes")
     command.add_argument("--no-texture", action="store_true", help="leave the fill smooth, without copied detail")
     command.set_defaults(run=_inpaint, task="inpaint")
 

@@ -90,6 +90,7 @@ def bake_off(
         shown = replace(given, samples=given.samples.copy())
         shown.samples[missing > 0] = np.iinfo(given.samples.dtype).max
         yield Entry("", "The hole", shown, 0.0)
+        settings = {"grow": 0, "feather": 0, **(settings or {})}  # the hole as it is shown
     elif task != "upscale":
         yield Entry("", "As it is", given, 0.0, _scored(given, original))
     for method in offered:

@@ -140,7 +140,8 @@ def examples(task: Task) -> list[Example]:
         ]
     else:
         pairs = list(zip(scratched(), masks(), strict=True))[:6]
-        return [_example(path, Order(task), mask) for path, mask in pairs]
+        exact = Order(task, settings={"grow": 0, "feather": 0})  # the masks are where the scratches are
+        return [_example(path, exact, mask) for path, mask in pairs]
     return [_example(path, order) for path, order in orders]
 
 

@@ -27,7 +27,7 @@ SETTINGS: dict[Task, dict[str, object]] = {  # and their defaults; None is "find
     "denoise": {"sigma_255": None, "strength": 1.0},
     "artifacts": {"quality": None, "strength": 1.0},
     "upscale": {"alpha": DEFAULT_ALPHA, "stay_true": False},
-    "inpaint": {"invert": False, "grow": 0, "feather": 0, "texture": True},
+    "inpaint": {"invert": False, "grow": 2, "feather": 2, "texture": True},
 }
 
 

@@ -167,11 +167,11 @@ def test_transparent_pixels_can_be_the_hole_and_become_opaque(cat):
 def test_the_command_line_fills_and_says_how_much(cat, tmp_path, capsys):
     write(cat, tmp_path / "cat.png")
     write(mask_image(box(cat)), tmp_path / "mask.png")
-    argv = ["inpaint", str(tmp_path / "cat.png"), "-o", str(tmp_path), "--model", "diffusion", "--feather", "2"]
+    argv = ["inpaint", str(tmp_path / "cat.png"), "-o", str(tmp_path), "--model", "diffusion"]
     assert command_line([*argv, "--mask", str(tmp_path / "mask.png")]) == 0
-    expected = run(cat, adjusted(box(cat), feather=2)).image()
+    expected = run(cat, adjusted(box(cat), grow=2, feather=2)).image()
     np.testing.assert_array_equal(read(tmp_path / "cat_inpainted.png").samples, expected.samples)
-    assert "diffusion, 4." in capsys.readouterr().out
+    assert "diffusion, 6." in capsys.readouterr().out
     assert command_line([*argv, "--mask", str(tmp_path / "no.png")]) == 1
     assert command_line([*argv, "--transparent"]) == 1
     assert "error: Nothing is marked" in capsys.readouterr().err
