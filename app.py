@@ -8,7 +8,6 @@ import atexit
 import html
 import json
 import logging
-import math
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
+from inspect import Parameter, Signature
 from pathlib import Path
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
@@ -40,12 +40,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import restoration
-from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, weights
+from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, tasks, weights
 from restoration.artifacts import compression_trial, measured_quality
 from restoration.bakeoff import Entry, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction
 from restoration.batch import restore_all, store
 from restoration.card import verdict
-from restoration.catalog import Task
 from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma, noise_trial
 from restoration.image import (
     FORMATS,
@@ -67,7 +66,8 @@ from restoration.job import Job, Score, gpu_seconds, hand_over, pace
 from restoration.orders import Done, Order
 from restoration.recording import device, record_of, recorded
 from restoration.records import Records, mirror
-from restoration.upscaling import DEFAULT_ALPHA, corrected, output_size, reduction_trial
+from restoration.tasks._task import AUTO, Setting, Task, number
+from restoration.upscaling import corrected, output_size, reduction_trial
 
 UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
 SWEEP_SECONDS = 300  # how often what is too old is looked for
@@ -230,7 +230,7 @@ def facts(path: str | None, about: Callable[[Image], tuple[list[str], list[str]]
     return " · ".join([*described(image), *more]) + "  \n" + " ".join([*image.notes, *notes])
 
 
-def guide(task: Task, name: str, scale: int | None = None) -> str:
+def guide(task: str, name: str, scale: int | None = None) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method(task, name, scale)
     parts = [method.summary]
@@ -271,14 +271,6 @@ def score_rows(rows: dict[str, Score]) -> list[list[str]]:
         ]
         for title, score in rows.items()
     ]
-
-
-def number(value: object, name: str) -> float:
-    """A number from the API, or a sentence."""
-    with suppress(TypeError, ValueError):
-        if math.isfinite(value := float(value)):
-            return value
-    raise ValueError(f"{name} is a number.")
 
 
 def checked_format(format: str) -> str:
@@ -346,20 +338,17 @@ class Shown:
         return replace(self, **fresh)
 
 
-OUTPUTS: dict[Task, int] = {"denoise": 6, "artifacts": 6, "upscale": 7, "inpaint": 7}
+OUTPUTS: dict[str, int] = {"denoise": 6, "artifacts": 6, "upscale": 7, "inpaint": 7}
 
 
-def ordered(task: Task, *chosen) -> Order:
-    """The order of what is chosen in a tab."""
-    if task == "denoise":
-        model, auto, sigma_255, strength = chosen
-        return Order(task, model, {"sigma_255": None if auto else sigma_255, "strength": strength / 100})
-    if task == "artifacts":
-        model, auto, quality, strength = chosen
-        return Order(task, model, {"quality": None if auto else quality, "strength": strength / 100})
-    names = {"upscale": ("scale", "alpha", "stay_true"), "inpaint": ("invert", "grow", "feather", "texture")}[task]
-    model, *values = chosen
-    return Order(task, model, dict(zip(names, values, strict=True)))
+def ordered(name: str, model: str, *values: float) -> Order:
+    """The order of what is chosen in a tab: the model, and what its controls say."""
+    said, settings = iter(values), {}
+    for setting in tasks.named(name).settings:
+        found = bool(setting.automatic) and next(said)
+        value = next(said)
+        settings[setting.name] = None if found else value if setting.kind is bool else value / setting.shown
+    return Order(name, model, settings)
 
 
 def run_order(
@@ -597,93 +586,31 @@ def file_of(
             yield str(file)
 
 
-def denoise_file(
-    image: str,
-    model: str = "drunet-photo",
-    sigma: str = "auto",
-    strength: float = 1.0,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Denoise an image file.
+def endpoint(kind: Task) -> Callable[..., Generator]:
+    """What the API does for a task, with a parameter for each of its settings."""
+    model = catalog.method(kind.name, "").name
+    defaults = {setting.public: AUTO if setting.default is None else setting.default for setting in kind.settings}
+    mask = {"mask": None} if kind.holes else {}
+    defaults = {**mask, "model": model, **defaults, "format": "png", "jpeg_quality": 95, "progress": gr.Progress()}
+    parameters = [Parameter("image", Parameter.POSITIONAL_OR_KEYWORD)]
+    parameters += [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in defaults.items()]
+    signature = Signature(parameters)
 
-    model: a name from /models; sigma: "auto" or the noise level from 0 to 100 in 8-bit units; strength: 0 to 1;
-    format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
-    command line.
-    """
-    with sentences(str):
-        level = None if str(sigma).strip() == "auto" else number(sigma, 'sigma is "auto" or')
-        order = Order("denoise", model, {"sigma_255": level, "strength": number(strength, "strength")})
-        yield from file_of(image, order, format, jpeg_quality, progress)
+    def run(*values: object, **named: object) -> Generator:
+        bound = signature.bind(*values, **named)
+        bound.apply_defaults()
+        given = bound.arguments
+        with sentences(str):
+            order = Order(kind.name, given["model"], {s.name: s.told(given[s.public]) for s in kind.settings})
+            result = given["format"], given["jpeg_quality"]
+            yield from file_of(given["image"], order, *result, given["progress"], given.get("mask"))
 
-
-def artifacts_file(
-    image: str,
-    model: str = "drunet-jpeg",
-    quality: str = "auto",
-    strength: float = 1.0,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Remove the JPEG artifacts of an image file.
-
-    model: a name from /models; quality: "auto" or the quality from 5 to 95 that the image was saved with; strength:
-    0 to 1; format: png, jpeg, webp or tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the
-    command line.
-    """
-    with sentences(str):
-        known = None if str(quality).strip() == "auto" else number(quality, 'quality is "auto" or')
-        order = Order("artifacts", model, {"quality": known, "strength": number(strength, "strength")})
-        yield from file_of(image, order, format, jpeg_quality, progress)
-
-
-def upscale_file(
-    image: str,
-    model: str = "compact-x4",
-    scale: float = 0,
-    alpha: float = DEFAULT_ALPHA,
-    stay_true: bool = False,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Enlarge an image file.
-
-    model: a name from /models, with or without its "-x4"; scale: 2, 3 or 4, and 0 for the model's own; alpha: 0 to 1,
-    for esrgan, where 0 is rrdb; stay_true: pull the result back to the photo; format: png, jpeg, webp or tiff;
-    jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
-    """
-    with sentences(str):
-        settings = {"scale": round(number(scale, "scale")), "alpha": number(alpha, "alpha")}
-        order = Order("upscale", model, {**settings, "stay_true": bool(stay_true)})
-        yield from file_of(image, order, format, jpeg_quality, progress)
-
-
-def inpaint_file(
-    image: str,
-    mask: str | None = None,
-    model: str = "fourier-fill",
-    invert: bool = False,
-    grow: float = 2,
-    feather: float = 2,
-    texture: bool = True,
-    format: str = "png",
-    jpeg_quality: float = 95,
-    progress=gr.Progress(),
-) -> Generator:
-    """Fill holes in an image file.
-
-    mask: a picture of any size, white where pixels are missing; without one the fully transparent pixels are filled;
-    model: a name from /models; invert: black is missing instead; grow: pixels by which the holes are widened, negative
-    shrinks them; feather: width of their soft edge; texture: copy fine detail into the fill; format: png, jpeg, webp or
-    tiff; jpeg_quality: of the result if it is a JPEG.  The bytes equal those of the command line.
-    """
-    with sentences(str):
-        edges = {"invert": bool(invert), "grow": number(grow, "grow"), "feather": number(feather, "feather")}
-        order = Order("inpaint", model, {**edges, "texture": bool(texture)})
-        yield from file_of(image, order, format, jpeg_quality, progress, mask)
+    lines = [f"mask: {kind.mask}"] if kind.holes else []
+    lines += ["model: a name from /models", *(setting.line for setting in kind.settings)]
+    lines += [f"format: {', '.join(FORMATS)}", "jpeg_quality: of the result if it is a JPEG"]
+    run.__signature__ = signature
+    run.__doc__ = "\n".join([kind.about, "", *lines, "The bytes equal those of the command line."])
+    return run
 
 
 # Before the run -------------------------------------------------------------------------------------------------------
@@ -742,7 +669,7 @@ def inpaint_facts(path: str | None) -> str:
     return facts(path, lambda image: ([], hint if transparent_pixels(image).share else []))
 
 
-def expected(task: Task, path: str | None, model: str, scale: int | None = None) -> str:
+def expected(task: str, path: str | None, model: str, scale: int | None = None) -> str:
     """How long a run will take here, and how much memory, by the runs so far or else by the measured cost."""
     if not path:
         return ""
@@ -990,7 +917,7 @@ def bake_reduction(path: str | None, scale: int) -> Generator:
     yield from bake(lambda: bake_off_reduction(opened(path), scale))
 
 
-def winner(task: Task, names: list[str], index: int) -> object:
+def winner(task: str, names: list[str], index: int) -> object:
     """The model that made a patch."""
     name = names[index] if index < len(names) else ""
     if not name:
@@ -1128,7 +1055,7 @@ def performance() -> Generator:
 # Models ------------------------------------------------------------------------------------------------------------
 
 
-def model_rows(seconds: dict[tuple[Task, str], float] | None = None) -> list[list[str]]:
+def model_rows(seconds: dict[tuple[str, str], float] | None = None) -> list[list[str]]:
     """A row for every method: name, task, score, and how long it takes where that was measured."""
     rows = []
     for method in restoration.methods():
@@ -1195,40 +1122,39 @@ def paces(progress=gr.Progress()) -> Generator:
 
 def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, str, str]:
     """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
-    task, _, model = name.partition("/")
+    model = name.partition("/")[2]
     owner = weights.namespace()
     source = f"{owner}/{model}" if owner else model
     hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
     base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
-    data = {"denoise": ["auto", 1, "png", 95], "artifacts": ["auto", 1, "png", 95]}
-    data |= {"upscale": [0, DEFAULT_ALPHA, False, "png", 95], "inpaint": [False, 2, 2, True, "png", 95]}
-    holes = task == "inpaint"
+    kind = tasks.named(name.partition("/")[0])
+    data = [AUTO if setting.default is None else setting.default for setting in kind.settings]
     file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
     mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
-    inputs = [file, *([mask] if holes else []), *(json.dumps(value) for value in (model, *data[task]))]
+    inputs = [file, *([mask] if kind.holes else []), *(json.dumps(value) for value in (model, *data, "png", 95))]
     upload = f"curl -s -F files=@{{}} {base}/gradio_api/upload | tr -d '[]\"'"
-    call = f"{base}/gradio_api/call/{task}"
-    given = "image, mask" if holes else "image"
+    call = f"{base}/gradio_api/call/{kind.name}"
+    given = "image, mask" if kind.holes else "image"
     return (
         "from restoration import load, read\n\n"
         f'model = load("{source}")  # {hint}, or a folder\n'
         'image = read("photo.jpg").bytes(model.channels)[None] / 255  # (1, C, H, W) float32 in [0, 1]\n'
-        + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if holes else "")
+        + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if kind.holes else "")
         + f"restored = model.restore({given})\n",
         "from gradio_client import Client, handle_file\n\n"
         f'client = Client("{base}")\n'
         'path = client.predict(\n    image=handle_file("photo.jpg"),\n'
-        + ('    mask=handle_file("mask.png"),\n' if holes else "")
-        + f'    model="{model}",\n    api_name="/{task}",\n)\nprint(path)\n',
+        + ('    mask=handle_file("mask.png"),\n' if kind.holes else "")
+        + f'    model="{model}",\n    api_name="/{kind.name}",\n)\nprint(path)\n',
         f"FILE=$({upload.format('photo.jpg')})\n"
-        + (f"MASK=$({upload.format('mask.png')})\n" if holes else "")
+        + (f"MASK=$({upload.format('mask.png')})\n" if kind.holes else "")
         + f"EVENT=$(curl -s {call} -H 'Content-Type: application/json' \\\n"
         f"  -d '{{\"data\":[{','.join(inputs)}]}}' | cut -d'\"' -f4)\n"
         f"curl -sN {call}/$EVENT\n",
         'import { Client, handle_file } from "@gradio/client";\n\n'
         f'const app = await Client.connect("{base}");\n'
-        f'const result = await app.predict("/{task}", {{\n  image: handle_file("photo.jpg"),\n'
-        + ('  mask: handle_file("mask.png"),\n' if holes else "")
+        f'const result = await app.predict("/{kind.name}", {{\n  image: handle_file("photo.jpg"),\n'
+        + ('  mask: handle_file("mask.png"),\n' if kind.holes else "")
         + f'  model: "{model}",\n}});\nconsole.log(result.data[0].url);\n',
     )
 
@@ -1244,7 +1170,7 @@ class Tab:
         settings: the inputs that an address may set, by their name in it.
     """
 
-    task: Task
+    task: str
     source: gr.Image
     settings: dict[str, gr.components.Component]
 
@@ -1339,7 +1265,7 @@ def share(tab: Tab, opened: gr.Tab) -> None:
     button.click(None, inputs, [link, embed], js=ADDRESS % (*words, SHARED % ()))
 
 
-def picture(task: Task) -> UploadedImage:
+def picture(task: str) -> UploadedImage:
     """The input of a tab."""
     source = UploadedImage(
         label="Your picture",
@@ -1354,7 +1280,7 @@ def picture(task: Task) -> UploadedImage:
     return source
 
 
-def show_examples(task: Task, found: list[gallery.Example], outputs: list, values: Callable) -> None:
+def show_examples(task: str, found: list[gallery.Example], outputs: list, values: Callable) -> None:
     """Pictures before and after; a tap loads the picture with settings that suit it.
 
     Args:
@@ -1380,6 +1306,16 @@ def show_examples(task: Task, found: list[gallery.Example], outputs: list, value
         return values(found[event.index])
 
     shown.select(load, None, outputs, **QUIET)
+
+
+def control(kind: Task, setting: Setting, **layout: object) -> gr.Checkbox | gr.Slider:
+    """The check box or slider of a setting."""
+    layout |= {"label": setting.label, "info": setting.info}
+    layout["elem_id"] = f"{kind.name}-{setting.public.rpartition('_')[2]}"
+    if setting.kind is bool:
+        return gr.Checkbox(setting.default, **layout)
+    value = setting.start if setting.default is None else setting.shown * setting.default
+    return gr.Slider(*setting.bounds, value, step=setting.step, **layout)
 
 
 def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> None:
@@ -1423,7 +1359,7 @@ class Results:
         return [self.format, self.quality]
 
 
-def results(task: Task, label: str, hint: str, between: Callable[[], object]) -> tuple[Results, object]:
+def results(task: str, label: str, hint: str, between: Callable[[], object]) -> tuple[Results, object]:
     """The comparison with its line of facts, the downloads and the rating.
 
     Args:
@@ -1469,7 +1405,7 @@ def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
 
 
 def trial(
-    task: Task,
+    task: str,
     start: str,
     label: str,
     run: tuple[Callable, list],
@@ -1500,7 +1436,7 @@ def trial(
     all_models.click(*every, spot, **ONE_AT_A_TIME, **PRIVATE)
 
 
-def bakery(task: Task, model: gr.Dropdown) -> list:
+def bakery(task: str, model: gr.Dropdown) -> list:
     """Where the patches of a bake-off are shown, and the names of the methods that made them; a tap chooses."""
     shown = gr.Gallery(
         label="The spot by every model: tap the best to choose it",
@@ -1525,7 +1461,7 @@ def bakery(task: Task, model: gr.Dropdown) -> list:
     return [shown, names]
 
 
-def many_files(task: Task, function: Callable, inputs: list[gr.components.Component], hint: str = "") -> None:
+def many_files(task: str, function: Callable, inputs: list[gr.components.Component], hint: str = "") -> None:
     """An accordion that does to many files what the tab does to one."""
     with gr.Accordion("Many files at once", open=False):
         gr.Markdown(f"All files get the settings above. {hint}A file that cannot be read is a row with its reason.")
@@ -1543,10 +1479,20 @@ def many_files(task: Task, function: Callable, inputs: list[gr.components.Compon
     run_on_click(buttons, function, [files, *inputs], [table, results, zipped])
 
 
-def api(function, inputs: list[gr.components.Component], api_name: str) -> None:
-    """An endpoint with inputs of its own, of which nothing is drawn."""
-    result = gr.File(label="result")
-    gr.Button().click(function, inputs, result, api_name=api_name, **ONE_AT_A_TIME)
+def api(kind: Task) -> None:
+    """The endpoint of a task, with inputs of its own, of which nothing is drawn."""
+    with gr.Row(visible=False):
+        inputs = [gr.File(type="filepath", label=name) for name in ("image", "mask")[: 1 + kind.holes]]
+        inputs.append(gr.Textbox(catalog.method(kind.name, "").name, label="model"))
+        for setting in kind.settings:
+            if setting.default is None:
+                inputs.append(gr.Textbox(AUTO, label=setting.public))
+            else:
+                field = gr.Checkbox if setting.kind is bool else gr.Number
+                inputs.append(field(setting.default, label=setting.public))
+        inputs += [gr.Textbox("png", label="format"), gr.Number(95, label="jpeg_quality")]
+        result = gr.File(label="result")
+        gr.Button().click(endpoint(kind), inputs, result, api_name=kind.name, **ONE_AT_A_TIME)
 
 
 def run_on_click(
@@ -1583,93 +1529,61 @@ def forget(source: gr.Image, hint: str, shown: Results, running: Dependency, *mo
 
 
 def blendable_tab(
-    task: Task,
+    name: str,
     start: str,
-    level: tuple[str, gr.Slider],
-    handlers: tuple[Callable, Callable, Callable, Callable, Callable],
-    endpoint_level: str,
+    handlers: tuple[Callable, Callable, Callable, Callable],
 ) -> tuple[Tab, list]:
     """Picture, model, level and strength with their events and the endpoint; gives also where bake-offs are shown.
 
     Args:
         start: what the button says.
-        level: the label of "find it automatically", and the slider, not drawn yet, that shows without it.
-        handlers: what is known of a file, the run on the page, the endpoint, the bake-off, and many files.
-        endpoint_level: what the endpoint calls the level.
+        handlers: what is known of a file, the run on the page, the bake-off, and many files.
     """
-    about, run, file, bake_spot, batch = handlers
-    offered = restoration.methods(task)
+    about, run, bake_spot, batch = handlers
+    kind = tasks.named(name)
+    level, blending = kind.settings
+    offered = restoration.methods(name)
     first = offered[0].name
     with gr.Row():
         with gr.Column(min_width=320):
-            source = picture(task)
-            known = gr.Markdown(elem_id=f"{task}-facts", elem_classes="line")
+            source = picture(name)
+            known = gr.Markdown(elem_id=f"{name}-facts", elem_classes="line")
             examples = gr.Column(min_width=100)
             choices = [(method.title, method.name) for method in offered]
-            model = gr.Dropdown(choices, value=first, label="Model", elem_id=f"{task}-model")
-            advice = gr.Markdown(guide(task, first), elem_classes="line")
-            auto = gr.Checkbox(True, label=level[0], elem_id=f"{task}-auto")
-            slider = level[1].render()
-            takes = gr.Markdown(elem_id=f"{task}-takes", elem_classes="line")
-            buttons = start_and_cancel(task, start)
-            spot = bakery(task, model)
+            model = gr.Dropdown(choices, value=first, label="Model", elem_id=f"{name}-model")
+            advice = gr.Markdown(guide(name, first), elem_classes="line")
+            auto = gr.Checkbox(True, label=level.automatic, elem_id=f"{name}-auto")
+            slider = control(kind, level, visible=False)
+            takes = gr.Markdown(elem_id=f"{name}-takes", elem_classes="line")
+            buttons = start_and_cancel(name, start)
+            spot = bakery(name, model)
         with gr.Column(min_width=320):
-
-            def strength_slider() -> gr.Slider:
-                label = "Strength in % (0 is your picture, bit for bit)"
-                return gr.Slider(0, 100, 100, step=1, label=label, elem_id=f"{task}-strength")
-
-            shown, strength = results(task, "Before and after", HINT, strength_slider)
+            shown, strength = results(name, "Before and after", HINT, lambda: control(kind, blending))
     with examples:
         show_examples(
-            task,
-            gallery.examples(task),
+            name,
+            gallery.examples(name),
             [source, model, auto],
             lambda example: (example.picture, example.order.model, True),
         )
     chosen = [model, auto, slider, strength]
-    many_files(task, batch, [*chosen, *shown.file])
+    many_files(name, batch, [*chosen, *shown.file])
     running = run_on_click(buttons, run, [source, *chosen, *shown.file], shown.outputs, shown.status)
     forget(source, HINT, shown, running)
     source.change(about, source, known, **QUIET)
     source.select(bake_spot, [source, auto, slider], spot, **ONE_AT_A_TIME, **PRIVATE)
-    model.change(lambda name: guide(task, name), model, advice, **QUIET)
-    follow([source, model], partial(expected, task), [source, model], takes)
+    model.change(lambda model: guide(name, model), model, advice, **QUIET)
+    follow([source, model], partial(expected, name), [source, model], takes)
     auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
     follow([strength, *shown.file], show_blended, [shown.state, strength, *shown.file], shown.outputs)
-    with gr.Row(visible=False):
-        inputs = [
-            gr.File(type="filepath", label="image"),
-            gr.Textbox(first, label="model"),
-            gr.Textbox("auto", label=endpoint_level),
-            gr.Number(1.0, label="strength"),
-            gr.Textbox("png", label="format"),
-            gr.Number(95, label="jpeg_quality"),
-        ]
-        api(file, inputs, task)
-    names = ("model", "auto", endpoint_level, "strength")
-    return Tab(task, source, dict(zip(names, chosen, strict=True))), spot
+    api(kind)
+    names = ("model", "auto", level.public, blending.public)
+    return Tab(name, source, dict(zip(names, chosen, strict=True))), spot
 
 
 def denoise_tab() -> Tab:
-    sigma = gr.Slider(
-        0,
-        MAX_SIGMA_255,
-        25,
-        step=1,
-        label="Noise level σ",
-        info="Standard deviation of the noise, of 255 levels: 10 is slight, 50 is heavy.",
-        visible=False,
-        elem_id="denoise-sigma",
-        render=False,
-    )
-    tab, spot = blendable_tab(
-        "denoise",
-        "Denoise",
-        ("Find the noise level automatically", sigma),
-        (denoise_facts, run_denoise, denoise_file, bake_denoise, batch_denoise),
-        "sigma",
-    )
+    handlers = (denoise_facts, run_denoise, bake_denoise, batch_denoise)
+    tab, spot = blendable_tab("denoise", "Denoise", handlers)
     model, auto = tab.settings["model"], tab.settings["auto"]
     with gr.Accordion("Test a model: add noise to a clean picture and score the result", open=False):
         gr.Markdown(
@@ -1689,24 +1603,8 @@ def denoise_tab() -> Tab:
 
 
 def artifacts_tab() -> Tab:
-    quality = gr.Slider(
-        artifacts.LOWEST,
-        artifacts.HIGHEST,
-        30,
-        step=1,
-        label="JPEG quality of your picture",
-        info="That it was saved with: lower cleans more.",
-        visible=False,
-        elem_id="artifacts-quality",
-        render=False,
-    )
-    tab, spot = blendable_tab(
-        "artifacts",
-        "Remove artifacts",
-        ("Find the JPEG quality automatically", quality),
-        (artifacts_facts, run_artifacts, artifacts_file, bake_artifacts, batch_artifacts),
-        "quality",
-    )
+    handlers = (artifacts_facts, run_artifacts, bake_artifacts, batch_artifacts)
+    tab, spot = blendable_tab("artifacts", "Remove artifacts", handlers)
     model, auto = tab.settings["model"], tab.settings["auto"]
     with gr.Accordion("Test a model: compress a clean picture and score the result", open=False):
         gr.Markdown(
@@ -1723,7 +1621,7 @@ def artifacts_tab() -> Tab:
 
 
 def upscale_tab() -> Tab:
-    families = catalog.families("upscale")
+    kind, families = tasks.named("upscale"), catalog.families("upscale")
     first = next(iter(families))
     scales, blends, advised = chosen_family(first, 4)
     with gr.Row():
@@ -1739,21 +1637,8 @@ def upscale_tab() -> Tab:
             )
             advice = gr.Markdown(advised, elem_classes="line")
             scale = gr.Radio(scales["choices"], value=scales["value"], label="Enlarge", elem_id="upscale-scale")
-            alpha = gr.Slider(
-                0,
-                1,
-                DEFAULT_ALPHA,
-                step=0.05,
-                label="Texture: 0 is true (RRDB), 1 invents the most",
-                visible=blends["visible"],
-                elem_id="upscale-alpha",
-            )
-            stay_true = gr.Checkbox(
-                False,
-                label="Stay true",
-                info="Pulls the result back to your photo, so that reduced again it gives your photo.",
-                elem_id="upscale-true",
-            )
+            alpha = control(kind, kind.settings[1], visible=blends["visible"])
+            stay_true = control(kind, kind.settings[2])
             takes = gr.Markdown(elem_id="upscale-takes", elem_classes="line")
             buttons = start_and_cancel("upscale", "Upscale")
             spot = bakery("upscale", model)
@@ -1803,22 +1688,12 @@ def upscale_tab() -> Tab:
     follow([source, model, scale], upscale_facts, [source, model, scale], known)
     follow([source, model, scale], partial(expected, "upscale"), [source, model, scale], takes)
     follow([stay_true, *shown.file], show_upscaled, [shown.state, stay_true, *shown.file], outputs)
-    with gr.Row(visible=False):
-        inputs = [
-            gr.File(type="filepath", label="image"),
-            gr.Textbox(catalog.method("upscale", first).name, label="model"),
-            gr.Number(0, label="scale"),
-            gr.Number(DEFAULT_ALPHA, label="alpha"),
-            gr.Checkbox(False, label="stay_true"),
-            gr.Textbox("png", label="format"),
-            gr.Number(95, label="jpeg_quality"),
-        ]
-        api(upscale_file, inputs, "upscale")
+    api(kind)
     return Tab("upscale", source, {"model": model, "scale": scale, "alpha": alpha, "stay_true": stay_true})
 
 
 def inpaint_tab() -> Tab:
-    offered = restoration.methods("inpaint")
+    kind, offered = tasks.named("inpaint"), restoration.methods("inpaint")
     first = offered[0].name
     with gr.Row():
         with gr.Column(min_width=320):
@@ -1847,9 +1722,7 @@ def inpaint_tab() -> Tab:
                     elem_id="inpaint-mask",
                 )
                 transparent = gr.Checkbox(False, label="Transparent pixels are the hole", elem_id="inpaint-transparent")
-                invert = gr.Checkbox(False, label="Invert: fill what is not marked", elem_id="inpaint-invert")
-                grow = gr.Slider(-32, 32, 2, step=1, label="Grow in pixels (negative shrinks)", elem_id="inpaint-grow")
-                feather = gr.Slider(0, 32, 2, step=1, label="Feather in pixels", elem_id="inpaint-feather")
+                invert, grow, feather = (control(kind, setting) for setting in kind.settings[:3])
                 look = gr.Button("Show the mask", elem_id="inpaint-look")
                 mask = gr.Image(
                     label="White is filled; the download is the mask",
@@ -1864,9 +1737,7 @@ def inpaint_tab() -> Tab:
                 [(method.title, method.name) for method in offered], value=first, label="Model", elem_id="inpaint-model"
             )
             advice = gr.Markdown(guide("inpaint", first), elem_classes="line")
-            texture = gr.Checkbox(
-                True, label="Copy fine detail from the rest of the picture", elem_id="inpaint-texture"
-            )
+            texture = control(kind, kind.settings[3])
             takes = gr.Markdown(elem_id="inpaint-takes", elem_classes="line")
             buttons = start_and_cancel("inpaint", "Fill")
             spot = bakery("inpaint", model)
@@ -1905,19 +1776,7 @@ def inpaint_tab() -> Tab:
     follow(shown.file, show_done, [shown.state, *shown.file], outputs)
     again.click(go_on, shown.state, source, **QUIET)
     again.click(lambda: (None, False), None, [uploaded, transparent], **QUIET)
-    with gr.Row(visible=False):
-        inputs = [
-            gr.File(type="filepath", label="image"),
-            gr.File(type="filepath", label="mask"),
-            gr.Textbox(first, label="model"),
-            gr.Checkbox(False, label="invert"),
-            gr.Number(2, label="grow"),
-            gr.Number(2, label="feather"),
-            gr.Checkbox(True, label="texture"),
-            gr.Textbox("png", label="format"),
-            gr.Number(95, label="jpeg_quality"),
-        ]
-        api(inpaint_file, inputs, "inpaint")
+    api(kind)
     edges = {"invert": invert, "grow": grow, "feather": feather}
     return Tab("inpaint", source, {"model": model, **edges, "texture": texture})
 

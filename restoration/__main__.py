@@ -12,18 +12,19 @@ import argparse
 import io
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import artifacts, catalog, denoising, upscaling
+from restoration import catalog, tasks
 from restoration.batch import pictures, restore_all, store
-from restoration.catalog import Task
 from restoration.image import FORMATS, Image, check_holds, format_of, read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay
 from restoration.targets import Targets, legible, refuse_taken
+from restoration.tasks._task import AUTO, Setting, Task
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,41 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--overwrite", action="store_true", help="replace files that this run did not make")
     files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
 
-    command = commands.add_parser("denoise", parents=[files], help="remove noise")
-    command.add_argument("--model", default=_default("denoise"), help="see the models command; default %(default)s")
-    command.add_argument("--sigma", type=_sigma, default=None, metavar="0..100|auto", help="noise level, 8-bit units")
-    command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
-    command.set_defaults(run=_denoise, task="denoise")
-
-    command = commands.add_parser("artifacts", parents=[files], help="remove JPEG artifacts")
-    command.add_argument("--model", default=_default("artifacts"), help="see the models command; default %(default)s")
-    command.add_argument("--quality", type=_quality, default=None, metavar="5..95|auto", help="that the input has")
-    command.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="0 gives the input back")
-    command.set_defaults(run=_artifacts, task="artifacts")
-
-    command = commands.add_parser("upscale", parents=[files], help="enlarge")
-    command.add_argument("--model", default=_default("upscale"), help="see the models command; default %(default)s")
-    command.add_argument("--scale", type=int, choices=(2, 3, 4), help="if the model has several; else its own")
-    command.add_argument(
-        "--alpha",
-        type=_share,
-        default=upscaling.DEFAULT_ALPHA,
-        metavar="0..1",
-        help="esrgan: 0 is rrdb, true; 1 invents the most texture; default %(default)s",
-    )
-    command.add_argument("--stay-true", action="store_true", help="pull the result back to the photo's own pixels")
-    command.set_defaults(run=_upscale, task="upscale")
-
-    command = commands.add_parser("inpaint", parents=[files], help="fill holes")
-    command.add_argument("--model", default=_default("inpaint"), help="see the models command; default %(default)s")
-    holes = command.add_mutually_exclusive_group(required=True)
-    holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
-    holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
-    command.add_argument("--invert", action="store_true", help="black is missing instead")
-    command.add_argument("--grow", type=int, default=2, metavar="PX", help="widen the holes; negative shrinks them")
-    command.add_argument("--feather", type=int, default=2, metavar="PX", help="soft edge around the holes")
-    command.add_argument("--no-texture", action="store_true", help="leave the fill smooth, without copied detail")
-    command.set_defaults(run=_inpaint, task="inpaint")
+    for name, kind in tasks.every().items():
+        _add_task(commands.add_parser(name, parents=[files], help=kind.help), kind)
 
     command = commands.add_parser("replay", help="do again what a receipt tells, and compare")
     command.add_argument("receipt", type=Path, metavar="RECEIPT", help="JSON, or a result that holds its receipt")
@@ -94,28 +62,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default(task: Task) -> str:
-    return catalog.methods(task)[0].name
+def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
+    """The options of a task."""
+    first = catalog.method(kind.name, "").name
+    command.add_argument("--model", default=first, help="see the models command; default %(default)s")
+    if kind.holes:
+        holes = command.add_mutually_exclusive_group(required=True)
+        holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
+        holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
+    for setting in kind.settings:
+        flag, facts = setting.public.replace("_", "-"), {"dest": setting.name, "help": setting.help}
+        if setting.kind is bool and setting.default:
+            command.add_argument(f"--no-{flag}", action="store_false", **facts | {"help": f"do not {setting.help}"})
+        elif setting.kind is bool:
+            command.add_argument(f"--{flag}", action="store_true", **facts)
+        elif setting.choices:
+            command.add_argument(f"--{flag}", type=int, choices=setting.choices, default=setting.default, **facts)
+        else:
+            value, meta = partial(_value, setting), setting.unit
+            if setting.limits:
+                meta = "{:g}..{:g}".format(*setting.limits) + ("|auto" if setting.default is None else "")
+            command.add_argument(f"--{flag}", type=value, default=setting.default, metavar=meta, **facts)
+    command.set_defaults(run=_restore, task=kind)
 
 
-def _sigma(text: str) -> float | None:
-    return None if text == "auto" else _number(text, 0, denoising.MAX_SIGMA_255)
-
-
-def _quality(text: str) -> int | None:
-    return None if text == "auto" else _number(text, artifacts.LOWEST, artifacts.HIGHEST, int)
-
-
-def _share(text: str) -> float:
-    return _number(text, 0, 1)
-
-
-def _number(text: str, lowest: int, highest: int, kind: type = float) -> float:
+def _value(setting: Setting, text: str) -> float | None:
+    """A setting's value of what was typed."""
     with suppress(ValueError):
-        if lowest <= (value := kind(text)) <= highest:
-            return value
-    whole = "whole " if kind is int else ""
-    raise argparse.ArgumentTypeError(f"{text} is not a {whole}number from {lowest} to {highest}.")
+        return setting.checked(None if setting.default is None and text == AUTO else setting.kind(text))
+    whole = "whole " if setting.kind is int else ""
+    limits = " from {:g} to {:g}".format(*setting.limits) if setting.limits else ""
+    raise argparse.ArgumentTypeError(f"{text} is not a {whole}number{limits}.")
 
 
 def _models(_: argparse.Namespace) -> int:
@@ -126,27 +103,11 @@ def _models(_: argparse.Namespace) -> int:
     return 0
 
 
-def _denoise(arguments: argparse.Namespace) -> int:
-    return _restore(arguments, sigma_255=arguments.sigma, strength=arguments.strength)
-
-
-def _artifacts(arguments: argparse.Namespace) -> int:
-    return _restore(arguments, quality=arguments.quality, strength=arguments.strength)
-
-
-def _upscale(arguments: argparse.Namespace) -> int:
-    return _restore(arguments, scale=arguments.scale, alpha=arguments.alpha, stay_true=arguments.stay_true)
-
-
-def _inpaint(arguments: argparse.Namespace) -> int:
-    edges = {"invert": arguments.invert, "grow": arguments.grow, "feather": arguments.feather}
-    return _restore(arguments, **edges, texture=not arguments.no_texture)
-
-
-def _restore(arguments: argparse.Namespace, **settings: object) -> int:
+def _restore(arguments: argparse.Namespace) -> int:
     """Every input that can be read is restored; the exit code tells whether one could not."""
     try:
-        order = Order(arguments.task, arguments.model, settings)
+        settings = {setting.name: getattr(arguments, setting.name) for setting in arguments.task.settings}
+        order = Order(arguments.task.name, arguments.model, settings)
         mask = read(arguments.mask) if getattr(arguments, "mask", None) else None
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
         one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()

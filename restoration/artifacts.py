@@ -70,14 +70,14 @@ class Cleaned:
 
 
 def remove_artifacts(
-    image: Image, model: str = "drunet-jpeg", quality: int | None = None, *, tile: int | None = None
+    image: Image, model: str = "", quality: int | None = None, *, tile: int | None = None
 ) -> Job[Cleaned]:
     """Remove JPEG artifacts; yields progress before the first tile and after each, and returns a `Cleaned`.
 
     Dropping the generator stops the work after the tile in hand.
 
     Args:
-        model: name of a method in `methods("artifacts")`.
+        model: name of a method in `methods("artifacts")`; the default for none.
         quality: that the picture was saved with; None lets a model find it itself and measures it for the filters,
             which leave a picture without traces of JPEG nearly as it is.
         tile: side of the tiles in pixels instead of the model's default.

@@ -338,14 +338,14 @@ def method(task: Task, name: str, scale: int | None = None) -> Method:
     """The method of that name, or of that family and scale.
 
     Args:
-        name: of a method, or of a family with several scales.
+        name: of a method, or of a family with several scales; empty is the task's default.
         scale: which member of the family; None takes the named one, or the family's largest.
 
     Raises:
         ValueError: no such method; the message lists those that there are.
     """
     offered = families(task)
-    exact = next((method for method in methods(task) if method.name == name), None)
+    exact = next((method for method in methods(task) if name in (method.name, "")), None)
     family = exact.family if exact else name
     if family not in offered:
         raise ValueError(f"There is no {task} model called {name!r}; choose {', '.join(offered)}.")

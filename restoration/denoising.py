@@ -58,15 +58,13 @@ def measured_sigma(image: Image) -> float:
     return min(estimate_sigma(middle), MAX_SIGMA_255 / 255)
 
 
-def denoise(
-    image: Image, model: str = "drunet-photo", sigma: float | None = None, *, tile: int | None = None
-) -> Job[Restored]:
+def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: int | None = None) -> Job[Restored]:
     """Denoise an image; yields progress before the first tile and after each, and returns a `Restored`.
 
     Dropping the generator stops the work after the tile in hand.
 
     Args:
-        model: name of a method in `methods("denoise")`.
+        model: name of a method in `methods("denoise")`; the default for none.
         sigma: noise level on [0, 1]; None lets a model find it itself and measures it for the filters.
         tile: side of the tiles in pixels instead of the model's default.
 

@@ -127,14 +127,14 @@ class Inpainted:
         return self.result
 
 
-def inpaint(image: Image, mask: Mask, model: str = "fourier-fill", texture: bool = True) -> Job[Inpainted]:
+def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> Job[Inpainted]:
     """Fill the holes of an image one after the other; yields progress before the first and after each.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
     larger than the method handles is filled coarse to fine.
 
     Args:
-        model: name of a method in `methods("inpaint")`.
+        model: name of a method in `methods("inpaint")`; the default for none.
         texture: whether the fill, smooth by nature, is given fine detail from the rest of the picture; Deep Image
             Prior's stays as it is.
 

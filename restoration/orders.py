@@ -13,22 +13,15 @@ from pathlib import Path
 
 import torch
 
-from restoration import artifacts, catalog, deep_image_prior, denoising, inpainting, metrics, upscaling, weights
+from restoration import artifacts, catalog, deep_image_prior, denoising, inpainting, metrics, tasks, upscaling, weights
 from restoration.artifacts import Cleaned, remove_artifacts
-from restoration.catalog import TASKS, Filter, Method, Task
+from restoration.catalog import Filter, Method, Task
 from restoration.denoising import Restored, denoise
 from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
 from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
 from restoration.job import Job, loaded
 from restoration.tiling import default_tile
-from restoration.upscaling import DEFAULT_ALPHA, TILE_PIXELS, Upscaled, upscale
-
-SETTINGS: dict[Task, dict[str, object]] = {  # and their defaults; None is "find it automatically"
-    "denoise": {"sigma_255": None, "strength": 1.0},
-    "artifacts": {"quality": None, "strength": 1.0},
-    "upscale": {"alpha": DEFAULT_ALPHA, "stay_true": False},
-    "inpaint": {"invert": False, "grow": 2, "feather": 2, "texture": True},
-}
+from restoration.upscaling import TILE_PIXELS, Upscaled, upscale
 
 
 @dataclass(frozen=True)
@@ -36,9 +29,9 @@ class Order:
     """What is to be done with a picture.
 
     Args:
-        task: one of `catalog.TASKS`.
+        task: name of one in `restoration.tasks`.
         model: of a method or of a family of them; empty is the task's default.
-        settings: those of `SETTINGS` that are not to be at their default, and `scale` for a family; completed.
+        settings: those of the task that are not to be at their default, and `scale` for a family; completed.
 
     Raises:
         ValueError: no such task, model or setting, or a value that cannot be one.
@@ -49,24 +42,11 @@ class Order:
     settings: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.task not in TASKS:
-            raise ValueError(f"There is no task called {self.task!r}; choose {', '.join(TASKS)}.")
-        given = dict(self.settings)
-        scale = given.pop("scale", None) or None if self.task == "upscale" else None
-        model = self.model or catalog.methods(self.task)[0].name
-        defaults = SETTINGS[self.task]
-        for name in given:
-            if name not in defaults:
-                raise ValueError(f"{name} is not a setting of {self.task}; there are {', '.join(defaults)}.")
-        completed = {name: _checked(name, given.get(name, value), value) for name, value in defaults.items()}
-        for name in ("strength", "alpha"):
-            if not 0 <= completed.get(name, 1) <= 1:
-                raise ValueError(f"{name} goes from 0 to 1.")
-        method = catalog.method(self.task, model, scale and int(scale))
-        if "alpha" in completed and not method.blends:
-            completed["alpha"] = 1.0
+        kind, given = tasks.named(self.task), dict(self.settings)
+        chosen = {s.name: s.checked(given.pop(s.name, None) or s.default) for s in kind.settings if s.choices}
+        method = catalog.method(self.task, self.model, chosen.get("scale") or None)
         object.__setattr__(self, "model", method.name)
-        object.__setattr__(self, "settings", completed)
+        object.__setattr__(self, "settings", kind.completed(given, method))
 
     @property
     def method(self) -> Method:
@@ -148,19 +128,6 @@ def _told(job: Job, order: Order, image: Image, hole: Mask | None, planned: int 
             return end.value
         told = step.so_far and Done(order, image, step.so_far, hole, (step.done, planned))
         yield replace(step, so_far=told)
-
-
-def _checked(name: str, value: object, default: object) -> object:
-    """A setting with the type of its default."""
-    kinds = {"sigma_255": float, "quality": int}
-    kind = kinds.get(name, type(default))
-    if value is None and default is None:
-        return None
-    if kind is bool and isinstance(value, bool):
-        return value
-    if kind is not bool and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6:
-        return round(value) if kind is int else float(value)
-    raise ValueError(f"{name} cannot be {str(value)[:40]}.")
 
 
 @dataclass(frozen=True)

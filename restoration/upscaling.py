@@ -16,7 +16,6 @@ from restoration.resampling import enlarge, resample
 from restoration.tiling import Progress, run_tiled
 
 MAX_OUTPUT_MEGAPIXELS = 64
-DEFAULT_ALPHA = 1.0  # of models that blend
 CORRECTIONS = 5  # steps of iterated back-projection
 TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
 
@@ -93,10 +92,10 @@ def output_size(image: Image, scale: int) -> tuple[int, int]:
 
 def upscale(
     image: Image,
-    model: str = "compact-x4",
+    model: str = "",
     scale: int | None = None,
     *,
-    alpha: float = DEFAULT_ALPHA,
+    alpha: float = 1.0,
     stay_true: bool = False,
     tile: int | None = None,
 ) -> Job[Upscaled]:
@@ -105,7 +104,7 @@ def upscale(
     Dropping the generator stops the work after the tile in hand.
 
     Args:
-        model: name of a method in `methods("upscale")`, or of a family of them.
+        model: name of a method in `methods("upscale")`, or of a family of them; the default for none.
         scale: 2, 3 or 4, as far as the family has it; None takes the named model's, or the family's largest.
         alpha: for a model that blends with another, 0 (the other) to 1 (this one).
         stay_true: pull the result back to the photo, see `corrected`.

@@ -21,7 +21,7 @@ from gradio_client import handle_file
 
 import app
 import restoration
-from restoration import denoising, job
+from restoration import denoising, job, tasks
 from restoration.__main__ import main as command_line
 from restoration.image import enlarged, read, write
 from restoration.records import Record, Records
@@ -30,6 +30,10 @@ from tests.conftest import serving
 
 def silent(*_, **__):
     """Progress that nobody watches."""
+
+
+def endpoint(task):
+    return app.endpoint(tasks.named(task))
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ def test_artifacts_gives_equal_bytes_by_api_command_line_and_page(client, photo,
 
 @pytest.mark.parametrize("arguments, words", [
     (("nothing", "auto", 1.0, "png"), "There is no artifacts model called"),
-    (("deblocking-tv", "much", 1.0, "png"), 'quality is "auto" or is a number.'),
+    (("deblocking-tv", "much", 1.0, "png"), 'quality must be "auto" or a number.'),
     (("deblocking-tv", "3", 1.0, "png"), "goes from 5 to 95"),
 ])  # fmt: skip
 def test_artifacts_answers_wrong_settings_with_a_sentence(client, photo, tmp_path, arguments, words):
@@ -153,7 +157,7 @@ def test_models_are_listed(client):
 
 @pytest.mark.parametrize("arguments, words", [
     (("nothing", "auto", 1.0, "png"), "There is no denoise model called"),
-    (("median", "loud", 1.0, "png"), "sigma is"),
+    (("median", "loud", 1.0, "png"), 'sigma must be "auto" or a number.'),
     (("median", "400", 1.0, "png"), "noise level goes from 0 to 100"),
     (("median", "auto", 7.0, "png"), "strength goes from 0 to 1"),
     (("median", "auto", 1.0, "exe"), "format is one of"),
@@ -512,7 +516,7 @@ def test_every_run_is_recorded_with_its_outcome_and_without_its_name(records, ph
     next(running)
     running.close()
     list(app.try_noise(path, "mean", True, "Gaussian", 25, 0, progress=silent))
-    list(app.denoise_file(path, "median", progress=silent))
+    list(endpoint("denoise")(path, "median", progress=silent))
     assert records.flush()
     api, trial, cancelled, failed, done = records.rows()
     assert [row.outcome for row in (done, failed, cancelled, trial, api)] == [
@@ -733,13 +737,13 @@ def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_pa
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
         list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "jpeg", 95, progress=silent))
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
-        list(app.denoise_file(str(tmp_path / "photo.png"), "median", format="jpeg", progress=silent))
+        list(endpoint("denoise")(str(tmp_path / "photo.png"), "median", format="jpeg", progress=silent))
 
 
 def test_programs_get_a_sentence_as_it_is_and_the_page_gets_it_as_html(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     with pytest.raises(gr.Error) as caught:
-        list(app.denoise_file(str(tmp_path / "photo.png"), "a&b", progress=silent))
+        list(endpoint("denoise")(str(tmp_path / "photo.png"), "a&b", progress=silent))
     assert caught.value.message.startswith("There is no denoise model called 'a&b'; choose ")
     with pytest.raises(gr.Error) as caught:
         list(app.run_denoise(str(tmp_path / "photo.png"), "a&b", True, 25, 100, "png", 95, progress=silent))
@@ -753,7 +757,11 @@ def test_no_record_holds_the_name_of_a_mask(records, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     (tmp_path / "Jane Doe.png").write_bytes(b"no picture")
     with pytest.raises(gr.Error, match="The mask is not"):
-        list(app.inpaint_file(str(tmp_path / "photo.png"), str(tmp_path / "Jane Doe.png"), progress=silent))
+        list(
+            app.endpoint(tasks.named("inpaint"))(
+                str(tmp_path / "photo.png"), str(tmp_path / "Jane Doe.png"), progress=silent
+            )
+        )
     assert records.flush()
     assert "Jane" not in records.csv()
     assert "The mask is not" in records.csv()

@@ -11,7 +11,6 @@ from restoration.image import FORMATS, Image, embedded_receipt, read, write
 from restoration.inpainting import Mask, mask_image
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay
-from restoration.upscaling import DEFAULT_ALPHA
 
 ORDERS = [
     Order("denoise", "drunet-fast", {"sigma_255": 12.5, "strength": 0.5}),
@@ -128,7 +127,7 @@ def test_impossible_orders_are_answered_with_a_sentence(arguments, words):
 
 
 def test_an_order_is_complete_and_names_the_scale():
-    assert Order("upscale", "compact", {"scale": 2}) == Order("upscale", "compact-x2", {"alpha": DEFAULT_ALPHA})
+    assert Order("upscale", "compact", {"scale": 2}) == Order("upscale", "compact-x2", {"alpha": 1.0})
     assert Order("denoise").model == "drunet-photo"
     assert Order("denoise").changed(strength=0.5).settings == {"sigma_255": None, "strength": 0.5}
 

@@ -1,0 +1,36 @@
+"""Filling holes."""
+
+from restoration.tasks._task import Setting, Task
+
+
+class Inpaint(Task):
+    name = "inpaint"
+    title = "Inpaint"
+    place = 4
+    help = "fill holes"
+    about = "Fill holes in an image file."
+    holes = True
+    mask = "a picture of any size, white where pixels are missing; without one transparent pixels are filled"
+    settings = (
+        Setting("invert", bool, False, "black is missing instead", "Invert: fill what is not marked"),
+        Setting(
+            "grow",
+            int,
+            2,
+            "widen the holes; negative shrinks them",
+            "Grow in pixels (negative shrinks)",
+            range=(-32, 32),
+            unit="PX",
+        ),
+        Setting("feather", int, 2, "soft edge around the holes", "Feather in pixels", range=(0, 32), unit="PX"),
+        Setting(
+            "texture",
+            bool,
+            True,
+            "copy fine detail into the fill",
+            "Copy fine detail from the rest of the picture",
+        ),
+    )
+
+
+TASK = Inpaint()
