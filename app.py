@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -41,33 +41,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import restoration
 from restoration import artifacts, card, catalog, deep_image_prior, gallery, metrics, tasks, weights
-from restoration.artifacts import compression_trial, measured_quality
-from restoration.bakeoff import Entry, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction
+from restoration.artifacts import measured_quality
+from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import restore_all, store
 from restoration.card import verdict
-from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma, noise_trial
+from restoration.denoising import MAX_SIGMA_255, NOISES, measured_sigma
 from restoration.image import (
     FORMATS,
     Image,
     ImageError,
     check_holds,
     encode,
-    enlarged,
     file_size,
     fitted,
     output_name,
     read,
     to_8_bit,
-    visible_colours,
     write,
 )
 from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
-from restoration.job import Job, Score, gpu_seconds, hand_over, pace
+from restoration.job import Score, gpu_seconds, hand_over, pace
 from restoration.orders import Done, Order
 from restoration.recording import device, record_of, recorded
 from restoration.records import Records, mirror
 from restoration.tasks._task import AUTO, Setting, Task, number
-from restoration.upscaling import corrected, output_size, reduction_trial
+from restoration.upscaling import corrected, output_size
 
 UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
 SWEEP_SECONDS = 300  # how often what is too old is looked for
@@ -369,11 +367,8 @@ def run_order(
         with log.stage("reading"):
             image = log.read()
             check_holds(output[0], image)
-            if order.task == "upscale":
-                output_size(image, order.method.scale)
-                before = preview(enlarged(visible_colours(image), order.method.scale))
-            else:
-                before = preview(image)
+            output_size(image, order.method.scale)
+            before = preview(tasks.named(order.task).before(image, order.method))
             missing = hole(image) if hole else None
 
         def show(done: Done) -> Generator:
@@ -427,33 +422,21 @@ def besides(done: Done, folder: str) -> tuple:
     """What a tab shows besides: the map of invented detail, or that one can go on from the result."""
     if done.order.task == "upscale":
         heat = Path(folder) / "invented.png"
-        heat.write_bytes(preview(done.result.faithfulness.heat_map()))
+        heat.write_bytes(preview(done.result.found.heat_map()))
         return (str(heat),)
     return (gr.update(interactive=True),) if done.order.task == "inpaint" else ()
 
 
 def told(done: Done) -> str:
     """A result in one line."""
-    order, image, result = done.order, done.picture, done.result
-    size, title = f"{image.width} × {image.height} px", f"**{order.method.title}**"
-    if order.task == "upscale":
-        match = result.faithfulness.psnr
-        agreement = "reduced again, it is" if match == float("inf") else "matches your photo to"
-        facts = [
-            f"**{order.method.title} ×{order.method.scale}**",
-            f"{done.seconds:.1f} s",
-            f"{done.given.width} × {done.given.height} → {size}",
-            f"**{agreement} {metrics.text(match)}**",
-        ]
-    elif order.task == "inpaint":
-        share = f"{100 * result.mask.share:.1f} % filled, every other pixel untouched"
-        facts = [title, f"{done.seconds:.1f} s", size, share]
-    else:
-        level = str(result.quality) if order.task == "artifacts" else ""
-        if order.task == "denoise":
-            level = f"{'measured noise level' if result.measured else 'noise level'} {255 * result.sigma:.1f}"
-        facts = [title, f"{done.seconds:.1f} s", size, level, f"strength {100 * order.settings['strength']:g} %"]
-    return "  \n".join([" · ".join(facts), *getattr(result, "notes", ())])
+    method, image, given = done.order.method, done.picture, done.given
+    title, size = f"**{method.title}**", f"{image.width} × {image.height} px"
+    if method.scale > 1:
+        title, size = f"**{method.title} ×{method.scale}**", f"{given.width} × {given.height} → {size}"
+    shares = [s for s in tasks.named(method.task).settings if s.shown == 100]
+    strength = [f"{setting.name} {100 * done.order.settings[setting.name]:g} %" for setting in shares]
+    facts = [title, f"{done.seconds:.1f} s", size, str(done.result.found), *strength]
+    return "  \n".join([" · ".join(facts), *done.result.notes])
 
 
 def show_blended(result: Shown | None, strength: float, format: str, quality: float) -> Generator:
@@ -777,25 +760,35 @@ def go_on(result: Shown | None) -> Generator:
 
 
 def run_trial(
-    path: str | None, order: Order, start: Callable[[Image], Job], titles: tuple[str, str], progress: gr.Progress
+    path: str | None,
+    order: Order,
+    how: Sequence[object],
+    titles: tuple[str, str],
+    progress: gr.Progress,
+    warn: Callable[[Image], str | None] = lambda _: None,
+    blind: bool = False,
 ) -> Generator:
     """Damage a clean picture, restore it and score both against the original.
 
     Args:
-        start: the trial.
+        how: it is damaged.
         titles: of the damaged picture and of the restored one.
+        warn: says why a picture's scores would mislead.
+        blind: whether the method is to find out how.
     """
     with recorded(order, chosen(path), RECORDS) as log:
         with log.stage("reading"):
             clean = log.read()
+        if warning := warn(clean):
+            gr.Warning(warning)
         with log.stage("restoring"):
-            outcome = yield from stepped(start(clean), progress, outputs=2)
+            work = tasks.named(order.task).trial(clean, order.method, order.settings, how, blind)
+            outcome = yield from stepped(work, progress, outputs=2)
         log.metrics = {"psnr": outcome.after.psnr, "ssim": outcome.after.ssim}
-        damaged = next(getattr(outcome, name) for name in ("noisy", "compressed", "bicubic") if hasattr(outcome, name))
         made, scale = outcome.restored, order.method.scale
         log.sizes = (made.width // scale, made.height // scale, made.width, made.height)
         with tempfile.TemporaryDirectory() as folder:
-            pair = compared(folder, preview(damaged), preview(made), clean.name)
+            pair = compared(folder, preview(outcome.damaged), preview(made), clean.name)
             yield pair, score_rows(dict(zip(titles, (outcome.before, outcome.after), strict=True)))
 
 
@@ -804,25 +797,27 @@ def try_noise(
 ) -> Generator:
     """Add noise to a clean picture, denoise it and score both against the original."""
 
-    def start(clean: Image) -> Job:
+    def warn(clean: Image) -> str | None:
         if 255 * measured_sigma(clean) > NOISY_ABOVE_255:
-            gr.Warning("This picture has noise of its own, so the scores mislead; choose a clean one.")
-        return noise_trial(clean, kind, level, int(seed or 0), model, auto)
+            return "This picture has noise of its own, so the scores mislead; choose a clean one."
+        return None
 
     with sentences():
-        yield from run_trial(path, Order("denoise", model), start, ("With noise", "Denoised"), progress)
+        titles = ("With noise", "Denoised")
+        yield from run_trial(path, Order("denoise", model), (kind, level, seed), titles, progress, warn, auto)
 
 
 def try_compression(path: str | None, model: str, auto: bool, jpeg_quality: float, progress=gr.Progress()) -> Generator:
     """Compress a clean picture, remove the artifacts and score both against the original."""
 
-    def start(clean: Image) -> Job:
+    def warn(clean: Image) -> str | None:
         if measured_quality(clean).value is not None:
-            gr.Warning("This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one.")
-        return compression_trial(clean, round(jpeg_quality), model, auto)
+            return "This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one."
+        return None
 
     with sentences():
-        yield from run_trial(path, Order("artifacts", model), start, ("JPEG", "Cleaned"), progress)
+        titles = ("JPEG", "Cleaned")
+        yield from run_trial(path, Order("artifacts", model), (jpeg_quality,), titles, progress, warn, auto)
 
 
 def try_reduction(
@@ -831,13 +826,7 @@ def try_reduction(
     """Reduce a sharp picture, enlarge it again and score that and bicubic against the original."""
     with sentences():
         order = ordered("upscale", model, scale, alpha, stay_true)
-        yield from run_trial(
-            path,
-            order,
-            lambda sharp: reduction_trial(sharp, model, scale, alpha, stay_true),
-            ("Bicubic", "This model"),
-            progress,
-        )
+        yield from run_trial(path, order, (), ("Bicubic", "This model"), progress)
 
 
 # Bake-off -------------------------------------------------------------------------------------------------------------
@@ -904,17 +893,17 @@ def bake_inpaint(
 
 def bake_noise(path: str | None, kind: str, level: float, seed: float) -> Generator:
     """The middle of a clean picture, with noise, through every denoiser, scored."""
-    yield from bake(lambda: bake_off_noise(opened(path), kind, level, int(seed or 0)))
+    yield from bake(lambda: bake_off_damaged("denoise", opened(path), (kind, level, seed)))
 
 
 def bake_jpeg(path: str | None, quality: float) -> Generator:
     """The middle of a clean picture, compressed, through every artifact remover, scored."""
-    yield from bake(lambda: bake_off_jpeg(opened(path), round(quality)))
+    yield from bake(lambda: bake_off_damaged("artifacts", opened(path), (quality,)))
 
 
 def bake_reduction(path: str | None, scale: int) -> Generator:
     """The middle of a sharp picture, reduced, through every upscaler of a scale, scored."""
-    yield from bake(lambda: bake_off_reduction(opened(path), scale))
+    yield from bake(lambda: bake_off_damaged("upscale", opened(path), scale=scale))
 
 
 def winner(task: str, names: list[str], index: int) -> object:

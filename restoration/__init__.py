@@ -11,25 +11,23 @@ filled = restoration.load("fourier-fill").restore(image, mask)  # mask (B, 1, H,
 
 import logging
 
-from restoration.artifacts import Cleaned, remove_artifacts
+from restoration.artifacts import remove_artifacts
 from restoration.catalog import Method, load, methods
-from restoration.denoising import Restored, denoise
+from restoration.denoising import denoise
 from restoration.image import Image, ImageError, read, write
-from restoration.inpainting import Inpainted, inpaint
+from restoration.inpainting import inpaint
+from restoration.job import Result
 from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler
-from restoration.upscaling import Upscaled, upscale
+from restoration.upscaling import upscale
 
 __all__ = [
     "ArtifactRemover",
-    "Cleaned",
     "Denoiser",
     "Image",
     "ImageError",
-    "Inpainted",
     "Inpainter",
     "Method",
-    "Restored",
-    "Upscaled",
+    "Result",
     "Upscaler",
     "denoise",
     "inpaint",

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restoration import catalog
-from restoration.catalog import Method
-from restoration.degradations import Jpeg
-from restoration.image import Canvas, Image, from_tensor
-from restoration.job import Job, Score, middle, repainted, score
+from restoration.image import Canvas, Image
+from restoration.job import Job, Result, repainted
 from restoration.jpeg import estimated_quality
 
-SUFFIX = "cleaned"  # of the result's file name
 ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 
@@ -48,31 +45,10 @@ def measured_quality(image: Image) -> Quality:
     return Quality(estimated_quality(part), "pixels")
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """What a finished job gives.
-
-    Args:
-        canvas: the result, blended anew for every strength without another run of the model.
-        method: what restored it.
-        quality: that was given or measured.
-        seconds: how long the restoring took.
-    """
-
-    canvas: Canvas
-    method: Method
-    quality: Quality
-    seconds: float
-
-    def image(self, strength: float = 1.0) -> Image:
-        """The result, moved by `strength` (0 to 1) of the way from the original, which 0 gives back bit for bit."""
-        return self.canvas.image(strength)
-
-
 def remove_artifacts(
     image: Image, model: str = "", quality: int | None = None, *, tile: int | None = None
-) -> Job[Cleaned]:
-    """Remove JPEG artifacts; yields progress before the first tile and after each, and returns a `Cleaned`.
+) -> Job[Result]:
+    """Remove JPEG artifacts; yields progress before the first tile and after each, and finds the `Quality`.
 
     Dropping the generator stops the work after the tile in hand.
 
@@ -92,38 +68,8 @@ def remove_artifacts(
     started = time.monotonic()
     canvas = Canvas(image)
 
-    def outcome() -> Cleaned:
-        return Cleaned(canvas, method, known, time.monotonic() - started)
+    def outcome() -> Result:
+        return Result(canvas, method, time.monotonic() - started, known)
 
     told = quality if method.learned else known.value or 100
     return (yield from repainted(canvas, method, outcome, told, tile=tile))
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A clean picture that was compressed, restored and scored."""
-
-    compressed: Image
-    restored: Image
-    before: Score
-    after: Score
-
-
-def compression_trial(image: Image, quality: int, model: str, blind: bool) -> Job[Trial]:
-    """Compress the middle of a clean image, restore it and score both; yields progress, returns a `Trial`.
-
-    Args:
-        quality: of the JPEG, 5 to 95.
-        blind: let the model find the quality; otherwise it is told.
-
-    Raises:
-        ValueError: no such model, or a quality out of range.
-    """
-    if not LOWEST <= quality <= HIGHEST:
-        raise ValueError(f"The JPEG quality goes from {LOWEST} to {HIGHEST}, not {quality:g}.")
-    clean = middle(image)
-    compressed = from_tensor(Jpeg(quality)(clean), image.name)
-    cleaned = yield from remove_artifacts(compressed, model, None if blind else quality)
-    result = cleaned.image()
-    scores = (score(picture.tensor(), clean, blocks=True) for picture in (compressed, result))
-    return Trial(compressed, result, *scores)

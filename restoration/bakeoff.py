@@ -1,16 +1,12 @@
 """Bake-off: one patch of a picture through every method of a task, and through none."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
-from restoration import catalog
-from restoration.catalog import Task
-from restoration.degradations import Downscale, Jpeg
-from restoration.denoising import MAX_SIGMA_255, NOISES
+from restoration import catalog, tasks
 from restoration.image import Image, from_tensor, to_8_bit
 from restoration.inpainting import Mask
 from restoration.job import Score, finish, score
@@ -57,7 +53,7 @@ def patch(image: Image, window: tuple[slice, slice]) -> Image:
 
 
 def bake_off(
-    task: Task,
+    task: str,
     image: Image,
     spot: tuple[int, int],
     *,
@@ -83,7 +79,7 @@ def bake_off(
     offered = [method for method in catalog.methods(task) if not method.prior and scale in (None, method.scale)]
     window = around(image, spot, SIDE // (scale or 1))
     given, missing = patch(image, window), None
-    if task == "inpaint":
+    if tasks.named(task).holes:
         missing = None if hole is None else hole.opacity[window]
         if missing is None or not 0 < missing.mean() < 0.9:
             missing, original = _disc(given, (spot[0] - window[1].start, spot[1] - window[0].start)), given
@@ -91,7 +87,7 @@ def bake_off(
         shown.samples[missing > 0] = np.iinfo(given.samples.dtype).max
         yield Entry("", "The hole", shown, 0.0)
         settings = {"grow": 0, "feather": 0, **(settings or {})}  # the hole as it is shown
-    elif task != "upscale":
+    elif scale is None:
         yield Entry("", "As it is", given, 0.0, _scored(given, original))
     for method in offered:
         started = time.monotonic()
@@ -101,26 +97,18 @@ def bake_off(
         yield Entry(method.name, method.title, done.picture, seconds, _scored(done.picture, original))
 
 
-def bake_off_noise(clean: Image, kind: str, level: float, seed: int) -> Iterator[Entry]:
-    """The middle of a clean picture, with noise of a kind of `denoising.NOISES`, through every denoiser, scored."""
-    original = _middle(clean)
-    noisy = NOISES[kind](level)(original.tensor(), torch.Generator().manual_seed(seed))
-    sigma_255 = min(255 * float((noisy - original.tensor()).std()), MAX_SIGMA_255)
-    yield from _trial("denoise", from_tensor(noisy), original, {"sigma_255": sigma_255})
+def bake_off_damaged(task: str, clean: Image, how: Sequence[object] = (), scale: int | None = None) -> Iterator[Entry]:
+    """The middle of a clean picture, damaged, through every method of a task, scored.
 
-
-def bake_off_jpeg(clean: Image, quality: int) -> Iterator[Entry]:
-    """The middle of a clean picture, saved as JPEG, through every artifact remover, scored."""
-    original = _middle(clean)
-    blocky = from_tensor(Jpeg(quality)(original.tensor(), torch.Generator()))
-    yield from _trial("artifacts", blocky, original, {"quality": quality})
-
-
-def bake_off_reduction(sharp: Image, scale: int) -> Iterator[Entry]:
-    """The middle of a sharp picture, reduced, through every upscaler, scored."""
-    original = _middle(sharp, scale)
-    small = from_tensor(Downscale(scale)(original.tensor()))
-    yield from _trial("upscale", small, original, {}, scale)
+    Args:
+        how: see `Task.damaged`.
+        scale: see `bake_off`.
+    """
+    kind, original = tasks.named(task), _middle(clean, scale or 1)
+    damaged = from_tensor(kind.damaged(original.tensor(), scale or 1, *how))
+    told = kind.known(damaged.tensor(), original.tensor(), *how)
+    middle = (damaged.width // 2, damaged.height // 2)
+    yield from bake_off(task, damaged, middle, scale=scale, settings=told, original=original)
 
 
 def _middle(image: Image, multiple_of: int = 1) -> Image:
@@ -130,11 +118,6 @@ def _middle(image: Image, multiple_of: int = 1) -> Image:
         raise ValueError("This picture is too small for it.")
     middle = patch(image, around(image, (image.width // 2, image.height // 2), side))
     return to_8_bit(replace(middle, alpha=None))
-
-
-def _trial(task: Task, given: Image, original: Image, settings: dict, scale: int | None = None) -> Iterator[Entry]:
-    middle = (given.width // 2, given.height // 2)
-    yield from bake_off(task, given, middle, scale=scale, settings=settings, original=original)
 
 
 def _disc(image: Image, middle: tuple[int, int]) -> np.ndarray:

@@ -13,12 +13,11 @@ from torch.nn import functional as F
 from restoration import catalog
 from restoration.catalog import Method
 from restoration.image import Image
-from restoration.job import Job, improving, infer
+from restoration.job import Job, Result, improving, infer
 from restoration.resampling import enlarge
 from restoration.texture import finer_patches, finer_texture, found_texture, no_patches
 from restoration.tiling import Progress, relayed, run_tiled
 
-SUFFIX = "inpainted"  # of the result's file name
 WHOLE = 512  # holes with their surroundings up to this side are filled in one piece
 CONTEXT = 64  # at least so many known pixels around a hole are shown to the method
 THIN = 32  # in a larger hole, pixels within this distance of known ones are filled at full resolution
@@ -44,6 +43,9 @@ class Mask:
     def share(self) -> float:
         """Share of the pixels that change."""
         return float((self.opacity > 0).mean())
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:.1f} % filled, every other pixel untouched"
 
 
 def mask_from(picture: Image, image: Image) -> Mask:
@@ -105,30 +107,18 @@ def mask_image(mask: Mask, name: str = "mask") -> Image:
 
 
 @dataclass(frozen=True)
-class Inpainted:
-    """What a finished job gives.
+class Painting:
+    """A picture that is painted on; pixels of opacity 0 equal the original's bit for bit."""
 
-    Args:
-        result: the filled image; pixels of opacity 0 equal the original's bit for bit.
-        method: what filled it.
-        mask: what was filled.
-        seconds: how long it took.
-        notes: what a visitor should know, one sentence each.
-    """
-
-    result: Image
-    method: Method
-    mask: Mask
-    seconds: float
-    notes: tuple[str, ...]
+    picture: Image
 
     def image(self) -> Image:
-        """The filled picture."""
-        return self.result
+        """The picture as it is now."""
+        return self.picture
 
 
-def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> Job[Inpainted]:
-    """Fill the holes of an image one after the other; yields progress before the first and after each.
+def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> Job[Result]:
+    """Fill the holes of an image one after the other; yields progress before the first and after each, finds the mask.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
     larger than the method handles is filled coarse to fine.
@@ -153,15 +143,15 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> 
     painting = replace(image, samples=image.samples.copy(), alpha=None if image.alpha is None else image.alpha.copy())
     notes = list(mask.notes)
 
-    def outcome() -> Inpainted:
-        return Inpainted(painting, method, mask, time.monotonic() - started, tuple(dict.fromkeys(notes)))
+    def outcome() -> Result:
+        return Result(Painting(painting), method, time.monotonic() - started, mask, tuple(dict.fromkeys(notes)))
 
     if method.prior:
         (box,) = ndimage.find_objects(missing.astype(np.uint8))
         cut = _surroundings(box, missing.shape)
         hole = torch.from_numpy(missing[cut])[None, None].float()
 
-        def fitted(picture: Tensor) -> Inpainted:
+        def fitted(picture: Tensor) -> Result:
             _paste(painting, picture, cut, image, mask.opacity[cut])
             return outcome()
 

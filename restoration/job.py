@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,9 +22,40 @@ from restoration.restorer import Restorer
 from restoration.tiling import Progress, relayed, run_tiled
 
 Outcome = TypeVar("Outcome")
+
+
+class Drawn(Protocol):
+    """What holds a result: a canvas, or a picture that was painted on."""
+
+    def image(self, *strength: float) -> Image: ...
+
+
 Job = Generator[Progress, None, Outcome]
 
 TRIAL_SIDE = 1024  # trials take the middle of larger pictures
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job gives, whatever its task.
+
+    Args:
+        canvas: the result; that of a task with a strength is blended anew without another run of the model.
+        method: what restored it.
+        seconds: how long the restoring took.
+        found: what was found out on the way, of the task's own kind.
+        notes: what a visitor should know, one sentence each.
+    """
+
+    canvas: Drawn
+    method: Method
+    seconds: float
+    found: object
+    notes: tuple[str, ...] = ()
+
+    def image(self, *strength: float) -> Image:
+        """The result, for some tasks moved by a strength (0 to 1) of the way from the original, which 0 gives back."""
+        return self.canvas.image(*strength)
 
 
 def finish(job: Job[Outcome], report: Callable[[Progress], object] | None = None) -> Outcome:

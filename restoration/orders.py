@@ -13,15 +13,13 @@ from pathlib import Path
 
 import torch
 
-from restoration import artifacts, catalog, deep_image_prior, denoising, inpainting, metrics, tasks, upscaling, weights
-from restoration.artifacts import Cleaned, remove_artifacts
+from restoration import catalog, deep_image_prior, tasks, weights
 from restoration.catalog import Filter, Method, Task
-from restoration.denoising import Restored, denoise
 from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
-from restoration.inpainting import Inpainted, Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
-from restoration.job import Job, loaded
+from restoration.inpainting import Mask, mask_from, mask_image, transparent_pixels
+from restoration.job import Job, Result, loaded
 from restoration.tiling import default_tile
-from restoration.upscaling import TILE_PIXELS, Upscaled, upscale
+from restoration.upscaling import TILE_PIXELS
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,7 @@ class Order:
     @property
     def suffix(self) -> str:
         """What the name of the result's file ends in."""
-        if self.task == "upscale":
-            return upscaling.suffix(self.method)
-        return {"denoise": denoising.SUFFIX, "artifacts": artifacts.SUFFIX, "inpaint": inpainting.SUFFIX}[self.task]
+        return tasks.named(self.task).suffix(self.method)
 
     def changed(self, **settings: object) -> "Order":
         """The order with other settings."""
@@ -91,7 +87,7 @@ class Order:
 
     def _hole(self, image: Image, given: Mask | None) -> Mask | None:
         """What is missing: what was given, for inpainting else the transparent pixels."""
-        return transparent_pixels(image) if given is None and self.task == "inpaint" else given
+        return transparent_pixels(image) if given is None and tasks.named(self.task).holes else given
 
     def carry_out(self, image: Image, hole: Mask | None = None) -> Job["Done"]:
         """Do it; yields progress, and gives what came of it.
@@ -102,18 +98,8 @@ class Order:
         Raises:
             ValueError: the picture or a setting does not fit; see the jobs of each task.
         """
-        wanted = self.settings
-        if self.task == "denoise":
-            sigma = wanted["sigma_255"]
-            job = denoise(image, self.model, None if sigma is None else sigma / 255)
-        elif self.task == "artifacts":
-            job = remove_artifacts(image, self.model, wanted["quality"])
-        elif self.task == "upscale":
-            job = upscale(image, self.model, alpha=wanted["alpha"], stay_true=wanted["stay_true"])
-        else:
-            hole = self._hole(image, hole)
-            edges = {name: value for name, value in wanted.items() if name != "texture"}
-            job = inpaint(image, adjusted(hole, **edges), self.model, wanted["texture"])
+        hole = self._hole(image, hole)
+        job = tasks.named(self.task).run(image, self.method, self.settings, hole)
         planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
         result = yield from _told(job, self, image, hole, planned)
         return Done(self, image, result, hole, planned and (planned, planned))
@@ -144,7 +130,7 @@ class Done:
 
     order: Order
     given: Image
-    result: Restored | Cleaned | Upscaled | Inpainted
+    result: Result
     hole: Mask | None = None
     steps: tuple[int, int] | None = None
 
@@ -161,8 +147,8 @@ class Done:
     @cached_property
     def picture(self) -> Image:
         """The result, without a receipt."""
-        blended = "strength" in self.order.settings
-        return self.result.image(self.order.settings["strength"]) if blended else self.result.image()
+        strength = self.order.settings.get("strength")
+        return self.result.image() if strength is None else self.result.image(strength)
 
     @property
     def image(self) -> Image:
@@ -172,29 +158,13 @@ class Done:
     @property
     def metrics(self) -> dict[str, object]:
         """What was measured on the way, by name."""
-        result = self.result
-        if isinstance(result, Restored):
-            return {"noise_level_255": round(255 * result.sigma, 2), "measured": result.measured}
-        if isinstance(result, Cleaned):
-            return {"jpeg_quality": result.quality.value, "from": result.quality.origin}
-        if isinstance(result, Upscaled):
-            return {"matches_photo": metrics.text(result.faithfulness.psnr)}
-        return {"filled_share": round(result.mask.share, 6)}
+        return tasks.named(self.order.task).metrics(self.result)
 
     @property
     def summary(self) -> str:
         """One line on what was done."""
-        result, seconds = self.result, f"{self.seconds:.1f} s"
-        if isinstance(result, Restored):
-            said = f"noise level {255 * result.sigma:.1f}{' measured' if result.measured else ''}"
-        elif isinstance(result, Cleaned):
-            said = str(result.quality)
-        elif isinstance(result, Upscaled):
-            said = f"matches the photo to {metrics.text(result.faithfulness.psnr)}"
-        else:
-            said = f"{100 * result.mask.share:.1f} % of the pixels filled"
-            seconds = " ".join([seconds, *result.notes])
-        return f"{self.order.model}, {said}, {seconds}"
+        seconds = " ".join([f"{self.seconds:.1f} s", *self.result.notes])
+        return f"{self.order.model}, {self.result.found}, {seconds}"
 
     @cached_property
     def receipt(self) -> dict:
@@ -264,7 +234,7 @@ def _weights(method: Method) -> list[dict] | None:
 
 def _tiles(method: Method) -> dict | None:
     """Side and halo in input pixels of the tiles that a picture is cut into; None where it is not."""
-    if method.prior or method.task == "inpaint":
+    if method.prior or tasks.named(method.task).holes:
         return None
     restorer: Filter = loaded(method)
     side = TILE_PIXELS // method.scale if method.task == "upscale" else default_tile(restorer.receptive_field)
@@ -327,7 +297,7 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
             f"This run was stopped after {steps['done']} of {steps['planned']} steps, so it cannot be repeated."
         )
     mask = None
-    if order.task == "inpaint":
+    if tasks.named(order.task).holes:
         if "hole_png" in receipt:
             hole = read(base64.b64decode(receipt["hole_png"]))
         mask = transparent_pixels(image) if hole is None else mask_from(hole, image)

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from restoration import catalog, metrics
-from restoration.catalog import Method
-from restoration.degradations import Downscale
-from restoration.image import Canvas, Image, enlarged, from_tensor, visible_colours
-from restoration.job import Job, Score, improving, infer, loaded, middle, score, stage
+from restoration.image import Canvas, Image, from_tensor, visible_colours
+from restoration.job import Job, Result, improving, infer, loaded, stage
 from restoration.resampling import enlarge, resample
 from restoration.tiling import Progress, run_tiled
 
@@ -22,56 +20,41 @@ TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How well a result, reduced again, matches the photo that it was made from.
+    """How well a result, reduced again bicubically, matches the photo that it was made from; measured when asked for.
 
     Args:
-        psnr: in dB over all colours, infinite if they are equal.
-        difference: mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size.
+        canvas: the result.
     """
 
-    psnr: float
-    difference: Tensor
+    canvas: Canvas
+
+    @cached_property
+    def _both(self) -> tuple[Tensor, Tensor]:
+        """The reduced result and the photo."""
+        photo = self.canvas.original.tensor()
+        planes = [_reduced(self.canvas.plane(channel), photo) for channel in range(photo.shape[1])]
+        return torch.cat(planes, dim=1), photo
+
+    @cached_property
+    def psnr(self) -> float:
+        """In dB over all colours, infinite if they are equal."""
+        return float(metrics.psnr(*self._both))
+
+    @property
+    def difference(self) -> Tensor:
+        """Mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size."""
+        reduced, photo = self._both
+        return (reduced - photo).abs().mean(1, keepdim=True)
 
     def heat_map(self, full: float = 16 / 255) -> Image:
         """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
         heat = (3 * self.difference / full).clamp(0, 3)
         return from_tensor(torch.cat([(heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
 
-
-@dataclass(frozen=True)
-class Upscaled:
-    """What a finished job gives.
-
-    Args:
-        canvas: the result.
-        method: what enlarged it.
-        alpha: how far its weights lie from the model it blends with (0) to the method's own (1).
-        stays_true: whether the result was pulled back to the photo.
-        seconds: how long it took.
-    """
-
-    canvas: Canvas
-    method: Method
-    alpha: float
-    stays_true: bool
-    seconds: float
-
-    def image(self) -> Image:
-        """The enlarged picture, with transparency."""
-        return self.canvas.image()
-
-    @cached_property
-    def faithfulness(self) -> Faithfulness:
-        """The result, reduced bicubically to the photo's size, against the photo."""
-        photo = self.canvas.original.tensor()
-        planes = [_reduced(self.canvas.plane(channel), photo) for channel in range(photo.shape[1])]
-        reduced = torch.cat(planes, dim=1)
-        return Faithfulness(float(metrics.psnr(reduced, photo)), (reduced - photo).abs().mean(1, keepdim=True))
-
-
-def suffix(method: Method) -> str:
-    """What the name of the result's file ends in."""
-    return f"x{method.scale}"
+    def __str__(self) -> str:
+        if self.psnr == float("inf"):
+            return "reduced again, it is your photo"
+        return f"matches the photo to {metrics.text(self.psnr)}"
 
 
 def output_size(image: Image, scale: int) -> tuple[int, int]:
@@ -81,7 +64,7 @@ def output_size(image: Image, scale: int) -> tuple[int, int]:
         ValueError: it would have more than 64 megapixels; the message names what would fit.
     """
     width, height = scale * image.width, scale * image.height
-    if width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
+    if scale > 1 and width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
         advice = "crop the picture" if scale == 2 else "choose a smaller scale or crop the picture"
         raise ValueError(
             f"{scale} times {image.width} × {image.height} px are {width * height / 1e6:.0f} megapixels; "
@@ -98,8 +81,8 @@ def upscale(
     alpha: float = 1.0,
     stay_true: bool = False,
     tile: int | None = None,
-) -> Job[Upscaled]:
-    """Enlarge an image; yields progress before the first tile and after each, and returns an `Upscaled`.
+) -> Job[Result]:
+    """Enlarge an image; yields progress before the first tile and after each, and finds the `Faithfulness`.
 
     Dropping the generator stops the work after the tile in hand.
 
@@ -123,14 +106,14 @@ def upscale(
     original = visible_colours(image)
     canvas = Canvas(original, method.scale)
 
-    def outcome() -> Upscaled:
-        return Upscaled(canvas, method, alpha, False, time.monotonic() - started)
+    def outcome() -> Result:
+        return Result(canvas, method, time.monotonic() - started, Faithfulness(canvas))
 
-    def fitted(picture: Tensor) -> Upscaled:
+    def fitted(picture: Tensor) -> Result:
         canvas.put(picture, 0, 0)
         return outcome()
 
-    def tiled() -> Job[Upscaled]:
+    def tiled() -> Job[Result]:
         restorer = loaded(method, alpha)
         yield from run_tiled(
             lambda lr: infer(method, alpha, lr),
@@ -156,7 +139,7 @@ def upscale(
 # Trust --------------------------------------------------------------------------------------------------------------
 
 
-def corrected(result: Upscaled) -> Job[Upscaled]:
+def corrected(result: Result) -> Job[Result]:
     """The result pulled back to the photo, so that reduced again it gives the photo; yields progress, runs no model.
 
     Irani, Peleg, "Improving resolution by image registration", CVGIP 1991: iterated back-projection, here with bicubic
@@ -174,44 +157,10 @@ def corrected(result: Upscaled) -> Job[Upscaled]:
             plane = (plane + enlarge(residual, scale)).clamp_(0, 1)
         canvas.put_plane(channel, plane)
     yield Progress(total, total)
-    return replace(result, canvas=canvas, stays_true=True, seconds=result.seconds + time.monotonic() - started)
+    seconds = result.seconds + time.monotonic() - started
+    return replace(result, canvas=canvas, seconds=seconds, found=Faithfulness(canvas))
 
 
 def _reduced(plane: Tensor, photo: Tensor) -> Tensor:
     """One channel (1, 1, H, W) of a result at the size of the photo (1, C, h, w)."""
     return resample(plane, photo.shape[-2:], photo.shape[-2] / plane.shape[-2])
-
-
-# Trials: a sharp picture reduced -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A sharp picture, reduced, enlarged again bicubically and by a method, and both scored on luma."""
-
-    bicubic: Image
-    restored: Image
-    before: Score
-    after: Score
-
-
-def reduction_trial(image: Image, model: str, scale: int | None, alpha: float, stay_true: bool) -> Job[Trial]:
-    """Reduce the middle of a sharp image, enlarge it and score that; yields progress, returns a `Trial`.
-
-    PSNR and SSIM are of luma, with `scale` border pixels cut, as the super-resolution papers have them.
-
-    Raises:
-        ValueError: no such model or scale, or an image too small to be reduced.
-    """
-    method = catalog.method("upscale", model, scale)
-    if min(image.height, image.width) < 8 * method.scale:
-        raise ValueError(f"This test needs a picture of at least {8 * method.scale} pixels a side.")
-    sharp = middle(image, method.scale)
-    reduced = from_tensor(Downscale(method.scale)(sharp), image.name)
-    restored = (yield from upscale(reduced, method.name, alpha=alpha, stay_true=stay_true)).image()
-    bicubic = enlarged(reduced, method.scale)
-
-    def scored(result: Image) -> Score:
-        return score(metrics.luma(result.tensor()), metrics.luma(sharp), method.scale)
-
-    return Trial(bicubic, restored, scored(bicubic), scored(restored))

@@ -187,13 +187,14 @@ def keys(value: object, above: str = "") -> list[str]:
 def write_stored() -> None:
     """Store faces, receipts' keys and results anew."""
     import app
+    from restoration.image import read, write
 
     STORED.mkdir(exist_ok=True)
     receipts = {}
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:
             file = by_command_line(case.task, case.model, case.flags, Path(folder))
-            (STORED / f"{case.name}.png").write_bytes(file.read_bytes())
+            write(read(file), STORED / f"{case.name}.png")
             receipts[case.name] = " ".join(keys(json.loads(Path(f"{file}.receipt.json").read_text())))
     for name, found in (("receipts", receipts), ("faces", faces(app.build()))):
         text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)

@@ -12,13 +12,14 @@ from torch import nn
 
 import app
 import restoration
-from restoration import job, jpeg, metrics
-from restoration.artifacts import Quality, compression_trial, measured_quality, remove_artifacts
+from restoration import job, jpeg, metrics, tasks
+from restoration.artifacts import Quality, measured_quality, remove_artifacts
 from restoration.classical import deblocking_tv
 from restoration.degradations import Jpeg
 from restoration.image import Image, from_tensor, read, write
 from restoration.models.drunet_artifacts import DRUNetArtifacts
 from restoration.models.mwcnn import MWCNN, MWCNNArtifacts
+from restoration.orders import Order
 from train import artifacts as training
 from train import benchmarks
 from train.recipe import ARTIFACTS, RandomJpeg
@@ -250,7 +251,12 @@ def test_a_filter_is_told_the_measured_quality(cat):
     image = from_tensor(Jpeg(12)(cat[None] / 255))
     auto, told = (job.finish(remove_artifacts(image, "deblocking-tv", quality)) for quality in (None, 12))
     np.testing.assert_array_equal(auto.image().samples, told.image().samples)
-    assert (str(auto.quality), str(told.quality)) == ("JPEG quality 12, from its pixels", "JPEG quality 12")
+    assert (str(auto.found), str(told.found)) == ("JPEG quality 12, from its pixels", "JPEG quality 12")
+
+
+def compression_trial(clean, quality):
+    order = Order("artifacts", "deblocking-tv")
+    return tasks.named("artifacts").trial(clean, order.method, order.settings, (quality,))
 
 
 @pytest.mark.parametrize("quality", [4, 96])
@@ -258,12 +264,12 @@ def test_jobs_refuse_a_quality_out_of_range(photo, quality):
     with pytest.raises(ValueError, match="goes from 5 to 95"):
         job.finish(remove_artifacts(photo, "deblocking-tv", quality))
     with pytest.raises(ValueError, match="goes from 5 to 95"):
-        job.finish(compression_trial(photo, quality, "deblocking-tv", blind=True))
+        job.finish(compression_trial(photo, quality))
 
 
 def test_a_trial_scores_the_jpeg_and_the_result(cat):
     clean = cat[None] / 255
-    trial = job.finish(compression_trial(from_tensor(clean), 15, "deblocking-tv", blind=False))
+    trial = job.finish(compression_trial(from_tensor(clean), 15))
     damaged = Jpeg(15)(clean)
     assert trial.before.psnr == pytest.approx(float(metrics.psnr(damaged, clean)), abs=1e-4)
     assert trial.before.psnr_b == pytest.approx(float(metrics.psnr_b(damaged, clean)), abs=1e-4)

@@ -9,7 +9,7 @@ from skimage import data
 
 import restoration
 from restoration import gallery
-from restoration.bakeoff import SIDE, around, bake_off, bake_off_jpeg, bake_off_noise, bake_off_reduction, patch
+from restoration.bakeoff import SIDE, around, bake_off, bake_off_damaged, patch
 from restoration.degradations import GaussianNoise
 from restoration.image import Image, from_tensor, read
 from restoration.metrics import psnr
@@ -64,9 +64,9 @@ def test_a_spot_outside_is_refused(photo):
 @pytest.mark.parametrize(
     "trial, best",
     [
-        (lambda clean: bake_off_noise(clean, "Gaussian", 25, 0), "drunet-fast"),
-        (lambda clean: bake_off_jpeg(clean, 10), "drunet-jpeg"),
-        (lambda clean: bake_off_reduction(clean, 4), "compact-x4"),
+        (lambda clean: bake_off_damaged("denoise", clean, ("Gaussian", 25, 0)), "drunet-fast"),
+        (lambda clean: bake_off_damaged("artifacts", clean, (10,)), "drunet-jpeg"),
+        (lambda clean: bake_off_damaged("upscale", clean, scale=4), "compact-x4"),
     ],
     ids=["noise", "jpeg", "reduction"],
 )

@@ -6,9 +6,10 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import catalog, denoising, job
+from restoration import catalog, denoising, job, tasks
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
+from restoration.orders import Order
 
 LEARNED = [method.name for method in restoration.methods("denoise") if method.learned]
 
@@ -69,11 +70,11 @@ def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
 def test_auto_measures_and_says_so_and_a_given_level_is_used(photo):
     noisy = noisy_version(photo)
     measured = job.finish(denoising.denoise(noisy, "gaussian"))
-    assert measured.measured
-    assert 255 * measured.sigma == pytest.approx(25, rel=0.2)
+    assert measured.found.measured
+    assert 255 * measured.found.sigma == pytest.approx(25, rel=0.2)
     given = job.finish(denoising.denoise(noisy, "gaussian", 60 / 255))
-    assert not given.measured
-    assert given.sigma == 60 / 255
+    assert not given.found.measured
+    assert given.found.sigma == 60 / 255
     assert not np.array_equal(given.image().samples, measured.image().samples)
 
 
@@ -81,7 +82,7 @@ def test_a_level_that_is_measured_can_be_set(rng):
     dots = Image((rng.random((64, 64, 1)) < 0.5).astype(np.uint8) * 255)
     level = denoising.measured_sigma(dots)
     assert 255 * level == denoising.MAX_SIGMA_255
-    assert job.finish(denoising.denoise(dots, "median", level)).sigma == level
+    assert job.finish(denoising.denoise(dots, "median", level)).found.sigma == level
 
 
 @pytest.mark.parametrize("arguments", [("nothing",), ("median", 2.0), ("median", -0.1)])
@@ -103,26 +104,31 @@ def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
     assert len(calls) == 1
 
 
+def noise_trial(clean, kind, level):
+    order = Order("denoise", "median")
+    return tasks.named("denoise").trial(clean, order.method, order.settings, (kind, level, 0))
+
+
 @pytest.mark.parametrize("kind", denoising.NOISES)
 def test_a_trial_scores_what_is_shown(photo, kind):
-    trial = job.finish(denoising.noise_trial(photo, kind, 20, 0, "median", blind=False))
-    assert trial.before.psnr == pytest.approx(psnr(trial.noisy.tensor(), photo.tensor()).item())
+    trial = job.finish(noise_trial(photo, kind, 20))
+    assert trial.before.psnr == pytest.approx(psnr(trial.damaged.tensor(), photo.tensor()).item())
     assert trial.after.psnr == pytest.approx(psnr(trial.restored.tensor(), photo.tensor()).item())
     assert trial.before.ssim < 1
-    again = job.finish(denoising.noise_trial(photo, kind, 20, 0, "median", blind=False))
-    np.testing.assert_array_equal(again.noisy.samples, trial.noisy.samples)
+    again = job.finish(noise_trial(photo, kind, 20))
+    np.testing.assert_array_equal(again.damaged.samples, trial.damaged.samples)
 
 
 def test_noise_beyond_the_highest_level_is_tried_at_that_level(photo):
-    trial = job.finish(denoising.noise_trial(photo, "Salt and pepper", 100, 0, "median", blind=False))
-    assert float((trial.noisy.tensor() - photo.tensor()).std()) > denoising.MAX_SIGMA_255 / 255
-    told = job.finish(denoising.denoise(trial.noisy, "median", denoising.MAX_SIGMA_255 / 255)).image()
+    trial = job.finish(noise_trial(photo, "Salt and pepper", 100))
+    assert float((trial.damaged.tensor() - photo.tensor()).std()) > denoising.MAX_SIGMA_255 / 255
+    told = job.finish(denoising.denoise(trial.damaged, "median", denoising.MAX_SIGMA_255 / 255)).image()
     np.testing.assert_array_equal(trial.restored.samples, told.samples)
 
 
 def test_a_trial_refuses_unknown_noise(photo):
     with pytest.raises(ValueError, match="Choose one of Gaussian"):
-        job.finish(denoising.noise_trial(photo, "snow", 20, 0, "median", blind=True))
+        job.finish(noise_trial(photo, "snow", 20))
 
 
 def test_a_decorator_decides_where_the_network_runs_and_is_told_for_how_long(photo, monkeypatch):

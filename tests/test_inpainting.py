@@ -9,7 +9,7 @@ from skimage import data
 from torch.nn import functional as F
 
 import restoration
-from restoration import inpainting, job
+from restoration import job
 from restoration.__main__ import main as command_line
 from restoration.image import Image, read, write
 from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
@@ -31,7 +31,7 @@ def box(image: Image, top=40, bottom=60, left=50, right=80) -> Mask:
     return Mask(opacity)
 
 
-def run(image: Image, mask: Mask, model: str = "diffusion") -> inpainting.Inpainted:
+def run(image: Image, mask: Mask, model: str = "diffusion") -> job.Result:
     return job.finish(inpaint(image, mask, model))
 
 

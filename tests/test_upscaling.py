@@ -6,12 +6,13 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import catalog, job, upscaling
+from restoration import catalog, job, tasks, upscaling
 from restoration.degradations import Downscale
 from restoration.image import Image, enlarged, from_tensor, to_8_bit
 from restoration.metrics import psnr_y
+from restoration.orders import Order
 from restoration.restorer import interpolated
-from restoration.upscaling import corrected, reduction_trial, upscale
+from restoration.upscaling import corrected, upscale
 
 OFFERED = restoration.methods("upscale")
 
@@ -25,7 +26,7 @@ def small(image: Image, scale: int) -> Image:
     return from_tensor(Downscale(scale)(image.tensor()), image.name)
 
 
-def run(*arguments, **settings) -> upscaling.Upscaled:
+def run(*arguments, **settings) -> job.Result:
     return job.finish(upscale(*arguments, **settings))
 
 
@@ -107,11 +108,11 @@ def test_hidden_colours_do_not_bleed_into_the_visible_edge():
 def test_faithfulness_is_high_for_interpolation_low_for_another_picture_and_maps_where(cat):
     lr = small(cat, 4)
     result = run(lr, "bicubic", 4)
-    agreement = result.faithfulness.psnr
+    agreement = result.found.psnr
     plane = result.canvas.plane(0)
     plane[..., :48, :] = 0.5  # the upper 12 of 30 rows
     result.canvas.put_plane(0, plane)
-    spoilt = upscaling.Upscaled(result.canvas, result.method, 1.0, False, 0.0).faithfulness
+    spoilt = upscaling.Faithfulness(result.canvas)
     assert agreement > 30 > spoilt.psnr
     assert spoilt.difference[..., :12, :].mean() > 5 * spoilt.difference[..., 16:, :].mean()
     heat = spoilt.heat_map().samples
@@ -125,8 +126,7 @@ def test_staying_true_pulls_the_result_back_to_the_photo(cat, name, bits):
     lr = from_tensor(Downscale(4)(cat.tensor()), bits=bits)
     plain = run(lr, name, 4)
     true = run(lr, name, 4, stay_true=True)
-    assert true.stays_true
-    assert true.faithfulness.psnr > max(50, plain.faithfulness.psnr + 6)
+    assert true.found.psnr > max(50, plain.found.psnr + 6)
     again = job.finish(corrected(plain)).image()  # as the page does when the switch is moved after the run
     np.testing.assert_array_equal(again.samples, true.image().samples)
 
@@ -177,18 +177,23 @@ def test_alpha_in_load_is_refused_where_nothing_blends():
         restoration.load("drunet-fast", alpha=0.5)
 
 
+def reduction_trial(sharp, model, scale):
+    order = Order("upscale", model, {"scale": scale})
+    return tasks.named("upscale").trial(sharp, order.method, order.settings, ())
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_trial_scores_luma_with_the_border_cut(cat, scale):
-    trial = job.finish(reduction_trial(cat, "lanczos", scale, 1.0, False))
+    trial = job.finish(reduction_trial(cat, "lanczos", scale))
     height, width = (side // scale * scale for side in (cat.height, cat.width))
     sharp = cat.tensor((slice(0, height), slice(0, width)))
     assert (trial.restored.height, trial.restored.width) == (height, width)
     assert trial.after.psnr == pytest.approx(float(psnr_y(trial.restored.tensor(), sharp, scale)), abs=1e-4)
-    assert trial.before.psnr == pytest.approx(float(psnr_y(trial.bicubic.tensor(), sharp, scale)), abs=1e-4)
+    assert trial.before.psnr == pytest.approx(float(psnr_y(trial.damaged.tensor(), sharp, scale)), abs=1e-4)
     assert 0.5 < trial.before.ssim < 1
 
 
 def test_a_trial_needs_a_few_pixels(photo):
     tiny = Image(to_8_bit(photo).samples[:20, :20])
     with pytest.raises(ValueError, match="at least 32 pixels"):
-        job.finish(reduction_trial(tiny, "bicubic", 4, 1.0, False))
+        job.finish(reduction_trial(tiny, "bicubic", 4))

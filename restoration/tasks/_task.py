@@ -3,12 +3,17 @@
 Order, command line, API and page are made from what is written here and in the files beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 
+from torch import Tensor
+
 from restoration.catalog import Method
+from restoration.image import Image, from_tensor
+from restoration.inpainting import Mask
+from restoration.job import Job, Result, Score, middle, score
 
 AUTO = "auto"  # what programs write for a setting that is found automatically
 
@@ -125,6 +130,16 @@ def number(value: object, name: str, otherwise: str = "") -> float:
     raise ValueError(f"{name} must be {otherwise}a number.")
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A clean picture that was damaged and restored, both scored; `damaged` as a result is compared with it."""
+
+    damaged: Image
+    restored: Image
+    before: Score
+    after: Score
+
+
 class Task:
     """A task.
 
@@ -135,6 +150,7 @@ class Task:
         help: a line for the command line.
         about: what the endpoint does to an image file.
         settings: what can be chosen.
+        ending: of the names of results.
         holes: whether something is missing in the picture, which a mask shows.
         mask: a line about that for programmers.
     """
@@ -145,6 +161,7 @@ class Task:
     help: str
     about: str
     settings: tuple[Setting, ...]
+    ending: str
     holes: bool = False
     mask: str = ""
 
@@ -159,3 +176,67 @@ class Task:
             if name not in kept:
                 raise ValueError(f"{name} is not a setting of {self.name}; there are {', '.join(kept)}.")
         return {name: setting.checked(given.get(name, setting.default)) for name, setting in kept.items()}
+
+    def suffix(self, method: Method) -> str:
+        """What the names of a method's results end in."""
+        return self.ending
+
+    def run(
+        self, image: Image, method: Method, settings: Mapping[str, object], hole: Mask | None = None
+    ) -> Job[Result]:
+        """The job: a method with completed settings on an image.
+
+        Args:
+            hole: what is missing, before it is inverted, grown and feathered.
+
+        Raises:
+            ValueError: the image or a setting does not fit.
+        """
+        raise NotImplementedError
+
+    def metrics(self, result: Result) -> dict[str, object]:
+        """What was measured on the way, by name."""
+        raise NotImplementedError
+
+    def before(self, image: Image, method: Method) -> Image:
+        """What a result is compared with."""
+        return image
+
+    def damaged(self, clean: Tensor, scale: int, *how: object) -> Tensor:
+        """A clean picture (1, C, H, W), damaged.
+
+        Args:
+            how: values of `damages`.
+
+        Raises:
+            ValueError: a value cannot be one, or the picture is too small.
+        """
+        raise NotImplementedError
+
+    def known(self, damaged: Tensor, clean: Tensor, *how: object) -> dict[str, object]:
+        """The settings that tell a method how a picture was damaged."""
+        return {}
+
+    def score(self, image: Tensor, clean: Tensor, scale: int) -> Score:
+        """How near an image is to the original."""
+        return score(image, clean)
+
+    def trial(
+        self, image: Image, method: Method, settings: Mapping[str, object], how: Sequence[object], blind: bool = False
+    ) -> Job[Trial]:
+        """Damage the middle of a clean image, restore it and score both.
+
+        Args:
+            how: values of `damages`.
+            blind: let the method find out how; otherwise it is told.
+
+        Raises:
+            ValueError: see `damaged` and `run`.
+        """
+        clean = middle(image, method.scale)
+        damaged = from_tensor(self.damaged(clean, method.scale, *how), image.name)
+        told = {} if blind else self.known(damaged.tensor(), clean, *how)
+        result = yield from self.run(damaged, method, {**settings, **told})
+        before, after = self.before(damaged, method), result.image()
+        scores = (self.score(picture.tensor(), clean, method.scale) for picture in (before, after))
+        return Trial(before, after, *scores)

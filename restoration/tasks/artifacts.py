@@ -1,6 +1,8 @@
 """Removing what JPEG compression did."""
 
-from restoration.artifacts import HIGHEST, LOWEST
+from restoration.artifacts import HIGHEST, LOWEST, remove_artifacts
+from restoration.degradations import Jpeg
+from restoration.job import score
 from restoration.tasks._task import STRENGTH, Setting, Task
 
 
@@ -9,6 +11,7 @@ class Artifacts(Task):
     title = "Artifacts"
     place = 2
     help = "remove JPEG artifacts"
+    ending = "cleaned"
     about = "Remove the JPEG artifacts of an image file."
     settings = (
         Setting(
@@ -25,6 +28,21 @@ class Artifacts(Task):
         ),
         STRENGTH,
     )
+
+    def run(self, image, method, settings, hole=None):
+        return remove_artifacts(image, method.name, settings["quality"])
+
+    def metrics(self, result):
+        return {"jpeg_quality": result.found.value, "from": result.found.origin}
+
+    def damaged(self, clean, scale, quality):
+        return Jpeg(self.settings[0].checked(quality))(clean)
+
+    def known(self, damaged, clean, quality):
+        return {"quality": round(quality)}
+
+    def score(self, image, clean, scale):
+        return score(image, clean, blocks=True)
 
 
 TASK = Artifacts()

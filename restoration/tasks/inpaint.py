@@ -1,5 +1,6 @@
 """Filling holes."""
 
+from restoration.inpainting import adjusted, inpaint, transparent_pixels
 from restoration.tasks._task import Setting, Task
 
 
@@ -8,6 +9,7 @@ class Inpaint(Task):
     title = "Inpaint"
     place = 4
     help = "fill holes"
+    ending = "inpainted"
     about = "Fill holes in an image file."
     holes = True
     mask = "a picture of any size, white where pixels are missing; without one transparent pixels are filled"
@@ -31,6 +33,14 @@ class Inpaint(Task):
             "Copy fine detail from the rest of the picture",
         ),
     )
+
+    def run(self, image, method, settings, hole=None):
+        edges = {name: value for name, value in settings.items() if name != "texture"}
+        mask = adjusted(hole or transparent_pixels(image), **edges)
+        return inpaint(image, mask, method.name, settings["texture"])
+
+    def metrics(self, result):
+        return {"filled_share": round(result.found.share, 6)}
 
 
 TASK = Inpaint()

@@ -1,7 +1,12 @@
 """Enlarging."""
 
+from restoration import metrics
 from restoration.catalog import Method
+from restoration.degradations import Downscale
+from restoration.image import enlarged, visible_colours
+from restoration.job import score
 from restoration.tasks._task import Setting, Task
+from restoration.upscaling import upscale
 
 
 class Upscale(Task):
@@ -34,6 +39,27 @@ class Upscale(Task):
     def completed(self, given, method: Method):
         found = super().completed(given, method)
         return found if method.blends else {**found, "alpha": 1.0}
+
+    def suffix(self, method):
+        return f"x{method.scale}"
+
+    def run(self, image, method, settings, hole=None):
+        return upscale(image, method.name, alpha=settings["alpha"], stay_true=settings["stay_true"])
+
+    def metrics(self, result):
+        return {"matches_photo": metrics.text(result.found.psnr)}
+
+    def before(self, image, method):
+        return enlarged(visible_colours(image), method.scale)
+
+    def damaged(self, clean, scale):
+        if min(clean.shape[-2:]) < 8 * scale:
+            raise ValueError(f"This test needs a picture of at least {8 * scale} pixels a side.")
+        return Downscale(scale)(clean)
+
+    def score(self, image, clean, scale):
+        """On luma with the border cut, as the super-resolution papers have it."""
+        return score(metrics.luma(image), metrics.luma(clean), scale)
 
 
 TASK = Upscale()
