@@ -10,6 +10,7 @@ from restoration.job import Job, Result, repainted
 from restoration.jpeg import estimated_quality
 
 ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
+SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 
 Origin = Literal["file", "pixels", "given"]
@@ -22,27 +23,33 @@ class Quality:
     Args:
         value: 1 to 100; None when the picture shows no trace of JPEG.
         origin: whether the file's own tables tell it, or the pixels of a picture that was saved anew, or the visitor.
+        file: what the file's own tables tell where the pixels tell of a lower quality.
     """
 
     value: int | None
     origin: Origin
+    file: int | None = None
 
     def __str__(self) -> str:
         if self.value is None:
             return "no trace of JPEG"
-        return f"JPEG quality {self.value}" + (", from its pixels" if self.origin == "pixels" else "")
+        again = f" (saved again with {self.file})" if self.file else ""
+        return f"JPEG quality {self.value}" + (f", from its pixels{again}" if self.origin == "pixels" else "")
 
 
 def measured_quality(image: Image) -> Quality:
-    """The quality that an image was saved with: of a JPEG by its tables, of other 8-bit files by their pixels."""
-    if image.jpeg_quality is not None:
-        return Quality(image.jpeg_quality, "file")
+    """The lowest quality that an image was saved with: of a JPEG by its tables, of all 8-bit files by their pixels."""
     if image.bits != 8:
         return Quality(None, "pixels")
     # Whole blocks from the corner, so that an uncut picture's grid stays where it is.
     top, left = (max(0, side - ESTIMATION_SIDE) // 16 * 8 for side in (image.height, image.width))
     part = image.bytes(image.channels)[:, top : top + ESTIMATION_SIDE, left : left + ESTIMATION_SIDE]
-    return Quality(estimated_quality(part), "pixels")
+    seen, file = estimated_quality(part), image.jpeg_quality
+    if file is None:
+        return Quality(seen, "pixels")
+    if seen is not None and seen < file - SAVED_AGAIN:
+        return Quality(seen, "pixels", file)
+    return Quality(file, "file")
 
 
 def remove_artifacts(

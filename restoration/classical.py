@@ -8,6 +8,7 @@ sentence.  They are the yardstick for every learned model.  The denoisers' setti
 training photos with sigma 15 to 50 / 255.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -35,7 +36,10 @@ def estimate_sigma(image: Tensor) -> float:
     if min(image.shape[-2:]) < 3:
         return 0.0
     planes = image.flatten(0, 1).permute(1, 2, 0).double().cpu().numpy()  # (H, W, B*C)
-    return float(np.nan_to_num(skimage_restoration.estimate_sigma(planes, average_sigmas=True, channel_axis=-1)))
+    with warnings.catch_warnings():  # a plane without any details has no median
+        warnings.simplefilter("ignore", RuntimeWarning)
+        levels = skimage_restoration.estimate_sigma(planes, channel_axis=-1)
+    return float(np.nan_to_num(levels).mean())
 
 
 def gaussian(noisy: Tensor, sigma: Level | None = None) -> Tensor:

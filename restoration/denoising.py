@@ -3,6 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from restoration import catalog
 from restoration.classical import estimate_sigma
@@ -16,8 +21,11 @@ from restoration.degradations import (
 )
 from restoration.image import Canvas, Image
 from restoration.job import Job, Result, repainted
+from restoration.restorer import Denoiser
 
-ESTIMATION_SIDE = 2048  # the noise level of a larger image is measured in its middle
+SAMPLES = 4  # the noise level of a large image is measured in so many squares across and down
+SAMPLE_SIDE = 256
+CLIPPED = 0.25  # share of black or white pixels from which a square says too little of the noise
 MAX_SIGMA_255 = 100
 
 
@@ -33,13 +41,52 @@ class NoiseLevel:
 
 
 def measured_sigma(image: Image) -> float:
-    """The image's noise level by `estimate_sigma`, from its middle if it is large.
+    """The level of an image's noise where it has any, on [0, 1], from samples of it if it is large.
 
-    At most the highest that can be set: black and white dots read up to 380, which no noise on [0, 1] has.
+    The default model's estimator measures it, which knows texture and a camera's smooth noise from each other, where
+    the image is neither flat (a border, a drawing) nor clipped; `estimate_sigma` does for models without one and for
+    images under 8 pixels a side.  At most the highest that can be set: black and white dots read up to 380.
     """
-    top, left = (max(0, side - ESTIMATION_SIDE) // 2 for side in (image.height, image.width))
-    middle = image.tensor((slice(top, top + ESTIMATION_SIDE), slice(left, left + ESTIMATION_SIDE)))
-    return min(estimate_sigma(middle), MAX_SIGMA_255 / 255)
+    estimator = _estimator()
+    parts = [image.tensor(window) for window in _sample_windows(image.height, image.width)]
+    if estimator is None or min(image.height, image.width) < 8:
+        levels = torch.tensor([estimate_sigma(part) for part in parts])
+    else:
+        levels = torch.cat([_noisy_cells(estimator, part) for part in parts])
+    level = float(levels.square().mean().sqrt()) if len(levels) else 0.0
+    return min(level, MAX_SIGMA_255 / 255)
+
+
+def _sample_windows(height: int, width: int) -> list[tuple[slice, slice]]:
+    """The whole image, or squares spread evenly over it if these are less."""
+
+    def along(side: int) -> list[slice]:
+        if side <= SAMPLES * SAMPLE_SIDE:
+            return [slice(0, side)]
+        starts = ((side - SAMPLE_SIDE) * index // (SAMPLES - 1) for index in range(SAMPLES))
+        return [slice(start, start + SAMPLE_SIDE) for start in starts]
+
+    return [(rows, columns) for rows in along(height) for columns in along(width)]
+
+
+@lru_cache(maxsize=1)
+def _estimator() -> Denoiser | None:
+    """The default model if it estimates levels, on the processor: measuring is no reason to ask for a GPU."""
+    flagship = catalog.method("denoise", "")
+    model = flagship.load() if flagship.learned else None
+    return model if getattr(model, "estimates_sigma", False) else None
+
+
+@torch.inference_mode()
+def _noisy_cells(estimator: Denoiser, part: Tensor) -> Tensor:
+    """The levels (count,) of the cells of an image (1, C, H, W) that are neither flat nor clipped."""
+    height, width = (side // estimator.CELL * estimator.CELL for side in part.shape[-2:])
+    part = part[..., :height, :width].expand(-1, estimator.channels, -1, -1)
+    levels = F.avg_pool2d(estimator.level(part), estimator.CELL)
+    spread = F.max_pool2d(part, estimator.CELL) + F.max_pool2d(-part, estimator.CELL)
+    clipped = F.avg_pool2d(((part < 0.5 / 255) | (part > 254.5 / 255)).float(), estimator.CELL).amax(1, keepdim=True)
+    alive = (spread.amax(1, keepdim=True) > 0.5 / 255) & (clipped < CLIPPED)
+    return levels[alive]
 
 
 def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: int | None = None) -> Job[Result]:

@@ -362,7 +362,7 @@ def _decode(file: Pillow.Image) -> Image:
 
 
 def _jpeg_quality(file: Pillow.Image) -> int | None:
-    tables = getattr(file, "quantization", None) if file.format == "JPEG" else None
+    tables = getattr(file, "quantization", None) if file.format in ("JPEG", "MPO") else None
     return quality_of_table(tables[0]) if tables and len(tables.get(0, ())) == 64 else None
 
 

@@ -22,11 +22,14 @@ _LUMA = np.array([
     [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
 ])  # fmt: skip
 
-ROUNDING = 0.35  # standard deviation that rounding the pixels to 8 bits leaves on a coefficient, in levels, with margin
-INFORMATIVE = 1.5  # a smaller coefficient may be zero whatever the quality
+# Standard deviation that has come upon a coefficient since, in levels: by rounding the pixels to 8 bits, with margin,
+# or by saving them again, as JPEG of a high quality or as WebP.
+ROUNDINGS = (0.35, 0.8, 1.6, 3.0)
+INFORMATIVE = 4.0  # a coefficient under so many roundings may be zero whatever the quality
+LOWEST_ESTIMATE = 5  # below, the steps are so large that they explain any coefficient that was saved again
 LEAST_EVIDENCE = 40.0  # logarithm of the odds against chance that an estimate needs
 HIGHEST_ESTIMATE = 92  # above, the steps are too small to tell from rounding
-MOST_BLOCKS = 4096
+MOST_BLOCKS = 4096  # that are looked at for the first of the roundings, fewer for the others
 
 
 def luma_table(quality: int) -> np.ndarray:
@@ -61,11 +64,12 @@ def quality_of_table(table: list[int]) -> int:
 
 
 def estimated_quality(image: Tensor) -> int | None:
-    """The quality of the JPEG whose pixels these were, none changed since but perhaps cut; None without traces of one.
+    """The lowest quality that an image was saved with as JPEG, if it was not resized since; None without traces of one.
 
     Differs from the literature on double compression in that no first-digit statistics are needed: after decoding,
-    every coefficient is a multiple of its step but for the rounding of the pixels.  The quality whose steps explain
-    the coefficients best is taken, on the grid of a whole picture or of one that was cut.
+    every coefficient is a multiple of its step but for the rounding of the pixels, or for what saving again has left
+    on it.  The quality whose steps explain the coefficients best is taken, on the grid of a whole picture or of one
+    that was cut.
 
     Args:
         image: uint8 (C, H, W), grey or RGB.
@@ -75,14 +79,19 @@ def estimated_quality(image: Tensor) -> int | None:
     clipped = ((samples == 0) | (samples == 255)).any(axis=2)
     if min(pixels.shape) < 24:
         return None
-    best, most = None, LEAST_EVIDENCE
-    for top, left in {(0, 0), _grid(pixels)}:
-        coefficients = _coefficients(pixels[top:, left:], clipped[top:, left:])
-        for quality, table in enumerate(_TABLES[:HIGHEST_ESTIMATE], start=1):
-            evidence = _evidence(coefficients, table)
-            if evidence > most:
-                best, most = quality, evidence
-    return best
+    grids = [_coefficients(pixels[top:, left:], clipped[top:, left:]) for top, left in {(0, 0), _grid(pixels)}]
+    found = []
+    for rounding in ROUNDINGS:
+        exact = rounding == ROUNDINGS[0]
+        best, most = None, LEAST_EVIDENCE
+        for coefficients in grids:
+            few = coefficients if exact else coefficients[:: -(-len(coefficients) // (MOST_BLOCKS // 4)) or 1]
+            for quality in range(1 if exact else LOWEST_ESTIMATE, HIGHEST_ESTIMATE + 1):
+                evidence = _evidence(few, _TABLES[quality - 1], rounding)
+                if evidence > most:
+                    best, most = quality, evidence
+        found.append(best)
+    return min((quality for quality in found if quality), default=None)
 
 
 def _grid(pixels: np.ndarray) -> tuple[int, int]:
@@ -108,12 +117,12 @@ def _coefficients(pixels: np.ndarray, clipped: np.ndarray) -> np.ndarray:
     return fft.dctn(blocks[:: max(1, len(blocks) // MOST_BLOCKS)], axes=(1, 2), norm="ortho")
 
 
-def _evidence(coefficients: np.ndarray, table: np.ndarray) -> float:
+def _evidence(coefficients: np.ndarray, table: np.ndarray, rounding: float) -> float:
     """Log-likelihood ratio of "multiples of these steps, rounded" to "any value", over the low frequencies."""
     low = np.add.outer(np.arange(8), np.arange(8))
     use = (low > 0) & (low < 6)
     values, steps = coefficients[:, use], table[use]
     error = values - steps * np.rint(values / steps)
-    fitting = steps / (ROUNDING * np.sqrt(2 * np.pi)) * np.exp(-0.5 * (error / ROUNDING) ** 2)
+    fitting = steps / (rounding * np.sqrt(2 * np.pi)) * np.exp(-0.5 * (error / rounding) ** 2)
     ratio = np.log(0.99 * fitting + 0.01)
-    return float(ratio[np.abs(values) > INFORMATIVE].sum())
+    return float(ratio[np.abs(values) > INFORMATIVE * rounding].sum())

@@ -120,8 +120,9 @@ def _padding(image: Tensor, edge: int) -> str:
 
 
 def _reduction(kernel: Kernel, scale: int) -> Tensor:
-    """A kernel widened for reduction, (4 * scale, 4 * scale), which sums to 1."""
-    places = (torch.arange(4 * scale, dtype=torch.double) - (4 * scale - 1) / 2) / scale
+    """A kernel widened for reduction, about (4 * scale, 4 * scale), which sums to 1."""
+    taps = 4 * scale + scale % 2  # so that it lies as the blocks of the reduced picture do
+    places = (torch.arange(taps, dtype=torch.double) - (taps - 1) / 2) / scale
     weights = kernel.weight(places)
     weights = weights / weights.sum()
     return torch.outer(weights, weights)

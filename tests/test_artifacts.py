@@ -86,6 +86,31 @@ def test_a_picture_without_traces_of_jpeg_has_no_quality(cat, make):
     assert jpeg.estimated_quality(make(cat)) is None
 
 
+@pytest.mark.parametrize("again", [("JPEG", 85), ("JPEG", 95), ("WEBP", 90)], ids=str)
+@pytest.mark.parametrize("first", [10, 30, 60])
+def test_a_picture_that_was_saved_again_tells_its_first_quality(cat, first, again, tmp_path):
+    """As JPEG on the same grid or as lossy WebP, in a file of any name."""
+    kind, quality = again
+    once = Pillow.fromarray(jpeg.compressed(cat, first).permute(1, 2, 0).numpy())
+    once.save(tmp_path / "again", kind, quality=quality)
+    found = measured_quality(read(tmp_path / "again"))
+    assert found.value == pytest.approx(first, abs=3)
+    assert found.origin == "pixels"
+    assert found.file == (quality if kind == "JPEG" else None)
+
+
+@pytest.mark.parametrize("quality", [50, 80, 95])
+def test_a_picture_that_was_never_jpeg_is_not_taken_for_one_in_webp(cat, quality, tmp_path):
+    Pillow.fromarray(cat.permute(1, 2, 0).numpy()).save(tmp_path / "a.webp", quality=quality)
+    assert measured_quality(read(tmp_path / "a.webp")).value is None
+
+
+def test_a_file_of_several_jpegs_has_the_quality_of_the_first(cat, tmp_path):
+    pictures = [Pillow.fromarray(cat.permute(1, 2, 0).numpy()) for _ in range(2)]
+    pictures[0].save(tmp_path / "a.mpo", "MPO", save_all=True, append_images=pictures[1:], quality=77)
+    assert measured_quality(read(tmp_path / "a.mpo")) == Quality(77, "file")
+
+
 def test_the_quality_of_an_image_comes_from_its_file_or_else_from_its_pixels(cat, tmp_path):
     (tmp_path / "a.jpg").write_bytes(bytes_of(cat, 42))
     assert measured_quality(read(tmp_path / "a.jpg")) == Quality(42, "file")

@@ -6,16 +6,33 @@ import pytest
 import torch
 
 from restoration.degradations import (
+    Blur,
+    CameraNoise,
+    Chain,
     Downscale,
     GaussianNoise,
+    Jpeg,
     PoissonNoise,
+    Rounding,
     SaltAndPepperNoise,
     SpeckleNoise,
     UniformNoise,
+    encoded_light,
+    linear_light,
 )
+from restoration.photo_damage import PhotoDamage
 from restoration.resampling import resample
 
-ALL = [GaussianNoise(0.1), UniformNoise(0.1), PoissonNoise(50), SaltAndPepperNoise(0.2), SpeckleNoise(0.1)]
+ALL = [
+    GaussianNoise(0.1),
+    UniformNoise(0.1),
+    PoissonNoise(50),
+    SaltAndPepperNoise(0.2),
+    SpeckleNoise(0.1),
+    CameraNoise(1e-3, 1e-5, smoothing=0.5, colour_smoothing=1.0),
+    Chain((Blur(1.0), GaussianNoise(0.1), Jpeg(60))),
+    PhotoDamage(4),
+]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -34,7 +51,7 @@ def test_equal_seeds_give_equal_noise_and_the_clean_image_stays(noise):
     assert not torch.equal(first, other)
     assert torch.equal(clean, grey())
     with pytest.raises(dataclasses.FrozenInstanceError):
-        noise.sigma = 1
+        setattr(noise, dataclasses.fields(noise)[0].name, 1)
 
 
 def test_gaussian_noise_has_its_sigma_and_is_not_clipped():
@@ -100,3 +117,84 @@ def test_downscaled_images_are_8_bit_after_each_pass_rows_first():
     assert not torch.equal(small, (resample(clean, (10, 13), 1 / 4) * 255).round().clamp(0, 255) / 255)
     with pytest.raises(ValueError, match="scale must be"):
         Downscale(0)
+
+
+def slope(level: float) -> float:
+    """The derivative of the sRGB curve at an amount of light above its straight part, from its formula."""
+    return 1.055 / 2.4 * level ** (1 / 2.4 - 1)
+
+
+def test_the_srgb_curve_is_that_of_the_standard_and_comes_back():
+    # Values of IEC 61966-2-1: black, the end of the straight part, mid grey, white.
+    assert linear_light(torch.tensor([0, 0.04045, 0.5, 1.0])).tolist() == pytest.approx(
+        [0, 0.0031308, 0.21404, 1], 1e-3
+    )
+    values = torch.linspace(-1, 1, 101)
+    assert torch.allclose(encoded_light(linear_light(values)), values, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_variance_of_camera_noise_is_linear_in_the_light(channels):
+    shot, read = 2e-3, 4e-5
+    for light in (0.05, 0.2, 0.5, 0.9):
+        clean = encoded_light(torch.full((1, channels, 512, 512), light))
+        noise = CameraNoise(shot, read, red_gain=1, blue_gain=1)(clean, seeded()) - clean
+        # Of green half of the values are sensed and half are means of four: (1 + 1/4) / 2; a grey sensor senses all.
+        kept = 1 if channels == 1 else (1 + 1 / 4) / 2
+        variance = noise[:, channels // 2].var().item() / slope(light) ** 2
+        assert variance == pytest.approx(kept * (shot * light + read), rel=0.05)
+
+
+@pytest.mark.parametrize(("smoothing", "low", "high"), [(0.0, 0.35, 0.7), (0.4, 0.4, 0.8)])
+def test_neighbours_in_camera_noise_are_as_alike_as_in_real_files(smoothing, low, high):
+    clean = torch.full((1, 3, 256, 256), 0.6)
+    noise = CameraNoise(2e-3, 1e-5, smoothing=smoothing)(clean, seeded()) - clean
+    for channel in noise[0]:
+        correlation = (channel[:, 1:] * channel[:, :-1]).mean() / channel.var()
+        assert low < correlation < high
+
+
+@pytest.mark.parametrize("level", [0.02, 0.1, 0.5, 0.98])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_camera_noise_leaves_the_mean_brightness(level, channels):
+    clean = torch.full((1, channels, 512, 512), level)
+    noisy = CameraNoise(4e-3, 1e-4, smoothing=0.5, colour_smoothing=1.0)(clean, seeded())
+    assert (noisy - clean).mean((0, 2, 3)).abs().max() < 0.2 / 255
+
+
+def test_camera_noise_takes_numbers_for_each_image_and_refuses_negative_ones():
+    strength = torch.tensor([0.0, 1e-2]).view(2, 1, 1, 1)
+    noisy = CameraNoise(strength, strength * 0, smoothing=strength)(torch.full((2, 3, 64, 64), 0.5), seeded())
+    assert noisy[0].std() < 1e-6
+    assert noisy[1].std() > 0.02
+    with pytest.raises(ValueError, match="shot"):
+        CameraNoise(-1e-3, 0)
+
+
+def test_rounding_is_that_of_a_file_and_blur_keeps_the_mean():
+    assert (Rounding()(torch.tensor([-1.0, 0.5, 2.0])) * 255).tolist() == pytest.approx([0, 128, 255])
+    picture = torch.rand(2, 3, 64, 64, generator=seeded())
+    blurred = Blur(torch.tensor([0.0, 1.5]).view(2, 1, 1, 1))(picture)
+    assert torch.allclose(blurred[0], picture[0], atol=1e-6)
+    assert blurred[1].std() < 0.5 * picture[1].std()
+    assert blurred[1].mean().item() == pytest.approx(picture[1].mean().item(), abs=2e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_photo_damage_reduces_without_a_shift_of_place_or_colour(scale, channels):
+    y, x = torch.meshgrid(torch.linspace(0, 1, 48 * scale), torch.linspace(0, 1, 60 * scale), indexing="ij")
+    ramp = (0.2 + 0.3 * y + 0.3 * x).expand(24, channels, -1, -1)
+    small = PhotoDamage(scale)(ramp, seeded())
+    assert small.shape == (24, channels, 48, 60)
+    assert torch.equal(small, Rounding()(small))
+    wanted = torch.nn.functional.avg_pool2d(ramp, scale)
+    assert (small - wanted).mean(0)[..., 4:-4, 4:-4].abs().mean() < 3 / 255
+    assert (small - wanted).mean((0, 2, 3)).abs().max() < 1 / 255
+
+
+def test_photo_damage_leaves_its_plain_share_to_bicubic_reduction():
+    clean = torch.rand(8, 3, 64, 64, generator=seeded())
+    assert torch.equal(PhotoDamage(4, plain_share=1)(clean, seeded()), Downscale(4)(clean))
+    with pytest.raises(ValueError, match="scale"):
+        PhotoDamage(1)

@@ -7,6 +7,7 @@ from skimage import data
 
 import restoration
 from restoration import catalog, denoising, job, tasks
+from restoration.degradations import CameraNoise
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
 from restoration.orders import Order
@@ -149,3 +150,37 @@ def test_a_decorator_decides_where_the_network_runs_and_is_told_for_how_long(pho
     assert calls == [10]
     method = catalog.method("upscale", "compact-x4")
     assert job.gpu_seconds(method, 1.0, torch.zeros(1, 3, 500, 1000)) == 90
+
+
+def smooth_noise(like: torch.Tensor, sigma_255: float) -> torch.Tensor:
+    """Noise of that level whose neighbouring pixels are alike, as a camera's are."""
+    camera = CameraNoise(2e-3, 1e-5, smoothing=0.4, colour_smoothing=0.8)
+    grey = torch.full_like(like, 0.5)
+    noise = camera(grey, torch.Generator().manual_seed(0)) - grey
+    return noise * (sigma_255 / 255 / noise.std())
+
+
+@pytest.mark.parametrize("sigma_255", [6, 12, 25])
+@pytest.mark.parametrize("kind", ["white", "smooth"])
+@pytest.mark.parametrize("beside", ["nothing", "flat", "white"])
+def test_the_level_is_that_of_the_noise_where_there_is_any(sigma_255, kind, beside):
+    clean = torch.from_numpy(data.astronaut()[:192, 150:342].copy()).permute(2, 0, 1)[None] / 255
+    white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)) * sigma_255 / 255
+    noisy = clean + (white if kind == "white" else smooth_noise(clean, sigma_255))
+    if beside != "nothing":  # a border, a drawing, a blown sky: more than half of the picture
+        other = torch.full((1, 3, 192, 280), 128 / 255 if beside == "flat" else 1.0)
+        noisy = torch.cat([noisy, other], dim=3)
+    assert 255 * denoising.measured_sigma(from_tensor(noisy)) == pytest.approx(sigma_255, rel=0.3, abs=1.5)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (200, 9), (64, 64)])
+def test_a_flat_picture_has_no_noise_whatever_its_size(level, size):
+    assert denoising.measured_sigma(from_tensor(torch.full((1, 3, *size), level))) == 0
+
+
+def test_a_large_picture_is_measured_in_samples_of_all_of_it(monkeypatch):
+    samples = np.full((64, 5000, 3), 128, np.uint8)
+    noise = np.random.default_rng(0).normal(0, 20, (64, 1000, 3))
+    samples[:, 4000:] = np.clip(128 + noise, 0, 255)  # far from the middle
+    assert 255 * denoising.measured_sigma(Image(samples)) == pytest.approx(20, rel=0.3)
