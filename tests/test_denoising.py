@@ -68,8 +68,8 @@ def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
     assert np.abs(half - (start + full) / 2).max() <= 1
 
 
-def test_auto_measures_and_says_so_and_a_given_level_is_used(photo):
-    noisy = noisy_version(photo)
+def test_auto_measures_and_says_so_and_a_given_level_is_used():
+    noisy = noisy_version(Image(np.ascontiguousarray(data.astronaut()[:96, 100:220])))
     measured = job.finish(denoising.denoise(noisy, "gaussian"))
     assert measured.found.measured
     assert 255 * measured.found.sigma == pytest.approx(25, rel=0.2)
