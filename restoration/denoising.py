@@ -27,6 +27,7 @@ SAMPLES = 4  # the noise level of a large image is measured in so many squares a
 SAMPLE_SIDE = 256
 CLIPPED = 0.25  # share of black or white pixels from which a square says too little of the noise
 MAX_SIGMA_255 = 100
+NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """What is kept of a run, noted while it goes on; never the picture, its name, or who sent it."""
 
+import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -11,12 +13,35 @@ import torch
 from restoration.batch import Row
 from restoration.image import Image, read
 from restoration.orders import Done, Order, weights_digest
-from restoration.records import Outcome, Record, Records
+from restoration.records import Outcome, Record, Records, mirror
 
 
 def device() -> str:
     """What the networks run on, as records call it."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+_records: Records | None = None
+
+
+def kept() -> Records:
+    """Where runs are recorded: in memory, unless `open_records` was called."""
+    global _records
+    _records = _records or Records(None)
+    return _records
+
+
+def open_records() -> None:
+    """Keep records in the file that `RESTORATION_RECORDS` names, by default in the user's cache, and mirror them."""
+    global _records
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "restoration"
+    file = Path(os.environ.get("RESTORATION_RECORDS") or folder / "records.sqlite")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    _records = Records(file)
+    repo, token = os.environ.get("RESTORATION_RECORDS_REPO"), os.environ.get("HF_TOKEN")
+    if repo and token:  # the Hub may take its time
+        threading.Thread(target=mirror, args=(file, repo, token), daemon=True).start()
 
 
 class Log:

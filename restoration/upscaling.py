@@ -64,7 +64,7 @@ def output_size(image: Image, scale: int) -> tuple[int, int]:
         ValueError: it would have more than 64 megapixels; the message names what would fit.
     """
     width, height = scale * image.width, scale * image.height
-    if scale > 1 and width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
+    if width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
         advice = "crop the picture" if scale == 2 else "choose a smaller scale or crop the picture"
         raise ValueError(
             f"{scale} times {image.width} × {image.height} px are {width * height / 1e6:.0f} megapixels; "

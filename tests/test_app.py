@@ -21,9 +21,19 @@ from gradio_client import handle_file
 
 import app
 import restoration
-from restoration import denoising, job, tasks
+from restoration import catalog, denoising, gallery, job, recording, tasks
 from restoration.__main__ import main as command_line
-from restoration.image import enlarged, read, write
+from restoration.image import Image, encode, enlarged, read, write
+from restoration.orders import Order
+from restoration.page import api, models
+from restoration.page.address import Tab, from_address
+from restoration.page.before import displayable, expected, facts, guide
+from restoration.page.inpaint_tab import go_on
+from restoration.page.layout import tab_of
+from restoration.page.masks import canvas, own_mask, show_mask
+from restoration.page.parts import KEEP_SECONDS
+from restoration.page.runs import rate
+from restoration.page.server import UPLOAD_LIMIT, WAITING, sweep
 from restoration.records import Record, Records
 from tests.conftest import serving
 
@@ -33,7 +43,11 @@ def silent(*_, **__):
 
 
 def endpoint(task):
-    return app.endpoint(tasks.named(task))
+    return api.endpoint(tasks.named(task))
+
+
+def runs(task):
+    return tab_of(tasks.named(task)).runs
 
 
 @pytest.fixture
@@ -51,7 +65,7 @@ def test_api_and_command_line_and_page_give_equal_bytes(client, photo, tmp_path,
     command_line([*argv, "--strength", str(strength)])
     expected = (tmp_path / "out" / "photo_denoised.png").read_bytes()
     assert Path(answer).read_bytes() == expected
-    steps = app.run_denoise(str(path), model, sigma == "auto", 25, 100 * strength, "png", 95, progress=silent)
+    steps = runs("denoise").run(silent, str(path), model, sigma == "auto", 25, 100 * strength, "png", 95)
     for shown in steps:
         if isinstance(shown[0], tuple):
             assert Path(shown[0][1]).read_bytes() == expected
@@ -73,7 +87,7 @@ def test_artifacts_gives_equal_bytes_by_api_command_line_and_page(client, photo,
     command_line([*argv, "--strength", "0.8"])
     expected = (tmp_path / "out" / "photo_cleaned.png").read_bytes()
     assert Path(answer).read_bytes() == expected
-    for shown in app.run_artifacts(str(path), model, quality == "auto", 20, 80, "png", 95, progress=silent):
+    for shown in runs("artifacts").run(silent, str(path), model, quality == "auto", 20, 80, "png", 95):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "JPEG quality 20" in shown[3]
@@ -107,7 +121,7 @@ def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     command_line([*argv, *(["--scale", str(scale)] if scale else []), *(["--stay-true"] if stay_true else [])])
     expected = (tmp_path / "out" / name).read_bytes()
     assert Path(answer).read_bytes() == expected
-    for shown in app.run_upscale(str(path), model, scale or 3, 1.0, stay_true, "png", 95, progress=silent):
+    for shown in runs("upscale").run(silent, str(path), model, scale or 3, 1.0, stay_true, "png", 95):
         if isinstance(shown[0], tuple):
             before, after = (Path(file).read_bytes() for file in shown[0])
             assert after == Path(shown[1]["value"]).read_bytes() == expected
@@ -123,9 +137,9 @@ def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
 def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, tmp_path, with_mask):
     hole = np.zeros((35, 45), np.uint8)
     hole[10:15, 20:30] = 255
-    write(app.Image(hole[..., None]), tmp_path / "mask.png")
+    write(Image(hole[..., None]), tmp_path / "mask.png")
     alpha = None if with_mask else 255 - hole.repeat(2, 0).repeat(2, 1)
-    write(app.Image(photo.samples, alpha), tmp_path / "photo.png")
+    write(Image(photo.samples, alpha), tmp_path / "photo.png")
     image, mask = str(tmp_path / "photo.png"), str(tmp_path / "mask.png") if with_mask else None
     settings = ("diffusion", False, 1, 2, True, "png", 95)
     answer = client.predict(handle_file(image), mask and handle_file(mask), *settings, api_name="/inpaint")
@@ -136,8 +150,8 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     expected = (tmp_path / "out" / "photo_inpainted.png").read_bytes()
     assert Path(answer).read_bytes() == expected
     painted = {"background": None, "layers": [], "composite": None}
-    choices = (painted, mask, not with_mask, False, 1, 2)
-    for shown in app.run_inpaint(image, "diffusion", *choices, True, "png", 95, progress=silent):
+    marks = (painted, mask, not with_mask)
+    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, "png", 95, *marks):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "every other pixel untouched" in shown[3]
@@ -189,7 +203,7 @@ def test_the_api_answers_a_broken_file_with_a_sentence(client, tmp_path):
 
 
 def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng):
-    big = app.opened(_noise_file(tmp_path, rng, 2400))
+    big = read(_noise_file(tmp_path, rng, 2400))
     long = client.submit(handle_file(tmp_path / "noise.png"), "bilateral", "25", 1.0, "png", 95, api_name="/denoise")
     while long.status().code.name not in ("PROCESSING", "ITERATING"):
         time.sleep(0.05)
@@ -198,7 +212,7 @@ def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng):
     long.cancel()
     started = time.monotonic()
     small = tmp_path / "small.png"
-    write(app.read(_noise_file(tmp_path, rng, 32)), small)
+    write(read(_noise_file(tmp_path, rng, 32)), small)
     client.predict(handle_file(small), "mean", "auto", 1.0, "png", 95, api_name="/denoise")
     assert time.monotonic() - started < 6
     assert big.width == 2400
@@ -206,7 +220,7 @@ def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng):
 
 def _noise_file(folder, rng, side: int) -> str:
     path = folder / "noise.png"
-    write(app.Image(rng.integers(0, 256, (side, side, 3)).astype(np.uint8)), path)
+    write(Image(rng.integers(0, 256, (side, side, 3)).astype(np.uint8)), path)
     return str(path)
 
 
@@ -221,7 +235,7 @@ def run_page(path, **changes):
         **changes,
     }
     results = []
-    for step in app.run_denoise(path, *settings.values(), progress=silent):
+    for step in runs("denoise").run(silent, path, *settings.values()):
         if isinstance(step[0], tuple):
             results.append([read(shown) for shown in step[0]] + list(step[1:]))
     return results[-1]
@@ -240,12 +254,12 @@ def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path)
 def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
     *_, state = run_page(str(tmp_path / "photo.png"))
-    monkeypatch.setattr(app.Order, "carry_out", None)
-    for step in app.show_blended(state, 0, "jpeg", 90):
+    monkeypatch.setattr(Order, "carry_out", None)
+    for step in runs("denoise").show(silent, state, 0, "jpeg", 90):
         shown, download, *_ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
         assert download["value"].endswith("photo_denoised.jpg")
-    assert len(list(app.show_blended(None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
+    assert len(list(runs("denoise").show(silent, None, 50, "png", 95))) == 1  # nothing was run yet: nothing changes
 
 
 @pytest.mark.parametrize("make, words", [
@@ -254,34 +268,34 @@ def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch
 ])  # fmt: skip
 def test_failures_on_the_page_are_one_sentence(tmp_path, make, words):
     with pytest.raises(gr.Error, match=words):
-        list(app.run_denoise(make(tmp_path), "median", True, 25, 100, "png", 95, progress=silent))
+        list(runs("denoise").run(silent, make(tmp_path), "median", True, 25, 100, "png", 95))
 
 
 def test_an_unexpected_failure_shows_nothing_of_the_inside(photo, tmp_path, monkeypatch, caplog):
     write(photo, tmp_path / "photo.png")
-    monkeypatch.setattr(app.Order, "carry_out", lambda *_: 1 / 0)
+    monkeypatch.setattr(Order, "carry_out", lambda *_: 1 / 0)
     with pytest.raises(gr.Error) as caught:
-        list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95, progress=silent))
+        list(runs("denoise").run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95))
     assert "zero" not in str(caught.value)
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_file_name_cannot_bring_markup_into_a_message(tmp_path):
     (tmp_path / "<img src=x>.png").write_bytes(b"no image")
-    assert "<img" not in app.denoise_facts(str(tmp_path / "<img src=x>.png"))
+    assert "<img" not in facts("denoise", str(tmp_path / "<img src=x>.png"))
 
 
 def test_facts_name_size_depth_and_noise_and_warn_of_clean_pictures(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    text = app.denoise_facts(str(tmp_path / "photo.png"))
+    text = facts("denoise", str(tmp_path / "photo.png"))
     assert "90 × 70 px, 8-bit colour" in text
     assert "nearly free of noise" in text
-    assert app.denoise_facts(None) == ""
+    assert facts("denoise", None) == ""
 
 
 def test_a_trial_shows_true_scores(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    steps = app.try_noise(str(tmp_path / "photo.png"), "median", True, "Gaussian", 25, 0, progress=silent)
+    steps = runs("denoise").try_out(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "Gaussian", 25, 0)
     rows = [step[1] for step in steps if isinstance(step[1], list)][-1]
     assert [row[0] for row in rows] == ["With noise", "Denoised"]
     assert float(rows[0][1].removesuffix(" dB")) == pytest.approx(20.4, abs=0.5)
@@ -299,71 +313,72 @@ def test_nothing_is_left_behind(photo, tmp_path, monkeypatch):
 
 def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp_path):
     samples = rng.integers(0, 65536, (20, 30, 3)).astype(np.uint16)
-    write(app.Image(samples, dpi=(300.0, 300.0)), tmp_path / "scan.tiff")
-    for shown in app.displayable(str(tmp_path / "scan.tiff")):
+    write(Image(samples, dpi=(300.0, 300.0)), tmp_path / "scan.tiff")
+    for shown in displayable(str(tmp_path / "scan.tiff")):
         assert Path(shown).name == "scan.png"
         np.testing.assert_array_equal(read(shown).samples, samples)
-        outputs = [app.encode(read(source), "tiff") for source in (shown, tmp_path / "scan.tiff")]
+        outputs = [encode(read(source), "tiff") for source in (shown, tmp_path / "scan.tiff")]
         assert outputs[0] == outputs[1]
     for untouched in ("photo.jpg", "missing.tif", None):
-        assert [type(update) for update in app.displayable(untouched)] == [dict]
+        assert [type(update) for update in displayable(untouched)] == [dict]
 
 
 def test_the_guide_names_the_measured_score_and_what_it_is_compared_with():
-    text = app.guide("denoise", "drunet-fast")
-    assert restoration.methods("denoise")[0].summary in text
+    text = guide("denoise", "drunet-fast")
+    assert catalog.method("denoise", "drunet-fast").summary in text
     scores = restoration.load("drunet-fast").run["scores"]
     assert f"{scores[1]['psnr']:.2f} dB on CBSD68 σ25" in text
     assert "dB over non-local-means" in text
-    assert app.guide("denoise", "median").startswith("Classical")
+    assert guide("denoise", "median").startswith("Classical")
 
 
 def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path):
     path = _noise_file(tmp_path, rng, 64)
     with pytest.warns(UserWarning, match="noise of its own"):  # what gr.Warning does outside the page
-        list(app.try_noise(path, "median", True, "Gaussian", 25, 0, progress=silent))
+        list(runs("denoise").try_out(silent, path, "median", True, 25, 100, "Gaussian", 25, 0))
 
 
 def test_the_output_size_is_said_before_the_run_and_refused_when_too_large(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    assert "becomes 270 × 210 px" in app.upscale_facts(str(tmp_path / "photo.png"), "lanczos", 3)
-    write(app.Image(np.zeros((3000, 3000, 1), np.uint8)), tmp_path / "large.png")
-    assert "the limit is 64" in app.upscale_facts(str(tmp_path / "large.png"), "lanczos", 4)
-    assert app.upscale_facts(None, "lanczos", 4) == ""
+    assert "becomes 270 × 210 px" in facts("upscale", str(tmp_path / "photo.png"), "lanczos", 3)
+    write(Image(np.zeros((3000, 3000, 1), np.uint8)), tmp_path / "large.png")
+    assert "the limit is 64" in facts("upscale", str(tmp_path / "large.png"), "lanczos", 4)
+    assert facts("upscale", None, "lanczos", 4) == ""
 
 
 def test_the_scale_picker_offers_what_the_family_does_and_keeps_the_choice():
-    scales, blend, _ = app.chosen_family("lanczos", 3)
+    offered = tab_of(tasks.named("upscale")).offered
+    scales, blend, _ = offered("lanczos", 3)
     assert [value for _, value in scales["choices"]] == [2, 3, 4]
     assert scales["value"] == 3
     assert not blend["visible"]
-    for family, siblings in app.catalog.families("upscale").items():
-        scales, blend, guide = app.chosen_family(family, 3)
-        offered = [method.scale for method in siblings]
-        assert [value for _, value in scales["choices"]] == offered
-        assert scales["value"] == (3 if 3 in offered else offered[-1])
+    for family, siblings in catalog.families("upscale").items():
+        scales, blend, guide = offered(family, 3)
+        there = [method.scale for method in siblings]
+        assert [value for _, value in scales["choices"]] == there
+        assert scales["value"] == (3 if 3 in there else there[-1])
         assert blend["visible"] == siblings[-1].blends
         assert guide.startswith(siblings[0].summary)
 
 
 def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
-    steps = app.run_upscale(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95, progress=silent)
+    steps = runs("upscale").run(silent, str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95)
     *_, (*_, state, _) = steps
     plain = state.plain.result.found.psnr
-    monkeypatch.setattr(app.Order, "carry_out", None)
-    *_, (_, _, _, status, _, after, _) = app.show_upscaled(state, True, "png", 95, progress=silent)
+    monkeypatch.setattr(Order, "carry_out", None)
+    *_, (_, _, _, status, _, after, _) = runs("upscale").show(silent, state, True, "png", 95)
     true = after.true.result.found.psnr
     assert true > plain
     assert f"{true:.2f} dB" in status
-    *_, (_, _, _, status, *_) = app.show_upscaled(after, False, "jpeg", 90, progress=silent)
+    *_, (_, _, _, status, *_) = runs("upscale").show(silent, after, False, "jpeg", 90)
     assert f"{plain:.2f} dB" in status
-    assert len(list(app.show_upscaled(None, True, "png", 95, progress=silent))) == 1
+    assert len(list(runs("upscale").show(silent, None, True, "png", 95))) == 1
 
 
 def test_a_reduction_trial_shows_true_scores_beside_bicubic(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    steps = app.try_reduction(str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, progress=silent)
+    steps = runs("upscale").try_out(silent, str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False)
     rows = [step[1] for step in steps if isinstance(step[1], list)][-1]
     assert [row[0] for row in rows] == ["Bicubic", "This model"]
     assert all(float(row[1].removesuffix(" dB")) > 15 and 0 < float(row[2]) < 1 for row in rows)
@@ -372,35 +387,33 @@ def test_a_reduction_trial_shows_true_scores_beside_bicubic(photo, tmp_path):
 def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
     alpha = np.full((70, 90), 255, np.uint8)
     alpha[:5, :5] = 0
-    strokes = app.Image(np.full((70, 90, 3), 255, np.uint8), np.zeros((70, 90), np.uint8))
+    strokes = Image(np.full((70, 90, 3), 255, np.uint8), np.zeros((70, 90), np.uint8))
     strokes.alpha[20:30, 20:30] = 255
     write(strokes, tmp_path / "layer.png")
-    write(app.Image((255 * (np.mgrid[:70, :90][1] > 84)).astype(np.uint8)[..., None]), tmp_path / "mask.png")
-    write(app.Image(photo.samples, alpha), tmp_path / "photo.png")
+    write(Image((255 * (np.mgrid[:70, :90][1] > 84)).astype(np.uint8)[..., None]), tmp_path / "mask.png")
+    write(Image(photo.samples, alpha), tmp_path / "photo.png")
     painted = {"background": None, "layers": [str(tmp_path / "layer.png")], "composite": None}
     choices = (painted, str(tmp_path / "mask.png"), True, False, 0, 0)
-    for shown in app.show_mask(str(tmp_path / "photo.png"), *choices):
+    for shown in show_mask(str(tmp_path / "photo.png"), *choices):
         mask = read(shown).samples[..., 0]
     assert mask[2, 2] == mask[25, 25] == mask[60, 86] == 255
     assert (mask == 255).sum() == 25 + 100 + 70 * 5
     with pytest.raises(gr.Error, match="Nothing is marked"):
-        nothing = ({"layers": []}, None, False, False, 0, 0)
-        list(app.run_inpaint(str(tmp_path / "photo.png"), "diffusion", *nothing, True, "png", 95, progress=silent))
+        nothing = (False, 0, 0, True, "png", 95, {"layers": []}, None, False)
+        list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
 def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_path):
-    write(app.Image(rng.integers(0, 65536, (1500, 2100, 3)).astype(np.uint16)), tmp_path / "large.png")
-    for shown in app.canvas(str(tmp_path / "large.png")):
+    write(Image(rng.integers(0, 65536, (1500, 2100, 3)).astype(np.uint16)), tmp_path / "large.png")
+    for shown in canvas(str(tmp_path / "large.png")):
         background = read(shown["background"])
     assert (background.width, background.height, background.bits) == (700, 500, 8)
-    assert list(app.canvas(None)) == [None]
-    mask = app.Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
+    assert list(canvas(None)) == [None]
+    mask = Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
-    choices = ({}, str(tmp_path / "mask.png"), False, False, 0, 0)
-    *_, (*_, state, _) = app.run_inpaint(
-        str(tmp_path / "large.png"), "diffusion", *choices, True, "png", 95, progress=silent
-    )
-    for path in app.go_on(state):
+    choices = (False, 0, 0, True, "png", 95, {}, str(tmp_path / "mask.png"), False)
+    *_, (*_, state, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
+    for path in go_on(state):
         again = read(path)
     np.testing.assert_array_equal(again.samples, state.done.picture.samples)
     assert Path(path).name == "large.png"
@@ -412,16 +425,16 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
 def test_every_learned_model_tells_what_it_is_good_and_bad_at_and_where_its_weights_are():
     for method in restoration.methods():
         if method.learned:
-            about = app.about_model(f"{method.task}/{method.name}")
+            about = models.about_model(f"{method.task}/{method.name}")
             for label in ("Good at", "Not for", "Score", "Size", "Trained on", "Licence", "Weights"):
                 assert f"**{label}:**" in about
             assert method.limits in about
-    assert len(app.model_rows()) == len(restoration.methods())
+    assert len(models.model_rows()) == len(restoration.methods())
 
 
 def test_speeds_are_measured_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(app, "pace", lambda method: 1.25)
-    shown = list(app.paces(progress=silent))
+    monkeypatch.setattr(models, "pace", lambda method: 1.25)
+    shown = list(models.paces(progress=silent))
     assert sum(row[3] == "1.25 s" for row in shown[0]) == 1
     assert all((row[3] == "1.25 s") == (not row[0].startswith("deep-image-prior")) for row in shown[-1])
 
@@ -432,7 +445,7 @@ def files(photo, tmp_path):
     write(photo, tmp_path / "photo.jpg")
     hole = np.zeros((70, 90, 1), np.uint8)
     hole[20:30, 20:30] = 255
-    write(app.Image(hole), tmp_path / "mask.png")
+    write(Image(hole), tmp_path / "mask.png")
     return tmp_path
 
 
@@ -450,7 +463,7 @@ def test_the_lines_to_copy_run(server, files, task, model):
         class request:  # noqa: N801
             base_url = server
 
-    python, client, curl, javascript = app.snippets(f"{task}/{model}", Request)
+    python, client, curl, javascript = models.snippets(f"{task}/{model}", Request)
     local = subprocess.run(
         [sys.executable, "-c", python + "print(tuple(restored.shape))"],
         cwd=files, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(app.__file__).parent)},
@@ -487,10 +500,10 @@ def test_on_a_gpu_space_the_network_alone_runs_where_the_decorator_says(serve, p
 
 
 def test_the_models_tab_names_the_hub_repository_where_there_is_one(monkeypatch):
-    assert "huggingface.co" not in app.about_model("denoise/drunet-fast")
+    assert "huggingface.co" not in models.about_model("denoise/drunet-fast")
     monkeypatch.setenv("RESTORATION_NAMESPACE", "me")
-    assert "(https://huggingface.co/me/drunet-fast)" in app.about_model("denoise/drunet-fast")
-    assert 'load("me/drunet-fast")' in app.snippets("denoise/drunet-fast")[0]
+    assert "(https://huggingface.co/me/drunet-fast)" in models.about_model("denoise/drunet-fast")
+    assert 'load("me/drunet-fast")' in models.snippets("denoise/drunet-fast")[0]
 
 
 # Records, ratings, batches, addresses --------------------------------------------------------------------------------
@@ -499,7 +512,7 @@ def test_the_models_tab_names_the_hub_repository_where_there_is_one(monkeypatch)
 @pytest.fixture
 def records(monkeypatch, tmp_path):
     kept = Records(tmp_path / "records.sqlite")
-    monkeypatch.setattr(app, "RECORDS", kept)
+    monkeypatch.setattr(recording, "_records", kept)
     yield kept
     kept.close()
 
@@ -508,14 +521,14 @@ def test_every_run_is_recorded_with_its_outcome_and_without_its_name(records, ph
     path = str(tmp_path / "holiday.png")
     write(photo, path)
     settings = ("mean", True, 25, 80, "png", 95)
-    list(app.run_denoise(path, *settings, progress=silent))
+    list(runs("denoise").run(silent, path, *settings))
     (tmp_path / "holiday.jpg").write_bytes(b"no picture")
     with pytest.raises(gr.Error):
-        list(app.run_denoise(str(tmp_path / "holiday.jpg"), *settings, progress=silent))
-    running = app.run_upscale(path, "bicubic", 4, 1.0, False, "png", 95, progress=silent)
+        list(runs("denoise").run(silent, str(tmp_path / "holiday.jpg"), *settings))
+    running = runs("upscale").run(silent, path, "bicubic", 4, 1.0, False, "png", 95)
     next(running)
     running.close()
-    list(app.try_noise(path, "mean", True, "Gaussian", 25, 0, progress=silent))
+    list(runs("denoise").try_out(silent, path, "mean", True, 25, 100, "Gaussian", 25, 0))
     list(endpoint("denoise")(path, "median", progress=silent))
     assert records.flush()
     api, trial, cancelled, failed, done = records.rows()
@@ -535,23 +548,23 @@ def test_every_run_is_recorded_with_its_outcome_and_without_its_name(records, ph
 
 def test_a_run_is_rated_once_and_only_by_who_ran_it(records, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    *_, shown = app.run_denoise(str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95, progress=silent)
+    *_, shown = runs("denoise").run(silent, str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95)
     state = shown[5]
     assert records.flush()
-    app.rate(state, "worse", "too soft\n<b>")
-    app.rate(state, "better", "")
+    rate(state, "worse", "too soft\n<b>")
+    rate(state, "better", "")
     (row,) = records.rows()
     assert (row.rating, row.comment) == ("worse", "too soft <b>")
     with pytest.raises(gr.Error, match="Run a model first"):
-        app.rate(None, "better", "")
+        rate(None, "better", "")
 
 
 def test_a_record_that_cannot_be_kept_costs_nobody_the_picture(monkeypatch, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     (tmp_path / "records.sqlite").mkdir()  # nothing can be written there
-    monkeypatch.setattr(app, "RECORDS", Records(tmp_path / "records.sqlite"))
+    monkeypatch.setattr(recording, "_records", Records(tmp_path / "records.sqlite"))
     started = time.monotonic()
-    *_, shown = app.run_denoise(str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95, progress=silent)
+    *_, shown = runs("denoise").run(silent, str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95)
     assert time.monotonic() - started < 5
     assert Path(shown[1]["value"]).name == "photo_denoised.png"
 
@@ -562,7 +575,7 @@ def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path)
     (tmp_path / "=bad.png").write_bytes(b"no picture")
     files = [str(tmp_path / name) for name in ("a.png", "=bad.png", "b.png")]
     given = []
-    for step in app.batch_denoise(files, "mean", True, 25, 100, "png", 95, progress=silent):
+    for step in runs("denoise").batch(silent, files, "mean", True, 25, 100, "png", 95):
         rows, results, download = step
         if isinstance(results, list):
             given.append([Path(result).name for result in results])
@@ -576,24 +589,24 @@ def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path)
     assert names == sorted([*results, *(f"{name}.receipt.json" for name in results), "report.csv"])
     assert report[2].startswith("'=bad.png,failed,,\"'=bad.png is not")
     assert [row[1] for row in rows] == ["a_denoised.png", "not restored", "b_denoised.png"]
-    alone = job.finish(app.Order("denoise", "mean").carry_out(read(files[0]))).files()[0]
+    alone = job.finish(Order("denoise", "mean").carry_out(read(files[0]))).files()[0]
     assert first == alone
     assert records.flush()
     assert sorted(row.outcome for row in records.rows()) == ["done", "done", "failed"]
     assert "bad" not in records.csv()
     with pytest.raises(gr.Error, match="Choose some files"):
-        list(app.batch_denoise(None, "mean", True, 25, 100, "png", 95, progress=silent))
+        list(runs("denoise").batch(silent, None, "mean", True, 25, 100, "png", 95))
 
 
 def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
     write(photo, tmp_path / "a.png")
-    write(app.Image(photo.samples[::2, ::2].copy()), tmp_path / "b.png")
+    write(Image(photo.samples[::2, ::2].copy()), tmp_path / "b.png")
     mask = np.zeros((70, 90), np.uint8)
     mask[20:30, 30:50] = 255
-    write(app.Image(mask[..., None]), tmp_path / "mask.png")
+    write(Image(mask[..., None]), tmp_path / "mask.png")
     files = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    choices = ("diffusion", {"layers": []}, str(tmp_path / "mask.png"), False, 0, 0, True)
-    for *_, download in app.batch_inpaint(files, *choices, "png", 95, progress=silent):
+    choices = ("diffusion", False, 0, 0, True, "png", 95, {"layers": []}, str(tmp_path / "mask.png"), False)
+    for *_, download in runs("inpaint").batch(silent, files, *choices):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")
     small = read(tmp_path / "out" / "b_inpainted.png").samples
@@ -604,37 +617,37 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
 
 def test_an_address_opens_a_tab_with_settings_and_passes_over_nonsense():
     model = gr.Dropdown([("One", "one"), ("Two", "two")])
-    parts = [app.Tab("upscale", None, {"model": model, "alpha": gr.Slider(0, 1), "stay_true": gr.Checkbox()})]
+    parts = [Tab("upscale", None, {"model": model, "alpha": gr.Slider(0, 1), "stay_true": gr.Checkbox()})]
 
     def values(**wanted):
-        return [update.get("value", "left") for update in app.from_address(parts, wanted)[1:]]
+        return [update.get("value", "left") for update in from_address(parts, wanted)[1:]]
 
     assert values(tab="upscale", model="two", alpha="0.5", stay_true="true") == ["two", 0.5, True]
     assert values(tab="upscale", model="three", alpha="7", stay_true="<b>") == ["left"] * 3
     assert values(tab="denoise", model="two") == ["left"] * 3
     assert values(model="two") == ["left"] * 3
-    assert app.from_address(parts, {"tab": "nowhere"})[0] == gr.skip()
+    assert from_address(parts, {"tab": "nowhere"})[0] == gr.skip()
 
 
 def test_what_a_run_will_take_is_said_before_it(records, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    said = app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4)
+    said = expected("upscale", str(tmp_path / "photo.png"), "compact", 4)
     assert said == "About 1 s and 0.7 GB of memory here, by the measured cost."
     for _ in range(3):
         records.add(Record("upscale", "compact-x4", "done", 90, 70, 360, 280, {}, {"restoring": 30.0}))
     assert records.flush()
-    assert app.expected("upscale", str(tmp_path / "photo.png"), "compact", 4).startswith("About 30 s")
-    assert "Cancel keeps the best" in app.expected("denoise", str(tmp_path / "photo.png"), "deep-image-prior")
-    assert app.expected("denoise", None, "mean") == ""
+    assert expected("upscale", str(tmp_path / "photo.png"), "compact", 4).startswith("About 30 s")
+    assert "Cancel keeps the best" in expected("denoise", str(tmp_path / "photo.png"), "deep-image-prior")
+    assert expected("denoise", None, "mean") == ""
 
 
 def test_twenty_visitors_with_five_pictures_each_get_their_own(server, rng, tmp_path):
     pictures, wanted = [], []
     for index in range(5):
         samples = rng.integers(0, 256, (24, 24 + index, 3)).astype(np.uint8)
-        write(app.Image(samples), tmp_path / f"{index}.png")
+        write(Image(samples), tmp_path / f"{index}.png")
         pictures.append(tmp_path / f"{index}.png")
-        wanted.append(job.finish(app.Order("denoise").carry_out(read(pictures[-1]))).files()[0])
+        wanted.append(job.finish(Order("denoise").carry_out(read(pictures[-1]))).files()[0])
 
     def visit(number: int) -> list[bool]:
         downloads = tmp_path / f"visitor{number}"
@@ -650,7 +663,7 @@ def test_twenty_visitors_with_five_pictures_each_get_their_own(server, rng, tmp_
 
 def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_path):
     url = serve(Path(app.__file__).parent, {"HF_HUB_OFFLINE": "1"})
-    write(app.Image(np.tile(photo.samples, (3, 3, 1))), tmp_path / "photo.png")
+    write(Image(np.tile(photo.samples, (3, 3, 1))), tmp_path / "photo.png")
     with (tmp_path / "photo.png").open("rb") as file:
         path = httpx.post(f"{url}/gradio_api/upload", files={"files": file}).json()[0]
     picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
@@ -659,17 +672,17 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
         data = {"data": [picture, "deep-image-prior", "auto", 1, "png", 95]}
         return httpx.post(f"{url}/gradio_api/call/denoise", json=data, headers=headers, timeout=20)
 
-    started = [call().status_code for _ in range(app.WAITING + 1)]  # one runs, the others wait
+    started = [call().status_code for _ in range(WAITING + 1)]  # one runs, the others wait
     time.sleep(1)
     while (answer := call()).status_code == 200:
         started.append(200)
     assert started == [200] * len(started)
-    assert app.WAITING <= len(started) <= app.WAITING + 2
+    assert WAITING <= len(started) <= WAITING + 2
     began = time.monotonic()
     answer = call()
     assert time.monotonic() - began < 1
     assert answer.status_code == 503
-    words = f"{app.WAITING} runs are waiting already; try again in about "
+    words = f"{WAITING} runs are waiting already; try again in about "
     assert answer.json()["detail"].startswith(words)
     browser = call(**{"User-Agent": "Mozilla/5.0"})
     assert browser.status_code == 400
@@ -695,9 +708,9 @@ def test_visitors_who_leave_during_an_upload_or_come_back_too_late_are_no_error(
 @pytest.mark.parametrize("route", ["queue/join", "call/models"])
 def test_what_is_sent_beside_uploads_is_bounded(server, route):
     address = urlsplit(server)
-    announced = f"Content-Length: {app.UPLOAD_LIMIT + 1}\r\n\r\n".encode()
+    announced = f"Content-Length: {UPLOAD_LIMIT + 1}\r\n\r\n".encode()
     chunk = b"100000\r\n%b\r\n" % bytes(2**20)
-    in_chunks = b"Transfer-Encoding: chunked\r\n\r\n" + chunk * (app.UPLOAD_LIMIT >> 20) + b"1\r\n0\r\n"
+    in_chunks = b"Transfer-Encoding: chunked\r\n\r\n" + chunk * (UPLOAD_LIMIT >> 20) + b"1\r\n0\r\n"
     for rest in (announced, in_chunks):
         with socket.create_connection((address.hostname, address.port), timeout=20) as visitor:
             visitor.sendall(f"POST /gradio_api/{route} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n".encode())
@@ -727,15 +740,15 @@ def test_what_an_unfinished_upload_left_is_deleted_in_time(tmp_path):
         (tmp_path / name).write_bytes(b"half of a picture")
     for name in ("old", "cached", "cached/photo.png"):
         os.utime(tmp_path / name, (time.time() - 2000, time.time() - 2000))
-    app.sweep(tmp_path, app.KEEP_SECONDS)
+    sweep(tmp_path, KEEP_SECONDS)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["cached", "new", "photo.png"]
 
 
 def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch):
-    write(app.Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / "photo.png")
-    monkeypatch.setattr(app.Order, "carry_out", lambda *_: pytest.fail("it was run"))
+    write(Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / "photo.png")
+    monkeypatch.setattr(Order, "carry_out", lambda *_: pytest.fail("it was run"))
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
-        list(app.run_denoise(str(tmp_path / "photo.png"), "median", True, 25, 100, "jpeg", 95, progress=silent))
+        list(runs("denoise").run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "jpeg", 95))
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
         list(endpoint("denoise")(str(tmp_path / "photo.png"), "median", format="jpeg", progress=silent))
 
@@ -746,10 +759,10 @@ def test_programs_get_a_sentence_as_it_is_and_the_page_gets_it_as_html(photo, tm
         list(endpoint("denoise")(str(tmp_path / "photo.png"), "a&b", progress=silent))
     assert caught.value.message.startswith("There is no denoise model called 'a&b'; choose ")
     with pytest.raises(gr.Error) as caught:
-        list(app.run_denoise(str(tmp_path / "photo.png"), "a&b", True, 25, 100, "png", 95, progress=silent))
+        list(runs("denoise").run(silent, str(tmp_path / "photo.png"), "a&b", True, 25, 100, "png", 95))
     assert "&#x27;a&amp;b&#x27;" in caught.value.message
     with pytest.raises(gr.Error) as caught:
-        list(app.run_denoise(None, "median", True, 25, 100, "png", 95, progress=silent))
+        list(runs("denoise").run(silent, None, "median", True, 25, 100, "png", 95))
     assert caught.value.message == "Choose an image first."
 
 
@@ -758,7 +771,7 @@ def test_no_record_holds_the_name_of_a_mask(records, photo, tmp_path):
     (tmp_path / "Jane Doe.png").write_bytes(b"no picture")
     with pytest.raises(gr.Error, match="The mask is not"):
         list(
-            app.endpoint(tasks.named("inpaint"))(
+            api.endpoint(tasks.named("inpaint"))(
                 str(tmp_path / "photo.png"), str(tmp_path / "Jane Doe.png"), progress=silent
             )
         )
@@ -768,9 +781,9 @@ def test_no_record_holds_the_name_of_a_mask(records, photo, tmp_path):
 
 
 def test_the_mask_of_an_example_does_not_stay_for_ones_own_picture():
-    example = next(example for example in app.gallery.examples("inpaint") if example.mask)
-    assert app.own_mask(example.mask) is None
-    assert app.own_mask("mine.png") == gr.skip()
+    example = next(example for example in gallery.examples("inpaint") if example.mask)
+    assert own_mask(example.mask) is None
+    assert own_mask("mine.png") == gr.skip()
 
 
 def test_another_picture_stops_the_run_of_the_one_before():
@@ -786,8 +799,8 @@ def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monke
     method = restoration.methods("denoise")[0]
     model = restoration.load(method.name)
     model.run["data"]["sources"]["holiday"] = 12
-    monkeypatch.setattr(app.catalog.Method, "load", lambda self: model)
-    assert "holiday" in app.about_model(f"denoise/{method.name}")
+    monkeypatch.setattr(catalog.Method, "load", lambda self: model)
+    assert "holiday" in models.about_model(f"denoise/{method.name}")
 
 
 def test_what_was_shown_goes_before_anything_else_follows_a_picture():

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 
+import gradio as gr
 import numpy as np
 import pytest
 import skimage.data
@@ -10,7 +11,6 @@ import torch
 from PIL import Image as Pillow
 from torch import nn
 
-import app
 import restoration
 from restoration import job, jpeg, metrics, tasks
 from restoration.artifacts import Quality, measured_quality, remove_artifacts
@@ -20,6 +20,8 @@ from restoration.image import Image, from_tensor, read, write
 from restoration.models.drunet_artifacts import DRUNetArtifacts
 from restoration.models.mwcnn import MWCNN, MWCNNArtifacts
 from restoration.orders import Order
+from restoration.page.before import facts
+from restoration.page.runs import Runs
 from train import artifacts as training
 from train import benchmarks
 from train.recipe import ARTIFACTS, RandomJpeg
@@ -306,17 +308,17 @@ def test_a_trial_scores_the_jpeg_and_the_result(cat):
 ])  # fmt: skip
 def test_facts_tell_the_quality_and_whether_a_run_is_worth_it(cat, tmp_path, quality, words):
     (tmp_path / "a.jpg").write_bytes(bytes_of(cat, quality))
-    facts = app.artifacts_facts(str(tmp_path / "a.jpg"))
-    assert f"JPEG quality {quality}" in facts
-    assert words in facts
-    assert ("remove its artifacts first" in app.denoise_facts(str(tmp_path / "a.jpg"))) == (quality == 20)
+    known = facts("artifacts", str(tmp_path / "a.jpg"))
+    assert f"JPEG quality {quality}" in known
+    assert words in known
+    assert ("remove its artifacts first" in facts("denoise", str(tmp_path / "a.jpg"))) == (quality == 20)
 
 
 def test_a_picture_that_never_was_a_jpeg_is_better_left_alone(cat, tmp_path):
     write(from_tensor(cat / 255.0), tmp_path / "a.png")
-    facts = app.artifacts_facts(str(tmp_path / "a.png"))
-    assert "no trace of JPEG" in facts
-    assert "leave it alone" in facts
+    known = facts("artifacts", str(tmp_path / "a.png"))
+    assert "no trace of JPEG" in known
+    assert "leave it alone" in known
 
 
 def test_a_trial_on_the_page_shows_all_three_scores_and_warns_of_a_picture_that_is_no_reference(
@@ -324,12 +326,13 @@ def test_a_trial_on_the_page_shows_all_three_scores_and_warns_of_a_picture_that_
 ):
     (tmp_path / "a.jpg").write_bytes(bytes_of(cat, 30))
     warnings = []
-    monkeypatch.setattr(app.gr, "Warning", warnings.append)
+    monkeypatch.setattr(gr, "Warning", warnings.append)
 
     def silent(*_, **__):
         """Progress that nobody watches."""
 
-    *_, (pair, rows) = app.try_compression(str(tmp_path / "a.jpg"), "deblocking-tv", True, 10, progress=silent)
+    runs = Runs(tasks.named("artifacts"))
+    *_, (pair, rows) = runs.try_out(silent, str(tmp_path / "a.jpg"), "deblocking-tv", True, 30, 100, 10)
     assert len(warnings) == 1
     assert [row[0] for row in rows] == ["JPEG", "Cleaned"]
     assert all(len(row) == 4 and row[3].endswith("dB") for row in rows)

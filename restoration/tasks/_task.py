@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
+from typing import Literal
 
 from torch import Tensor
 
@@ -39,17 +40,19 @@ class Setting:
         step: of the slider.
         shown: what one unit of it is on the page, 100 for a share in %.
         unit: named on the command line, where there are no limits to show.
+        later: whether it needs no model, so that it may be changed after a run.
+        place: where it is on the page: by the model, by the result, or by the mask.
     """
 
     name: str
-    kind: type[float] | type[int] | type[bool]
-    default: float | None
+    kind: type[float] | type[int] | type[bool] | type[str]
+    default: float | str | None
     help: str
     label: str = ""
     noun: str = ""
     public: str = ""
     limits: tuple[float, float] | None = None
-    choices: tuple[int, ...] = ()
+    choices: tuple[int | str, ...] = ()
     info: str | None = None
     range: tuple[float, float] | None = None
     start: float = 0
@@ -57,6 +60,8 @@ class Setting:
     step: float = 1
     shown: float = 1
     unit: str = ""
+    later: bool = False
+    place: Literal["model", "result", "mask"] = "model"
 
     def __post_init__(self):
         object.__setattr__(self, "public", self.public or self.name)
@@ -112,6 +117,8 @@ STRENGTH = Setting(
     "Strength in % (0 is your picture, bit for bit)",
     limits=(0, 1),
     shown=100,
+    later=True,
+    place="result",
 )
 
 
@@ -140,12 +147,35 @@ class Trial:
     after: Score
 
 
+@dataclass(frozen=True)
+class Test:
+    """How models are tried on a clean picture, in the words of the page.
+
+    Args:
+        title, about: what is done, in a line and in a few.
+        pictures: what suits it.
+        button: starts it.
+        pair: label of the two pictures.
+        rows: names of the damaged picture and of the restored one.
+        more: columns of the scores beside PSNR and SSIM.
+    """
+
+    title: str
+    about: str
+    pictures: str
+    button: str
+    pair: str
+    rows: tuple[str, str]
+    more: tuple[str, ...] = ()
+
+
 class Task:
     """A task.
 
     Attributes:
         name: what programs call it.
-        title: what people call it, and the verb on its button.
+        title: what people call it.
+        verb: on its button.
         place: among the tasks.
         help: a line for the command line.
         about: what the endpoint does to an image file.
@@ -153,10 +183,14 @@ class Task:
         ending: of the names of results.
         holes: whether something is missing in the picture, which a mask shows.
         mask: a line about that for programmers.
+        test: how models are tried on a clean picture; None where they are not.
+        damages: what can be chosen for that.
+        compared, hint: what is said of the picture before and after.
     """
 
     name: str
     title: str
+    verb: str
     place: int
     help: str
     about: str
@@ -164,6 +198,10 @@ class Task:
     ending: str
     holes: bool = False
     mask: str = ""
+    test: Test | None = None
+    damages: tuple[Setting, ...] = ()
+    compared = "Before and after"
+    hint = "Compare: drag the handle or use the arrow keys. Before is on the left, after on the right."
 
     def completed(self, given: Mapping[str, object], method: Method) -> dict[str, float | None]:
         """All settings of a method, by name: those given, the others at their default.
@@ -201,6 +239,26 @@ class Task:
     def before(self, image: Image, method: Method) -> Image:
         """What a result is compared with."""
         return image
+
+    def facts(self, image: Image, method: Method) -> tuple[list[str], list[str]]:
+        """What is known of an image before a run, and advice on that, one sentence each.
+
+        Raises:
+            ValueError: the image cannot be restored.
+        """
+        return [], []
+
+    def guide(self, method: Method) -> str:
+        """What is to be known of a method of this task, one sentence; empty for most."""
+        return ""
+
+    def measured(self, image: Image) -> dict[str, object]:
+        """The settings that are found automatically."""
+        return {}
+
+    def spoilt(self, image: Image) -> str:
+        """Why scores against an image would mislead, one sentence; empty for one that is clean."""
+        return ""
 
     def damaged(self, clean: Tensor, scale: int, *how: object) -> Tensor:
         """A clean picture (1, C, H, W), damaged.

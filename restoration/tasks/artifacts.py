@@ -1,14 +1,18 @@
 """Removing what JPEG compression did."""
 
-from restoration.artifacts import HIGHEST, LOWEST, remove_artifacts
+from restoration.artifacts import BLOCKY_BELOW, HIGHEST, LOWEST, measured_quality, remove_artifacts
 from restoration.degradations import Jpeg
+from restoration.denoising import NOISY_ABOVE_255, measured_sigma
 from restoration.job import score
-from restoration.tasks._task import STRENGTH, Setting, Task
+from restoration.tasks._task import STRENGTH, Setting, Task, Test
+
+SOUND_FROM = 90  # a JPEG quality from which removing them can only lose detail
 
 
 class Artifacts(Task):
     name = "artifacts"
     title = "Artifacts"
+    verb = "Remove artifacts"
     place = 2
     help = "remove JPEG artifacts"
     ending = "cleaned"
@@ -28,6 +32,45 @@ class Artifacts(Task):
         ),
         STRENGTH,
     )
+
+    test = Test(
+        "Test a model: compress a clean picture and score the result",
+        "Takes your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
+        "with the model chosen above and compares both with the original. PSNR and SSIM say how near a picture is "
+        "to the original, PSNR-B counts visible block edges as errors too; higher is better. Your own download is "
+        "not touched.",
+        "Clean pictures",
+        "Compress and clean",
+        "Compressed and cleaned",
+        ("JPEG", "Cleaned"),
+        ("PSNR-B",),
+    )
+    damages = (Setting("quality", int, 20, "of the JPEG", "Quality to compress with", limits=(LOWEST, HIGHEST)),)
+
+    def facts(self, image, method):
+        level, quality = 255 * measured_sigma(image), measured_quality(image)
+        if quality.value is None:
+            advice = "It shows no trace of JPEG: leave it alone, unless it was compressed and then made smaller."
+        elif quality.value < BLOCKY_BELOW:
+            advice = "Artifacts of this quality can be seen: removing them is worth a run."
+        elif quality.value < SOUND_FROM:
+            advice = "Artifacts of this quality are slight: compare closely before you keep the result."
+        else:
+            advice = "Hardly anything was lost at this quality: leave it alone."
+        noisy = [f"It is also noisy (measured level {level:.0f}): denoise it afterwards."]
+        return [str(quality)], [advice, *(noisy if level > NOISY_ABOVE_255 else [])]
+
+    def guide(self, method):
+        return "" if method.takes_quality or method.prior else "It always finds the quality itself."
+
+    def measured(self, image):
+        quality = measured_quality(image).value
+        return {"quality": quality if quality is None else min(max(quality, LOWEST), HIGHEST)}
+
+    def spoilt(self, image):
+        if measured_quality(image).value is None:
+            return ""
+        return "This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one."
 
     def run(self, image, method, settings, hole=None):
         return remove_artifacts(image, method.name, settings["quality"])

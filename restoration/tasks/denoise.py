@@ -2,13 +2,16 @@
 
 import torch
 
-from restoration.denoising import MAX_SIGMA_255, NOISES, denoise
-from restoration.tasks._task import STRENGTH, Setting, Task
+from restoration.artifacts import BLOCKY_BELOW, measured_quality
+from restoration.denoising import MAX_SIGMA_255, NOISES, NOISY_ABOVE_255, denoise, measured_sigma
+from restoration.tasks._task import STRENGTH, Setting, Task, Test
+
+CLEAN_BELOW_255 = 2.5  # a measured noise level under which denoising can only lose detail
 
 
 class Denoise(Task):
     name = "denoise"
-    title = "Denoise"
+    title = verb = "Denoise"
     place = 1
     help = "remove noise"
     ending = "denoised"
@@ -29,6 +32,42 @@ class Denoise(Task):
         ),
         STRENGTH,
     )
+
+    test = Test(
+        "Test a model: add noise to a clean picture and score the result",
+        "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
+        "chosen above and compares both with the original. PSNR and SSIM say how near a picture is to the "
+        "original; higher is better. Your own download is not touched.",
+        "Clean pictures",
+        "Add noise and denoise",
+        "With noise and denoised",
+        ("With noise", "Denoised"),
+    )
+    damages = (
+        Setting("kind", str, next(iter(NOISES)), "of noise", "Noise", choices=tuple(NOISES)),
+        Setting("level", float, 25, "of noise", "Level", limits=(1, MAX_SIGMA_255)),
+        Setting("seed", int, 0, "of the noise", "Seed"),
+    )
+
+    def facts(self, image, method):
+        level, quality = 255 * measured_sigma(image), measured_quality(image)
+        advice = []
+        if quality.value is not None and quality.value < BLOCKY_BELOW:
+            advice.append(f"It was saved as a JPEG of quality {quality.value}: remove its artifacts first.")
+        elif level < CLEAN_BELOW_255:
+            advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
+        return [f"measured noise level {level:.1f}", str(quality)], advice
+
+    def guide(self, method):
+        return "" if method.takes_sigma or method.prior else "It always finds the noise level itself."
+
+    def measured(self, image):
+        return {"sigma_255": 255 * measured_sigma(image)}
+
+    def spoilt(self, image):
+        if 255 * measured_sigma(image) <= NOISY_ABOVE_255:
+            return ""
+        return "This picture has noise of its own, so the scores mislead; choose a clean one."
 
     def run(self, image, method, settings, hole=None):
         sigma_255 = settings["sigma_255"]

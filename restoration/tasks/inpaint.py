@@ -7,6 +7,7 @@ from restoration.tasks._task import Setting, Task
 class Inpaint(Task):
     name = "inpaint"
     title = "Inpaint"
+    verb = "Fill"
     place = 4
     help = "fill holes"
     ending = "inpainted"
@@ -14,7 +15,7 @@ class Inpaint(Task):
     holes = True
     mask = "a picture of any size, white where pixels are missing; without one transparent pixels are filled"
     settings = (
-        Setting("invert", bool, False, "black is missing instead", "Invert: fill what is not marked"),
+        Setting("invert", bool, False, "black is missing instead", "Invert: fill what is not marked", place="mask"),
         Setting(
             "grow",
             int,
@@ -23,8 +24,11 @@ class Inpaint(Task):
             "Grow in pixels (negative shrinks)",
             range=(-32, 32),
             unit="PX",
+            place="mask",
         ),
-        Setting("feather", int, 2, "soft edge around the holes", "Feather in pixels", range=(0, 32), unit="PX"),
+        Setting(
+            "feather", int, 2, "soft edge around the holes", "Feather in pixels", range=(0, 32), unit="PX", place="mask"
+        ),
         Setting(
             "texture",
             bool,
@@ -33,6 +37,9 @@ class Inpaint(Task):
             "Copy fine detail from the rest of the picture",
         ),
     )
+
+    def facts(self, image, method):
+        return [], ["It has transparent pixels, which can be the hole."] if transparent_pixels(image).share else []
 
     def run(self, image, method, settings, hole=None):
         edges = {name: value for name, value in settings.items() if name != "texture"}

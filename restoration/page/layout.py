@@ -1,0 +1,52 @@
+"""The whole page: a tab for each task, and those of the models and of what ran here."""
+
+import gradio as gr
+
+from restoration import tasks
+from restoration.page.address import ADDRESS, from_address, share
+from restoration.page.api import list_models
+from restoration.page.inpaint_tab import HoleTab
+from restoration.page.models import model_rows, models_tab, snippets
+from restoration.page.parts import KEEP_SECONDS, QUIET, SWEEP_SECONDS
+from restoration.page.performance import performance_tab
+from restoration.page.task_tab import TaskTab
+from restoration.page.theme import INTRO
+from restoration.page.upscale_tab import ScaleTab
+from restoration.tasks._task import Task
+
+
+def build() -> gr.Blocks:
+    """The whole page."""
+    with gr.Blocks(
+        title="Image restoration", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)
+    ) as page:
+        gr.Markdown(INTRO)
+        with gr.Tabs(overflow_behavior="wrap") as tabs:
+            parts = []
+            for kind in tasks.every().values():
+                with gr.Tab(kind.title, id=kind.name) as tab:
+                    parts.append(tab_of(kind).draw())
+                    share(parts[-1], tab)
+            with gr.Tab("Models", id="models") as tab:
+                chosen, blocks, table = models_tab()
+            tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
+            with gr.Tab("Performance", id="performance") as tab:
+                performance_tab(tab)
+        page.load(snippets, chosen, blocks, **QUIET)
+        page.load(model_rows, None, table, **QUIET)
+        found = [component for part in parts for component in part.settings.values()]
+
+        def open_address(request: gr.Request) -> list:
+            return from_address(parts, dict(request.query_params))
+
+        opened_at = page.load(open_address, None, [tabs, *found], **QUIET)
+        opened_at.then(None, None, None, js="() => { window.addressRead = true; }")
+        gr.api(list_models, api_name="models")
+    return page
+
+
+def tab_of(kind: Task) -> TaskTab:
+    """The tab of a task, for some with what only they have."""
+    if kind.holes:
+        return HoleTab(kind)
+    return ScaleTab(kind) if any(setting.name == "scale" for setting in kind.settings) else TaskTab(kind)

@@ -1,0 +1,139 @@
+"""The models: what is known of each, how fast it is here, and lines of code to copy."""
+
+import json
+from collections.abc import Generator
+from functools import cache
+
+import gradio as gr
+
+import restoration
+from restoration import card, catalog, tasks, weights
+from restoration.job import pace
+from restoration.page.before import measured, typical_score
+from restoration.page.parts import QUIET, run_on_click, sentences, start_and_cancel
+from restoration.tasks._task import AUTO
+
+
+def model_rows(seconds: dict[tuple[str, str], float] | None = None) -> list[list[str]]:
+    """A row for every method: name, task, score, and how long it takes where that was measured."""
+    rows = []
+    for method in restoration.methods():
+        scores = run_of(method.name).get("scores") if method.learned else None
+        score = "{psnr:.2f} dB, {set}".format(**typical_score(scores)) if scores else ""
+        pace = (seconds or {}).get((method.task, method.name))
+        rows.append([method.name, method.task, score, "" if pace is None else f"{pace:.2f} s"])
+    return rows
+
+
+@cache
+def run_of(name: str) -> dict:
+    """What is recorded of a trained model's training and scores."""
+    return restoration.load(name).run
+
+
+def picked_model(event: gr.SelectData) -> object:
+    """The model of the row that was tapped, if it is a trained one."""
+    name, task = event.row_value[:2]
+    return f"{task}/{name}" if catalog.method(task, name).learned else gr.skip()
+
+
+def about_model(name: str) -> str:
+    """What there is to know of a trained model."""
+    method = catalog.method(*name.split("/"))
+    model = method.load()
+    sources = model.run.get("data", {}).get("sources", {})
+    scores = model.run.get("scores")
+    lines = {
+        "Good at": method.summary,
+        "Not for": method.limits,
+        "Score": measured(scores) if scores else "not scored yet",
+        "Size": f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} million parameters",
+        "Trained on": "; ".join(card.SOURCES[source].title if source in card.SOURCES else source for source in sources),
+        "Licence": card.licence(model.run),
+        "Weights": str(weights.place(method.name)),
+    }
+    if owner := weights.namespace():
+        lines["On the Hub"] = f"[{owner}/{method.name}](https://huggingface.co/{owner}/{method.name})"
+    return "\n".join(f"- **{label}:** {text}" for label, text in lines.items())
+
+
+def paces(progress=gr.Progress()) -> Generator:
+    """The rows with how long every method but the prior takes here for a megapixel of its result, one by one."""
+    seconds = {}
+    offered = [method for method in restoration.methods() if not method.prior]
+    with sentences():
+        for number, method in enumerate(offered):
+            progress((number, len(offered)), desc=method.title)
+            seconds[method.task, method.name] = pace(method)
+            yield model_rows(seconds)
+
+
+def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, str, str]:
+    """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
+    model = name.partition("/")[2]
+    owner = weights.namespace()
+    source = f"{owner}/{model}" if owner else model
+    hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
+    base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
+    kind = tasks.named(name.partition("/")[0])
+    data = [AUTO if setting.default is None else setting.default for setting in kind.settings]
+    file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
+    mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
+    inputs = [file, *([mask] if kind.holes else []), *(json.dumps(value) for value in (model, *data, "png", 95))]
+    upload = f"curl -s -F files=@{{}} {base}/gradio_api/upload | tr -d '[]\"'"
+    call = f"{base}/gradio_api/call/{kind.name}"
+    given = "image, mask" if kind.holes else "image"
+    return (
+        "from restoration import load, read\n\n"
+        f'model = load("{source}")  # {hint}, or a folder\n'
+        'image = read("photo.jpg").bytes(model.channels)[None] / 255  # (1, C, H, W) float32 in [0, 1]\n'
+        + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if kind.holes else "")
+        + f"restored = model.restore({given})\n",
+        "from gradio_client import Client, handle_file\n\n"
+        f'client = Client("{base}")\n'
+        'path = client.predict(\n    image=handle_file("photo.jpg"),\n'
+        + ('    mask=handle_file("mask.png"),\n' if kind.holes else "")
+        + f'    model="{model}",\n    api_name="/{kind.name}",\n)\nprint(path)\n',
+        f"FILE=$({upload.format('photo.jpg')})\n"
+        + (f"MASK=$({upload.format('mask.png')})\n" if kind.holes else "")
+        + f"EVENT=$(curl -s {call} -H 'Content-Type: application/json' \\\n"
+        f"  -d '{{\"data\":[{','.join(inputs)}]}}' | cut -d'\"' -f4)\n"
+        f"curl -sN {call}/$EVENT\n",
+        'import { Client, handle_file } from "@gradio/client";\n\n'
+        f'const app = await Client.connect("{base}");\n'
+        f'const result = await app.predict("/{kind.name}", {{\n  image: handle_file("photo.jpg"),\n'
+        + ('  mask: handle_file("mask.png"),\n' if kind.holes else "")
+        + f'  model: "{model}",\n}});\nconsole.log(result.data[0].url);\n',
+    )
+
+
+def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
+    """Gives the picker, and the code blocks and the table, which are filled when the page is loaded."""
+    names = [f"{method.task}/{method.name}" for method in restoration.methods() if method.learned]
+    with gr.Row():
+        with gr.Column(min_width=320):
+            chosen = gr.Dropdown(names, value=names[0], label="A model, to use in your own programs too")
+            about = gr.Markdown(about_model(names[0]), elem_id="models-about")
+            blocks = []
+            for label, language in (
+                ("Python", "python"), ("gradio_client", "python"), ("curl", "shell"), ("JavaScript", "javascript"),
+            ):  # fmt: skip
+                with gr.Tab(label):
+                    elem_id = f"models-{label.lower()}"
+                    blocks.append(gr.Code(language=language, interactive=False, wrap_lines=True, elem_id=elem_id))
+        with gr.Column(min_width=320):
+            buttons = start_and_cancel("models", "Measure the speed here")
+            table = gr.Dataframe(
+                headers=["Model", "Task", "Score", "1 MP takes"],
+                column_widths=["32%", "20%", "28%", "20%"],
+                datatype="str",
+                interactive=False,
+                wrap=True,
+                max_height=620,
+                elem_id="models-table",
+            )
+    chosen.change(snippets, chosen, blocks, **QUIET)
+    chosen.change(about_model, chosen, about, **QUIET)
+    table.select(picked_model, None, chosen, **QUIET)
+    run_on_click(buttons, paces, [], [table])
+    return chosen, blocks, table

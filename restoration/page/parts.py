@@ -1,0 +1,196 @@
+"""What every part of the page is made of: pictures, buttons, events, and failures as one sentence each."""
+
+import html
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+from gradio.events import Dependency
+
+from restoration import gallery
+from restoration.image import FORMATS, Image, ImageError, encode, read, to_8_bit
+from restoration.tasks._task import Setting, Task
+
+SWEEP_SECONDS = 300  # how often what is too old is looked for
+KEEP_SECONDS = 1500  # files and results of a visitor are deleted this long after, at the next look
+PRIVATE = {"api_visibility": "private"}
+QUIET = {"show_progress": "hidden", **PRIVATE}
+ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
+
+
+class UploadedImage(gr.Image):
+    """An image input that hands over the uploaded file as it is: `restoration.image` alone decodes."""
+
+    is_template = True
+
+    def preprocess(self, payload):
+        return None if payload is None else payload.path
+
+
+@contextmanager
+def sentences(escape: Callable[[str], str] = html.escape) -> Iterator[None]:
+    """Turn every failure into one sentence.
+
+    Args:
+        escape: the page shows it as HTML; programs, which want it as it is, give `str`.
+    """
+    try:
+        yield
+    except (gr.Error, GeneratorExit):  # the first is a ValueError too
+        raise
+    except (ImageError, ValueError, MemoryError) as error:
+        raise gr.Error(escape(str(error)) or "There is not enough memory.", print_exception=False) from None
+    except Exception:
+        logging.exception("a handler failed")
+        raise gr.Error("Something went wrong here; try another picture or model.", print_exception=False) from None
+
+
+def chosen(path: str | None) -> str:
+    if not path:
+        raise gr.Error("Choose an image first.", print_exception=False)
+    return path
+
+
+def opened(path: str | None) -> Image:
+    return read(chosen(path))
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def unchanged(outputs: int) -> object:
+    return gr.skip() if outputs == 1 else tuple(gr.skip() for _ in range(outputs))
+
+
+def preview(image: Image) -> bytes:
+    """A PNG of exactly these pixels that every browser can draw."""
+    return encode(to_8_bit(image), "png", metadata="none")
+
+
+def compared(folder: str, before: bytes, after: bytes | Path, name: str) -> tuple[str, str]:
+    """What the slider shows: PNG files in `folder`."""
+    first, second = Path(folder) / f"{name}_before.png", Path(folder) / f"{name}_after.png"
+    first.write_bytes(before)
+    if isinstance(after, bytes):
+        second.write_bytes(after)
+    return str(first), str(after if isinstance(after, Path) else second)
+
+
+def checked_format(format: str) -> str:
+    if format not in FORMATS:
+        raise ValueError(f"format is one of {', '.join(FORMATS)}.")
+    return format
+
+
+def tapped(event: gr.SelectData) -> tuple[int, int]:
+    """Column and row of the spot that was tapped."""
+    return int(event.index[0]), int(event.index[1])
+
+
+# Components ---------------------------------------------------------------------------------------------------------
+
+
+def picture(task: str) -> UploadedImage:
+    """The input of a tab."""
+    source = UploadedImage(
+        label="Your picture",
+        sources=["upload", "clipboard"],
+        type="filepath",
+        image_mode=None,
+        height=280,
+        elem_id=f"{task}-input",
+    )
+    gr.Markdown("Tap a spot in it, and every model shows what it makes of that.", elem_classes="line")
+    return source
+
+
+def show_examples(task: str, found: list[gallery.Example], outputs: list, values: Callable) -> None:
+    """Pictures before and after; a tap loads the picture with settings that suit it.
+
+    Args:
+        values: the outputs' values for an example.
+    """
+    gr.Markdown("Or tap one of these, before on the left and after on the right:", elem_classes="line")
+    shown = gr.Gallery(
+        [(example.thumbnail, example.title) for example in found],
+        label="Examples",
+        show_label=False,
+        columns=len(found) // 2 + len(found) % 2,
+        height="auto",
+        object_fit="cover",
+        format="png",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id=f"{task}-examples",
+        elem_classes="examples",
+    )
+
+    def load(event: gr.SelectData) -> tuple:
+        return values(found[event.index])
+
+    shown.select(load, None, outputs, **QUIET)
+
+
+def control(kind: Task, setting: Setting, **layout: object) -> gr.components.Component:
+    """The check box or slider of a setting."""
+    elem_id = f"{kind.name}-{setting.public.rpartition('_')[2]}"
+    layout = {"label": setting.label, "info": setting.info, "elem_id": elem_id, **layout}
+    if setting.kind is bool:
+        return gr.Checkbox(setting.default, **layout)
+    if setting.choices:
+        return gr.Dropdown(list(setting.choices), value=setting.default, **layout)
+    if not (setting.limits or setting.range):
+        return gr.Number(setting.default, precision=0, **layout)
+    value = setting.start if setting.default is None else setting.shown * setting.default
+    return gr.Slider(*setting.bounds, value, step=setting.step, **layout)
+
+
+def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> None:
+    with gr.Column(elem_classes="clean", min_width=100):
+        gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id)
+
+
+def comparison(label: str, elem_id: str) -> gr.ImageSlider:
+    """A before/after slider that shows PNG files untouched."""
+    return gr.ImageSlider(
+        label=label,
+        type="filepath",
+        format="png",
+        interactive=False,
+        max_height=560,
+        buttons=["fullscreen"],
+        elem_id=elem_id,
+    )
+
+
+def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
+    with gr.Row():
+        start = gr.Button(label, variant="primary", elem_id=f"{name}-run")
+        cancel = gr.Button("Cancel", elem_id=f"{name}-cancel")
+    return start, cancel
+
+
+def run_on_click(
+    buttons: tuple[gr.Button, gr.Button],
+    function: Callable,
+    inputs: list[gr.components.Component],
+    outputs: list[gr.components.Component],
+    status: gr.Markdown | None = None,
+) -> Dependency:
+    """Start and Cancel of a job; one runs at a time.  Progress shows on the status line, or else the first output."""
+    start, cancel = buttons
+    on = [status or outputs[0]]
+    running = start.click(function, inputs, outputs, show_progress_on=on, **ONE_AT_A_TIME, **PRIVATE)
+    said = (lambda: "Cancelled.", None, status) if status else (None,)
+    cancel.click(*said, cancels=[running], queue=False, **PRIVATE)
+    return running
+
+
+def follow(components: list[gr.components.Component], function: Callable, inputs: list, outputs: list) -> None:
+    """Call a quick function whenever one of the components changes."""
+    for component in components:
+        component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)

@@ -1,0 +1,104 @@
+"""The server below the page: how many runs may wait, how much may be sent, and what is deleted when."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import gradio as gr
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from restoration.page.parts import KEEP_SECONDS, ONE_AT_A_TIME, SWEEP_SECONDS, duration
+
+UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
+WAITING = 20  # runs that may wait for the model
+
+
+def keep_sweeping(folder: Path) -> None:
+    """Sweep a folder again and again."""
+    while True:
+        sweep(folder, KEEP_SECONDS)
+        time.sleep(SWEEP_SECONDS)
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Delete what unfinished uploads left in a folder so long ago; the page itself deletes the finished ones."""
+    for file in folder.glob("*"):
+        with suppress(OSError):
+            if file.is_file() and time.time() - file.stat().st_mtime > seconds:
+                file.unlink()
+
+
+def bound_waiting(page: gr.Blocks) -> None:
+    """Let at most `WAITING` runs wait for the model, and tell whoever comes then when to try again.
+
+    Gradio's own limit counts what needs no model too, and does not say how long.
+    """
+    queue, push = page._queue, page._queue.push
+
+    async def bounded(body, request, username):
+        function = page.fns.get(body.fn_index)
+        waiting = queue.event_queue_per_concurrency_id.get(ONE_AT_A_TIME["concurrency_id"])
+        needs_model = function is not None and function.concurrency_id == ONE_AT_A_TIME["concurrency_id"]
+        if not needs_model or waiting is None or len(waiting.queue) < WAITING:
+            return await push(body, request, username)
+        known = [queue.process_time_per_fn[event.fn].avg_time for event in waiting.queue]
+        seconds = max(5, round(sum(known) / 2))  # half of the queue, so that whoever tries again finds a place
+        sentence = f"{len(waiting.queue)} runs are waiting already; try again in about {duration(seconds)}."
+        # A browser shows the sentence for any status but 503, for which it has one of its own.
+        browser = "Mozilla" in (request.headers.get("user-agent") or "")
+        return False, sentence, "error" if browser else "queue_full"
+
+    queue.push = bounded
+
+
+class BoundedBody:
+    """Refuses requests over `UPLOAD_LIMIT`, but for uploads, whose files gradio itself bounds one by one."""
+
+    def __init__(self, server: ASGIApp):
+        self.server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+            return await self.server(scope, receive, send)
+        announced, taken = int(Headers(scope=scope).get("content-length", 0)), 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            if max(announced, taken) > UPLOAD_LIMIT:
+                raise HTTPException(413, f"At most {UPLOAD_LIMIT >> 20} MB can be sent at once.")
+            message = await receive()
+            taken += len(message.get("body", b""))
+            return message
+
+        await self.server(scope, bounded, send)
+
+
+class QuietStreams:
+    """Ends without a traceback the stream of a session that is no more; gradio tells the visitor in the stream."""
+
+    def __init__(self, server: ASGIApp):
+        self.server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.server(scope, receive, send)
+        except RuntimeError as error:  # an answer had begun, and no other can be given
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body"})
+
+
+def gone(request: Request, error: Exception) -> Response:
+    """The answer to a visitor who left in the middle of an upload: nobody hears it, and nothing is logged."""
+    return Response(status_code=499)
+
+
+APP_SETTINGS = {
+    "exception_handlers": {ClientDisconnect: gone},
+    "middleware": [Middleware(BoundedBody), Middleware(QuietStreams)],
+}

@@ -1,0 +1,158 @@
+"""The tab of a task, drawn from what the task says of itself."""
+
+from functools import partial
+
+import gradio as gr
+
+from restoration import catalog, gallery
+from restoration.gallery import Example
+from restoration.page.address import Tab
+from restoration.page.api import api
+from restoration.page.before import displayable, expected, facts, guide
+from restoration.page.parts import (
+    ONE_AT_A_TIME,
+    PRIVATE,
+    QUIET,
+    comparison,
+    control,
+    follow,
+    pick,
+    picture,
+    run_on_click,
+    show_examples,
+    start_and_cancel,
+)
+from restoration.page.results import bakery, forget, many_files, results
+from restoration.page.runs import Runs
+from restoration.tasks._task import Setting, Task
+
+
+class TaskTab:
+    """Draws a tab; those of tasks that have more than others are drawn by its heirs.
+
+    Attributes:
+        controls: by setting, one or, with the box that has it found automatically, two.
+        marks: inputs that say what is missing.
+        batch_hint: what is said of many files.
+    """
+
+    runs_as = Runs
+    batch_hint = ""
+
+    def __init__(self, kind: Task):
+        self.kind, self.name, self.runs = kind, kind.name, self.runs_as(kind)
+        self.controls: dict[str, list[gr.components.Component]] = {}
+        self.marks: list[gr.components.Component] = []
+        self.families = catalog.families(kind.name)
+
+    def draw(self) -> Tab:
+        """Draw it; gives what the rest of the page needs of it."""
+        with gr.Row():
+            with gr.Column(min_width=320):
+                self.source = picture(self.name)
+                known = gr.Markdown(elem_id=f"{self.name}-facts", elem_classes="line")
+                examples = gr.Column(min_width=100)
+                self.draw_marks()
+                choices = [(siblings[0].title, family) for family, siblings in self.families.items()]
+                self.model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=f"{self.name}-model")
+                self.advice = gr.Markdown(guide(self.name, choices[0][1]), elem_classes="line")
+                self.draw_controls("model")
+                takes = gr.Markdown(elem_id=f"{self.name}-takes", elem_classes="line")
+                buttons = start_and_cancel(self.name, self.kind.verb)
+                spot = bakery(self.runs, self.model)
+            with gr.Column(min_width=320):
+                self.shown, _ = results(self.kind, partial(self.draw_controls, "result"))
+                besides = self.draw_besides()
+        with examples:
+            show_examples(self.name, gallery.examples(self.name), *self.example())
+        shown, runs = self.shown, self.runs
+        chosen = [self.model, *(part for setting in self.kind.settings for part in self.controls[setting.name])]
+        many_files(self.name, runs.batch, [*chosen, *shown.file, *self.marks], self.batch_hint)
+        if self.kind.test:
+            self.draw_test(chosen, spot)
+        outputs = [*shown.outputs, *besides]
+        running = run_on_click(
+            buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks], outputs, shown.status
+        )
+        self.forget(running)
+        picked = [self.source, self.model, *self.controls.get("scale", [])]
+        self.source.upload(displayable, self.source, self.source, **QUIET)
+        follow(picked if len(picked) > 2 else [self.source], partial(facts, self.name), picked, known)
+        self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
+        follow(picked, partial(expected, self.name), picked, takes)
+        later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
+        changing = [*later, *shown.file]
+        follow(changing, runs.show, [shown.state, *changing], outputs)
+        self.connect()
+        api(self.kind)
+        return Tab(self.name, self.source, {"model": self.model, **self.addressed()})
+
+    def addressed(self) -> dict[str, gr.components.Component]:
+        """The controls by their names in an address."""
+        found = {}
+        for setting in self.kind.settings:
+            *auto, last = self.controls[setting.name]
+            found |= {"auto": auto[0], setting.public: last} if auto else {setting.public: last}
+        return found
+
+    def draw_marks(self) -> None:
+        """What comes before the model."""
+
+    def draw_controls(self, place: str) -> None:
+        """The controls of the settings that belong in a place."""
+        for setting in self.kind.settings:
+            if setting.place == place:
+                self.controls[setting.name] = self.draw_control(setting)
+
+    def draw_control(self, setting: Setting) -> list[gr.components.Component]:
+        """The slider or box of a setting, after the box that has it found automatically."""
+        if not setting.automatic:
+            return [control(self.kind, setting)]
+        auto = gr.Checkbox(True, label=setting.automatic, elem_id=f"{self.name}-auto")
+        slider = control(self.kind, setting, visible=False)
+        auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
+        return [auto, slider]
+
+    def draw_besides(self) -> list[gr.components.Component]:
+        """What comes below the result, as outputs of a run."""
+        return []
+
+    def example(self) -> tuple[list[gr.components.Component], object]:
+        """What a tap on an example sets, and its values."""
+        automatic = [part for parts in self.controls.values() if len(parts) > 1 for part in parts[:1]]
+
+        def values(example: Example) -> tuple:
+            return example.picture, example.order.model, *(True for _ in automatic)
+
+        return [self.source, self.model, *automatic], values
+
+    def forget(self, running: object) -> None:
+        """Clear what was shown when another picture comes."""
+        forget(self.source, self.kind.hint, self.shown, running)
+
+    def connect(self) -> None:
+        """What else follows what."""
+        self.model.change(partial(guide, self.name), self.model, self.advice, **QUIET)
+
+    def draw_test(self, chosen: list[gr.components.Component], spot: list) -> None:
+        """The trial on a clean picture, and where it shows its pictures and their scores."""
+        test, name = self.kind.test, self.name
+        with gr.Accordion(test.title, open=False):
+            gr.Markdown(test.about)
+            kind = test.pictures.split()[0].lower()
+            pick(gallery.clean(), self.source, test.pictures, f"{name}-{kind}-examples")
+            with gr.Row():
+                how = [control(self.kind, setting, min_width=100, elem_id=None) for setting in self.kind.damages]
+            buttons = start_and_cancel(f"{name}-trial", test.button)
+            all_models = gr.Button("Try every model on its middle", elem_id=f"{name}-trial-all")
+            pair = comparison(test.pair, f"{name}-pair")
+            table = gr.Dataframe(
+                headers=["", "PSNR", "SSIM", *test.more],
+                datatype="str",
+                interactive=False,
+                label="Against the original",
+                elem_id=f"{name}-scores",
+            )
+        inputs = [self.source, *chosen, *how]
+        run_on_click(buttons, self.runs.try_out, inputs, [pair, table])
+        all_models.click(self.runs.bake_damaged, inputs, spot, **ONE_AT_A_TIME, **PRIVATE)

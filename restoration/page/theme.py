@@ -1,0 +1,42 @@
+"""How the page looks, and what it says first."""
+
+from pathlib import Path
+
+import gradio as gr
+
+import restoration
+
+THEME = gr.themes.Default(
+    primary_hue="indigo", neutral_hue="slate", radius_size="lg", font=["system-ui", "sans-serif"]
+).set(
+    body_background_fill="*neutral_50",
+    body_background_fill_dark="*neutral_950",
+    block_background_fill="white",
+    block_background_fill_dark="*neutral_900",
+)
+CSS = """
+footer { margin-top: 1rem; }
+.line p { margin: 0.2rem 0; }
+.status { min-height: 5rem; }
+.gradio-container { max-width: 1280px !important; }
+#models-table td, #models-table th { font-family: inherit; font-size: 0.85rem; }
+.clean .gallery-item { width: 60px; height: 60px; }
+.examples .grid-wrap, .bakery .grid-wrap { height: auto !important; min-height: 0; max-height: none !important; }
+.examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0; }
+.examples .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)) !important; }
+.bakery .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) !important; }
+.bakery .caption-label { font-size: 0.7rem; padding: 0 0.3rem; left: 0; max-width: 100%; }
+.examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
+@media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
+"""
+INTRO = """# Image restoration
+Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,
+transparency and colours stay.
+Your files are deleted within 30 minutes.
+"""
+
+ASSETS = Path(restoration.__file__).parent / "assets"
+HEAD = "".join(
+    f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
+    for tag, name in (("style", "compare.css"), ("script", "compare.js"))
+)

@@ -1,0 +1,101 @@
+"""What only tasks with a scale have: families of models, results pulled back to the photo, and a map of invention."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+
+from restoration import catalog
+from restoration.gallery import Example
+from restoration.orders import Done, Order
+from restoration.page.before import guide
+from restoration.page.parts import QUIET, control, preview
+from restoration.page.results import forget
+from restoration.page.runs import Runs, Shown, stepped
+from restoration.page.task_tab import TaskTab
+from restoration.upscaling import corrected
+
+
+class ScaledRuns(Runs):
+    """Runs whose results can be pulled back to the photo."""
+
+    more = 1
+
+    def plain(self, order: Order) -> Order:
+        return order.changed(stay_true=False)
+
+    def moved(self, result: Shown, order: Order, progress: gr.Progress) -> Generator:
+        """The enlarged picture as the model made it, or pulled back to the photo; at once if that was done before."""
+        if not order.settings["stay_true"]:
+            return replace(result, done=result.plain)
+        if result.true is None:
+            pulled = yield from stepped(corrected(result.plain.result), progress, self.outputs)
+            result = replace(result, true=replace(result.plain, order=order, result=pulled))
+        return replace(result, done=result.true)
+
+    def besides(self, done: Done, folder: str) -> tuple:
+        """The map of invented detail."""
+        heat = Path(folder) / "invented.png"
+        heat.write_bytes(preview(done.result.found.heat_map()))
+        return (str(heat),)
+
+
+class ScaleTab(TaskTab):
+    """The tab of a task with a scale."""
+
+    runs_as = ScaledRuns
+
+    def draw_control(self, setting):
+        if setting.name == "scale":
+            scales = self.offered(next(iter(self.families)), 4)[0]
+            elem_id = f"{self.name}-scale"
+            return [gr.Radio(scales["choices"], value=scales["value"], label=setting.label, elem_id=elem_id)]
+        blends = self.offered(next(iter(self.families)), 4)[1]["visible"]
+        return [control(self.kind, setting, visible=blends or setting.name != "alpha")]
+
+    def draw_besides(self):
+        with gr.Accordion("Where was detail invented?", open=False):
+            gr.Markdown(
+                "The result is reduced to your photo's size again and compared with it. Above 45 dB nothing in it "
+                "contradicts your photo; under 35 dB parts of it do. Black: matches; through red to white: differs "
+                "by 16 of 255 levels or more.",
+                elem_classes="line",
+            )
+            self.heat = gr.Image(
+                label="Differences from your photo",
+                type="filepath",
+                format="png",
+                interactive=False,
+                height=280,
+                buttons=["fullscreen"],
+                elem_id=f"{self.name}-heat",
+            )
+        return [self.heat]
+
+    def example(self):
+        def values(example: Example) -> tuple:
+            method = example.order.method
+            return example.picture, method.family, method.scale
+
+        return [self.source, self.model, *self.controls["scale"]], values
+
+    def forget(self, running):
+        forget(self.source, self.kind.hint, self.shown, running, self.heat)
+
+    def connect(self):
+        (scale,), (alpha,) = self.controls["scale"], self.controls["alpha"]
+        self.model.change(self.offered, [self.model, scale], [scale, alpha, self.advice], **QUIET)
+        scale.change(partial(guide, self.name), [self.model, scale], self.advice, **QUIET)
+
+    def offered(self, family: str, scale: int) -> tuple:
+        """Scale picker, blend slider and guide for a family of models; the scale stays if the family has it."""
+        scales = [method.scale for method in self.families[family]]
+        scale = scale if scale in scales else scales[-1]
+        method = catalog.method(self.name, family, scale)
+        return (
+            gr.update(choices=[(f"×{s}", s) for s in scales], value=scale),
+            gr.update(visible=method.blends),
+            guide(self.name, family, scale),
+        )
