@@ -16,6 +16,7 @@ from torch import Tensor
 from restoration import classical, deep_image_prior, models, weights
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
+from restoration.offset_fill import Copied, filling, offset_fill
 from restoration.restorer import Checkpoint, Restorer, interpolated
 from restoration.weights import DEADLINE, pinned, place
 
@@ -31,6 +32,7 @@ class Filter:
         function: (B, C, H, W) in [0, 1] and what its task's contract takes besides to the restored image.
         receptive_field: radius in pixels that an output pixel depends on.
         scale: output size / input size.
+        steps: of a fill that takes holes of any size at the picture's own resolution, see `offset_fill.filling`.
     """
 
     function: Callable[..., Tensor]
@@ -38,6 +40,7 @@ class Filter:
     multiple_of: int = 1
     channels: int | None = None
     scale: int = 1
+    steps: Callable[..., Generator[None, None, Copied]] | None = None
 
     def restore(self, *inputs: Level | None, **named: Level | None) -> Tensor:
         """The restored image; takes what its task's contract takes, by position or by name."""
@@ -230,6 +233,14 @@ _CLASSICAL = (
         for scale in (2, 3, 4)
     ),
     # A fill reaches into a hole from wherever known pixels are: jobs cut out each hole with its surroundings.
+    Method(
+        "offset-fill",
+        "inpaint",
+        "Offset fill",
+        "Classical: copies the surroundings, shifted, and joins the copies where it is least seen; removed objects.",
+        Filter(offset_fill, 512, steps=filling),
+        limits="What the picture shows only once, such as a face, it cannot make; it may copy another object.",
+    ),
     Method(
         "diffusion",
         "inpaint",

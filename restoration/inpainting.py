@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restoration import catalog
-from restoration.catalog import Method
+from restoration.catalog import Filter, Method
 from restoration.image import Image
 from restoration.job import Job, Result, improving, infer
 from restoration.resampling import enlarge
@@ -20,6 +20,7 @@ from restoration.tiling import Progress, relayed, run_tiled
 
 WHOLE = 512  # holes with their surroundings up to this side are filled in one piece
 CONTEXT = 64  # at least so many known pixels around a hole are shown to the method
+COPIED_FROM = 128  # at least so many around a hole are what a fill of any size may copy
 THIN = 32  # in a larger hole, pixels within this distance of known ones are filled at full resolution
 GROUPED = 32  # holes closer than this are filled together
 
@@ -117,7 +118,7 @@ class Painting:
         return self.picture
 
 
-def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> Job[Result]:
+def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, variant: int = 0) -> Job[Result]:
     """Fill the holes of an image one after the other; yields progress before the first and after each, finds the mask.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
@@ -126,7 +127,8 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> 
     Args:
         model: name of a method in `methods("inpaint")`; the default for none.
         texture: whether the fill, smooth by nature, is given fine detail from the rest of the picture; Deep Image
-            Prior's stays as it is.
+            Prior's stays as it is, and `offset-fill` is detail already.
+        variant: other numbers than 0 give fills that differ, made of other copies.
 
     Raises:
         ValueError: no such model, or a mask that is empty, covers everything, or is of another size.
@@ -149,7 +151,7 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> 
     if method.prior:
         (box,) = ndimage.find_objects(missing.astype(np.uint8))
         cut = _surroundings(box, missing.shape)
-        hole = torch.from_numpy(missing[cut])[None, None].float()
+        hole = _plane(missing[cut])
 
         def fitted(picture: Tensor) -> Result:
             _paste(painting, picture, cut, image, mask.opacity[cut])
@@ -160,15 +162,23 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True) -> 
 
     groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     done, total = 0, int(missing.sum())
+    steps = method.source.steps if isinstance(method.source, Filter) else None
     for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
-        cut = _surroundings(box, missing.shape)
+        cut = _surroundings(box, missing.shape, *(() if steps is None else (COPIED_FROM, 1)))
         own = (groups[cut] == number) & missing[cut]
         so_far = Progress(done, total)
         yield so_far
-        filling = _fill(method, painting.tensor(cut), torch.from_numpy(missing[cut])[None, None].float(), texture)
-        filled, _, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
-        if coarse and not texture:
-            notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
+        if steps is None:
+            filling = _fill(method, painting.tensor(cut), _plane(missing[cut]), variant if texture else None)
+            filled, _, coarse = yield from relayed(filling, lambda _, so_far=so_far: so_far)
+            if coarse and not texture:
+                notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
+        else:
+            filling = steps(painting.tensor(cut), _plane(own), _plane(missing[cut] & ~own), variant)
+            copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
+            filled = copied.picture
+            if not copied.found:
+                notes.append("There is too little around a hole that it could be filled with, so its fill is smooth.")
         _paste(painting, filled, cut, image, mask.opacity[cut] * own)
         missing[cut] &= ~own  # the next holes may draw on it
         done += int(own.sum())
@@ -188,9 +198,16 @@ def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image
         painting.alpha[cut][changed] = opaque[changed]
 
 
-def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slice, slice]:
-    """A box with as much around it as half its longer side, at least `CONTEXT` pixels, within the image."""
-    context = max(CONTEXT, max(side.stop - side.start for side in box) // 2)
+def _plane(region: np.ndarray) -> Tensor:
+    """A region (H, W) as a mask (1, 1, H, W)."""
+    return torch.from_numpy(region)[None, None].float()
+
+
+def _surroundings(
+    box: tuple[slice, slice], size: tuple[int, int], least: int = CONTEXT, share: float = 0.5
+) -> tuple[slice, slice]:
+    """A box with as much around it as a share of its longer side, at least so many pixels, within the image."""
+    context = max(least, int(share * max(side.stop - side.start for side in box)))
     return tuple(
         slice(max(0, side.start - context), min(length, side.stop + context))
         for side, length in zip(box, size, strict=True)
@@ -198,9 +215,12 @@ def _surroundings(box: tuple[slice, slice], size: tuple[int, int]) -> tuple[slic
 
 
 def _fill(
-    method: Method, picture: Tensor, hole: Tensor, texture: bool
+    method: Method, picture: Tensor, hole: Tensor, seed: int | None
 ) -> Generator[None, None, tuple[Tensor, Tensor, bool]]:
     """Fill holes of any size; yields between pieces.
+
+    Args:
+        seed: of the search for detail to copy; None copies none.
 
     Returns:
         The picture (1, C, H, W) without its holes, the patches (1, 3, H, W) that were copied, as `found_texture` gives
@@ -208,31 +228,31 @@ def _fill(
     """
     depth = torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))[None, None]
     if max(picture.shape[-2:]) <= WHOLE:
-        return *_filled(method, picture, hole, texture), False
+        return *_filled(method, picture, hole, seed), False
     if depth.max() <= THIN:
-        return *(yield from _fill_in_pieces(method, picture, hole, texture)), False
+        return *(yield from _fill_in_pieces(method, picture, hole, seed)), False
     height, width = picture.shape[-2:]
     padding = (0, width % 2, 0, height % 2)
     weight = F.avg_pool2d(F.pad(1 - hole, padding), 2)
     half = F.avg_pool2d(F.pad(picture * (1 - hole), padding), 2) / weight.clamp(min=1e-6)
-    half, patches, _ = yield from _fill(method, half, (weight == 0).float(), texture)
+    half, patches, _ = yield from _fill(method, half, (weight == 0).float(), seed)
     patches = finer_patches(patches, (height, width))
     picture = torch.where(hole.bool(), enlarge(half, 2)[..., :height, :width].clamp(0, 1), picture)
     edge = (depth > 0) & (depth <= THIN)  # what lies next to known pixels can be filled sharply
-    picture, near = yield from _fill_in_pieces(method, picture, edge.float(), texture)
-    if texture:
+    picture, near = yield from _fill_in_pieces(method, picture, edge.float(), seed)
+    if seed is not None:
         picture = yield from finer_texture(picture, (depth > THIN).float(), patches)
     return picture, torch.where(edge, near, patches), True
 
 
-def _filled(method: Method, picture: Tensor, hole: Tensor, texture: bool) -> tuple[Tensor, Tensor]:
+def _filled(method: Method, picture: Tensor, hole: Tensor, seed: int | None) -> tuple[Tensor, Tensor]:
     """A picture of at most `WHOLE` pixels a side without its holes, and the patches that were copied."""
     fill = infer(method, 1.0, picture, hole)
-    return found_texture(fill, hole) if texture else (fill, no_patches(fill))
+    return found_texture(fill, hole, seed) if seed is not None else (fill, no_patches(fill))
 
 
 def _fill_in_pieces(
-    method: Method, picture: Tensor, hole: Tensor, texture: bool
+    method: Method, picture: Tensor, hole: Tensor, seed: int | None
 ) -> Generator[None, None, tuple[Tensor, Tensor]]:
     """Fill holes that are thin everywhere, window by window, as `_filled` does; yields between windows."""
     both, channels = torch.cat([picture, hole], dim=1), picture.shape[1]
@@ -240,7 +260,7 @@ def _fill_in_pieces(
 
     def fill(part: Tensor) -> Tensor:
         part, inside = part[:, :-1], part[:, -1:]
-        return torch.cat(_filled(method, part, inside, texture) if inside.any() else (part, no_patches(part)), dim=1)
+        return torch.cat(_filled(method, part, inside, seed) if inside.any() else (part, no_patches(part)), dim=1)
 
     def paste(part: Tensor, top: int, left: int) -> None:
         result[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part

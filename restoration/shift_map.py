@@ -1,0 +1,268 @@
+"""A picture's missing pixels as copies of known ones: what each shift, or label, would cost, coarse to fine.
+
+Pritch, Kav-Venaki, Peleg. "Shift-Map Image Editing", ICCV 2009.  See `restoration.offset_fill`, which this is part of.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from restoration.graph_cut import Pairs, expanded, grid_pairs
+from restoration.resampling import pull_push
+
+SLOPE = 2.0  # what a difference of slopes counts for beside one of colours
+RIM = 3  # pixels around a hole that a copy is compared with
+RIM_WEIGHT = 4.0  # of the rim beside the seams
+UNKNOWN = 0.15  # what a rim pixel counts as differing from where a copy has none
+LIKENESS = 0.15  # what a pixel counts that is unlike what lies around the hole
+UNLIKE = 3.0  # what a difference in roughness counts beside one of colour
+WINDOW = 9  # side of the surroundings whose colour and roughness are compared
+BAND = 3  # pixels beside a seam that may change sides when it gets finer
+PIECE = 1 << 13  # pixels of the rim that are compared at a time
+_MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)])
+
+
+@dataclass(frozen=True)
+class Level:
+    """A picture at one resolution.
+
+    Args:
+        pixels: float32 (H, W, C); what is not usable holds nothing of its own.
+        hole: bool (H, W), what is to be filled.
+        usable: bool (H, W), what may be copied.
+    """
+
+    pixels: np.ndarray
+    hole: np.ndarray
+    usable: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.hole.shape
+
+    def usable_at(self, y: np.ndarray, x: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Whether pixels, each moved by its (rows, columns), may be copied there."""
+        return inside(self.size, y, x, offset) & shifted(self.usable, y, x, offset)
+
+    def halved(self) -> "Level":
+        """Half the resolution: a pixel is missing where any of its four is, and usable where all are."""
+        height, width = self.size
+        odd = ((0, height % 2), (0, width % 2))
+        known = np.pad(self.usable, odd)
+        weight = _quarter(known.astype(np.float32))
+        colours = np.stack(
+            [_quarter(np.pad(self.pixels[..., c], odd) * known) for c in range(self.pixels.shape[2])], axis=-1
+        )
+        colours /= np.maximum(weight, 1e-6)[..., None]
+        return Level(colours, _quarter(np.pad(self.hole, odd).astype(np.float32)) > 0, weight == 1)
+
+
+def _quarter(plane: np.ndarray) -> np.ndarray:
+    return (plane[::2, ::2] + plane[1::2, ::2] + plane[::2, 1::2] + plane[1::2, 1::2]) / 4
+
+
+def shifted(plane: np.ndarray, y: np.ndarray, x: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Values of a plane (H, W, ...) at pixels, each moved by its (rows, columns); the edge where that is outside."""
+    height, width = plane.shape[:2]
+    y, x = y + offset[..., 0], x + offset[..., 1]
+    return plane[np.minimum(np.maximum(y, 0), height - 1), np.minimum(np.maximum(x, 0), width - 1)]
+
+
+def inside(size: tuple[int, int], y: np.ndarray, x: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Whether pixels, each moved by its offset, lie within a picture of that size."""
+    y, x = y + offset[..., 0], x + offset[..., 1]
+    return (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
+
+
+class Labelling:
+    """The costs of giving the pixels of a region, the nodes, one offset each."""
+
+    def __init__(self, level: Level, offsets: np.ndarray, region: np.ndarray):
+        self.level, self.offsets = level, offsets
+        self.y, self.x = np.nonzero(region)
+        self.pairs: Pairs = grid_pairs(region)
+        self.near_rim = ndimage.binary_dilation(~level.hole & level.usable, np.ones((3, 3)), RIM)[self.y, self.x]
+        self.table = self.costs = None
+
+    def tabulated(self) -> None:
+        """Make all costs known at once, where every node is asked about every label again and again."""
+        every = np.arange(len(self.y))
+        of = [np.full(len(every), label) for label in range(len(self.offsets))]
+        self.table, self.costs = (np.stack([cost(every, one) for one in of]) for cost in (self.copies, self.rim))
+        around = _character(self.level)
+        here = around[self.y, self.x]
+        for label, offset in enumerate(self.offsets):
+            self.costs[label] += LIKENESS * np.abs(shifted(around, self.y, self.x, offset) - here).mean(1)
+
+    def valid(self, nodes: np.ndarray, label: int) -> np.ndarray:
+        offset = self.offsets[label]
+        y, x = self.y[nodes], self.x[nodes]
+        return self.level.usable_at(y, x, offset)
+
+    def allowed(self) -> np.ndarray:
+        every = np.arange(len(self.y))
+        return np.stack([self.valid(every, label) for label in range(len(self.offsets))])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every node can have some offset."""
+        return len(self.offsets) > 0 and bool(self.allowed().any(0).all())
+
+    def start(self) -> np.ndarray:
+        """Labels to start from: of the allowed ones, that with the least cost at the rim, or over all the rim."""
+        costs = self.costs + 1e-3 * self.costs.mean(1, keepdims=True)
+        return np.where(self.allowed(), costs, np.inf).argmin(0)
+
+    def copies(self, nodes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Colours and slopes (n, 3 * C) that nodes would get."""
+        if self.table is not None:
+            return self.table[labels, nodes]
+        pixels, offset = self.level.pixels, self.offsets[labels]
+        y, x = self.y[nodes], self.x[nodes]
+        here = shifted(pixels, y, x, offset)
+        across, down = shifted(pixels, y, x + 1, offset), shifted(pixels, y + 1, x, offset)
+        return np.concatenate([here, SLOPE * (across - here), SLOPE * (down - here)], axis=1)
+
+    def seam(self, first: np.ndarray, second: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """See `graph_cut.expanded`."""
+        cost = np.zeros(len(first), np.float32)
+        differ = np.flatnonzero(one != other)
+        for nodes in (first, second):
+            nodes = nodes[differ]
+            cost[differ] += np.abs(self.copies(nodes, one[differ]) - self.copies(nodes, other[differ])).sum(1)
+        return cost / self.level.pixels.shape[2]
+
+    def rim(self, nodes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What the known pixels around each node differ from what lies around its copy, the nearer the more."""
+        if self.costs is not None:
+            return self.costs[labels, nodes]
+        cost = np.zeros(len(nodes), np.float32)
+        asked = np.flatnonzero(self.near_rim[nodes])
+        known, given, y, x = self._rim
+        at = (np.cumsum(self.near_rim) - 1)[nodes[asked]]
+        for part in np.array_split(np.arange(len(asked)), 1 + len(asked) // PIECE):
+            row, offset = at[part], self.offsets[labels[asked[part]]][:, None]
+            there = self.level.usable_at(y[row], x[row], offset)
+            error = np.abs(shifted(self.level.pixels, y[row], x[row], offset) - given[row]).mean(2)
+            cost[asked[part]] = (known[row] * np.where(there, error, UNKNOWN)).sum(1)
+        return RIM_WEIGHT * cost
+
+    @cached_property
+    def _rim(self) -> tuple[np.ndarray, ...]:
+        """Weights, colours (n, W, C), rows and columns of the pixels around each node that is near the rim."""
+        moves = np.array([(a, b) for a in range(-RIM, RIM + 1) for b in range(-RIM, RIM + 1) if a or b])
+        here = np.zeros(2, int)
+        y, x = (axis[self.near_rim, None] + moves[:, way] for way, axis in enumerate((self.y, self.x)))
+        known = self.level.usable_at(y, x, here)
+        return (known / (moves**2).sum(1)).astype(np.float32), shifted(self.level.pixels, y, x, here), y, x
+
+    def strain(self, labels: np.ndarray) -> float:
+        """Mean cost for each node of the rim."""
+        total = self.rim(np.arange(len(labels)), labels).sum()
+        total += self.seam(*self.pairs, labels[self.pairs.first], labels[self.pairs.second]).sum()
+        return float(total / max(1, self.near_rim.sum()))
+
+
+def _character(level: Level) -> np.ndarray:
+    """Mean colour and slopes (H, W, 2 * C) of each pixel's surroundings; in holes, of what lies around these."""
+    known = level.usable.astype(np.float32)
+    pixels = level.pixels * known[..., None]
+    across, down = np.zeros_like(pixels), np.zeros_like(pixels)
+    across[:, 1:] = np.abs(np.diff(pixels, axis=1)) * (known[:, 1:] * known[:, :-1])[..., None]
+    down[1:] = np.abs(np.diff(pixels, axis=0)) * (known[1:] * known[:-1])[..., None]
+    planes = np.concatenate([pixels, UNLIKE * (across + down)], axis=2)
+    weight = ndimage.uniform_filter(known, WINDOW, mode="constant")
+    means = ndimage.uniform_filter(planes, (WINDOW, WINDOW, 1), mode="constant")
+    means /= np.maximum(weight, 1e-3)[..., None]
+    tensor = torch.from_numpy(means).permute(2, 0, 1)[None]
+    filled = pull_push(tensor, torch.from_numpy(~level.usable)[None, None].float())
+    return filled[0].permute(1, 2, 0).numpy()
+
+
+def twice(labels: np.ndarray, level: Level) -> np.ndarray:
+    """A map of labels, -1 outside the hole, at the resolution of a finer level."""
+    height, width = level.size
+    larger = labels.repeat(2, 0).repeat(2, 1)[:height, :width]
+    return np.where(level.hole, larger, -1).astype(np.int16)
+
+
+def sharpened(
+    level: Level, offsets: np.ndarray, labels: np.ndarray
+) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
+    """Offsets and labels that come from half the resolution, made exact: by a pixel, and along the seams."""
+    box = ndimage.find_objects(level.hole.astype(np.uint8))[0]
+    boxes = ndimage.find_objects(labels[box] + 1)
+    corner = np.array([side.start for side in box])
+    offsets = offsets.copy()
+    outline = np.zeros_like(level.hole)
+    outline[box] = level.hole[box] & ~ndimage.minimum_filter(level.hole, 3, mode="constant", cval=True)[box]
+    rim = Labelling(level, offsets, outline)
+    at = labels[rim.y, rim.x]
+    some = _spread(np.arange(len(rim.y)), 300)
+    for label, own in enumerate(boxes):
+        if own is None:
+            continue
+        yield
+        own_rim = _spread(np.flatnonzero(at == label), 600)
+        costs = np.zeros(len(_MOVES))
+        for nodes, share in ((own_rim, 1.0), (some, 0.1)):  # all of the rim decides where its own part leaves it open
+            if len(nodes):
+                of = np.full(len(nodes), label)
+                for number, move in enumerate(_MOVES):
+                    rim.offsets = offsets + move
+                    costs[number] += share * rim.rim(nodes, of).mean()
+        y, x = np.nonzero(labels[box][own] == label)
+        y, x = y + corner[0] + own[0].start, x + corner[1] + own[1].start
+        for choice in np.argsort(costs, kind="stable"):
+            offset = offsets[label] + _MOVES[choice]
+            if level.usable_at(y, x, offset).all():
+                offsets[label] = offset
+                break
+    rim.offsets = offsets
+
+    inner = labels[box]
+    seam = np.zeros(inner.shape, bool)
+    across = (inner[:, 1:] != inner[:, :-1]) & (inner[:, 1:] >= 0) & (inner[:, :-1] >= 0)
+    down = (inner[1:] != inner[:-1]) & (inner[1:] >= 0) & (inner[:-1] >= 0)
+    seam[:, 1:] |= across
+    seam[:, :-1] |= across
+    seam[1:] |= down
+    seam[:-1] |= down
+    if not seam.any():
+        return offsets, labels
+    yield
+    band = _grown(seam, BAND) & (inner >= 0)
+    region = np.zeros_like(level.hole)
+    region[box] = _grown(band, 1) & (inner >= 0)
+    problem = Labelling(level, offsets, region)
+    moving = band[problem.y - corner[0], problem.x - corner[1]]
+    found = labels[problem.y, problem.x].astype(int)
+    for label, own in enumerate(boxes):
+        if own is None:
+            continue
+        yield
+        reach = tuple(
+            slice(max(0, side.start - 2 * BAND), min(length, side.stop + 2 * BAND))
+            for side, length in zip(own, inner.shape, strict=True)
+        )
+        close = np.zeros(inner.shape, bool)
+        close[reach] = _grown(inner[reach] == label, 2 * BAND)
+        free = moving & close[problem.y - corner[0], problem.x - corner[1]]
+        free[free] = problem.valid(np.flatnonzero(free), label)
+        found = expanded(found, label, free, problem.pairs, problem.rim, problem.seam)
+    labels = labels.copy()
+    labels[problem.y, problem.x] = found
+    return offsets, labels
+
+
+def _spread(nodes: np.ndarray, most: int) -> np.ndarray:
+    """About so many of the nodes, evenly spread, or all."""
+    return nodes[:: max(1, len(nodes) // most)]
+
+
+def _grown(region: np.ndarray, pixels: int) -> np.ndarray:
+    return ndimage.maximum_filter(region, 2 * pixels + 1, mode="constant", cval=False)
