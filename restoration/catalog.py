@@ -125,6 +125,11 @@ class Method:
         return self.name.removesuffix(f"-x{self.scale}")
 
     @property
+    def cleans(self) -> bool:
+        """Whether it removes noise and JPEG artifacts on the way, as an upscaler may."""
+        return self.learned and self.source.cleans
+
+    @property
     def blends(self) -> bool:
         """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
         return self.learned and self.source.blends_with is not None
@@ -315,8 +320,8 @@ def methods(task: Task | None = None) -> list[Method]:
             checkpoint.title,
             checkpoint.summary,
             checkpoint,
-            takes_sigma=getattr(architecture, "takes_sigma", False),
-            takes_quality=getattr(architecture, "takes_quality", False),
+            takes_sigma=checkpoint.obeys and getattr(architecture, "takes_sigma", False),
+            takes_quality=checkpoint.obeys and getattr(architecture, "takes_quality", False),
             scale=scale_of(checkpoint.name),
             flagship=checkpoint.flagship,
             limits=checkpoint.limits,

@@ -34,6 +34,8 @@ class Checkpoint:
         revision: commit hash on the Hub, None for its newest.
         flagship: whether it is its task's default.
         blends_with: another checkpoint of the same architecture, whose weights can be mixed with these.
+        obeys: whether the level or quality that it is told makes a difference; some find it themselves all the same.
+        cleans: whether an upscaler removes noise and JPEG artifacts on the way.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Checkpoint:
     revision: str | None = None
     flagship: bool = False
     blends_with: str | None = None
+    obeys: bool = True
+    cleans: bool = False
 
 
 class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags=["image-restoration"]):

@@ -5,11 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from skimage import data
 
-from restoration import deep_image_prior, orders, weights
-from restoration.image import FORMATS, Image, embedded_receipt, read, write
-from restoration.inpainting import Mask, mask_image
+import restoration
+from restoration import deep_image_prior, orders, tasks, weights
+from restoration.image import FORMATS, Image, embedded_receipt, from_tensor, read, write
+from restoration.inpainting import Mask, mask_from, mask_image
 from restoration.job import finish
+from restoration.jpeg import compressed
 from restoration.orders import Order, read_receipt, replay
 
 ORDERS = [
@@ -144,3 +148,37 @@ def test_weights_are_named_by_their_hash():
     assert orders.weights_digest(method) == orders._file_digest(weights.place(method.name).folder / "model.safetensors")
     assert orders.weights_digest(Order("denoise", "median").method) == ""
     assert Image(np.zeros((2, 2, 1), np.uint8)).digest != Image(np.zeros((2, 2, 1), np.uint16)).digest
+
+
+@pytest.fixture(scope="module")
+def worn() -> dict[str, Image]:
+    """A picture with noise, and one with blocks as well."""
+    cat = torch.from_numpy(data.chelsea()[60:124, 100:180].copy()).permute(2, 0, 1)
+    noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0)) * 15
+    noisy = (cat + noise).round().clamp(0, 255).to(torch.uint8)
+    blocky = compressed(noisy, 15)
+    return {"denoise": from_tensor(noisy[None] / 255), "other": from_tensor(blocky[None] / 255)}
+
+
+def ends(task: str, setting) -> tuple:
+    if setting.kind is bool:
+        return False, True
+    return setting.limits or (0, 8)
+
+
+@pytest.mark.parametrize(("task", "method", "setting"), [
+    pytest.param(name, method, setting, id=f"{method.name} {setting.name}")
+    for name, task in tasks.every().items()
+    for method in restoration.methods(name)
+    for setting in task.settings
+    # A result that is true to the photo already has nothing to be pulled back to.
+    if not (method.prior or setting.choices or setting.name == "stay_true") and task.takes(setting, method)
+])  # fmt: skip
+def test_the_two_ends_of_every_setting_give_other_pictures(task, method, setting, worn):
+    picture = worn.get(task, worn["other"])
+    hole = np.zeros((64, 80, 1), np.uint8)
+    hole[20:40, 24:56] = 255
+    mask = mask_from(Image(hole), picture) if tasks.named(task).holes else None
+    orders = (Order(task, method.name, {setting.name: end}) for end in ends(task, setting))
+    low, high = (finish(order.carry_out(picture, mask)).image.samples.astype(float) for order in orders)
+    assert np.sqrt(((high - low) ** 2).mean()) >= 1

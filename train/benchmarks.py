@@ -573,7 +573,7 @@ TARGETS: dict[Task, tuple[Target, ...]] = {
         Target("drunet-fast", "CBSD68 σ15", 33.5, 34.0),
         Target("drunet-fast", "CBSD68 σ25", 30.8, 31.3),
         Target("drunet-fast", "CBSD68 σ50", 27.6, 28.1),
-        Target("drunet-fast blind", "CBSD68 σ2", 40.0, 45.0, metric="kept"),
+        Target("drunet-fast", "CBSD68 σ2", 40.0, 45.0, metric="kept"),
         Target("mwcnn-gray", "Set12 σ25", 29.8, 30.6),
         Target("mwcnn-color", "CBSD68 σ25", 30.5, 31.3),
         Target("xray-unet", "X-ray Gaussian 0.1", 1.0, 3.0, over=BEST_CLASSICAL),

@@ -133,6 +133,18 @@ class TaskTab:
     def connect(self) -> None:
         """What else follows what."""
         self.model.change(partial(guide, self.name), self.model, self.advice, **QUIET)
+        for setting in self.kind.settings:
+            methods = [method for siblings in self.families.values() for method in siblings]
+            if not all(self.kind.takes(setting, method) for method in methods):
+                parts = self.controls[setting.name]
+                shown = partial(self.visible, setting)
+                self.model.change(shown, [self.model, *parts[:-1]], parts if len(parts) > 1 else parts[0], **QUIET)
+
+    def visible(self, setting: Setting, family: str, auto: bool = False) -> object:
+        """The controls of a setting shown or hidden, as the model takes it or not."""
+        takes = self.kind.takes(setting, self.families[family][-1])
+        slider = gr.update(visible=takes and not auto)
+        return (gr.update(visible=takes), slider) if setting.automatic else slider
 
     def draw_test(self, chosen: list[gr.components.Component], spot: list) -> None:
         """The trial on a clean picture, and where it shows its pictures and their scores."""

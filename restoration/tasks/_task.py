@@ -215,6 +215,10 @@ class Task:
                 raise ValueError(f"{name} is not a setting of {self.name}; there are {', '.join(kept)}.")
         return {name: setting.checked(given.get(name, setting.default)) for name, setting in kept.items()}
 
+    def takes(self, setting: Setting, method: Method) -> bool:
+        """Whether a setting makes a difference to a method; the page hides one that makes none."""
+        return True
+
     def suffix(self, method: Method) -> str:
         """What the names of a method's results end in."""
         return self.ending

@@ -60,6 +60,9 @@ class Artifacts(Task):
         noisy = [f"It is also noisy (measured level {level:.0f}): denoise it afterwards."]
         return [str(quality)], [advice, *(noisy if level > NOISY_ABOVE_255 else [])]
 
+    def takes(self, setting, method):
+        return setting.name != "quality" or method.takes_quality
+
     def guide(self, method):
         return "" if method.takes_quality or method.prior else "It always finds the quality itself."
 

@@ -58,6 +58,9 @@ class Denoise(Task):
             advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
         return [f"measured noise level {level:.1f}", str(quality)], advice
 
+    def takes(self, setting, method):
+        return setting.name != "sigma_255" or method.takes_sigma
+
     def guide(self, method):
         return "" if method.takes_sigma or method.prior else "It always finds the noise level itself."
 

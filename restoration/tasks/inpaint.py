@@ -41,6 +41,9 @@ class Inpaint(Task):
     def facts(self, image, method):
         return [], ["It has transparent pixels, which can be the hole."] if transparent_pixels(image).share else []
 
+    def takes(self, setting, method):
+        return setting.name != "texture" or method.name != "offset-fill"  # which copies and nothing else
+
     def run(self, image, method, settings, hole=None):
         edges = {name: value for name, value in settings.items() if name != "texture"}
         mask = adjusted(hole or transparent_pixels(image), **edges)

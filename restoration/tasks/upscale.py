@@ -55,12 +55,15 @@ class Upscale(Task):
     compared = "Bicubic and this model, at the new size"
     hint = "Compare: drag the handle or use the arrow keys. Plain bicubic enlargement is on the left."
 
+    def takes(self, setting, method):
+        return setting.name != "alpha" or method.blends
+
     def facts(self, image, method):
         width, height = output_size(image, method.scale)
         level = 255 * measured_sigma(image)
         noisy = [f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."]
         size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
-        return [size], noisy if level > NOISY_ABOVE_255 else []
+        return [size], noisy if level > NOISY_ABOVE_255 and not method.cleans else []
 
     def suffix(self, method):
         return f"x{method.scale}"
