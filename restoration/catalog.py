@@ -14,37 +14,15 @@ from huggingface_hub import hf_hub_download
 from torch import Tensor
 
 from restoration import classical, deep_image_prior, models, weights
+from restoration.classical import Filter
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
-from restoration.offset_fill import Copied, filling, offset_fill
+from restoration.offset_fill import filling, offset_fill
 from restoration.restorer import Checkpoint, Restorer, interpolated
 from restoration.weights import DEADLINE, pinned, place
 
 Task = Literal["denoise", "artifacts", "upscale", "inpaint"]
 TASKS: tuple[Task, ...] = get_args(Task)
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A classical function that stands where a trained model does: no weights, any number of channels.
-
-    Args:
-        function: (B, C, H, W) in [0, 1] and what its task's contract takes besides to the restored image.
-        receptive_field: radius in pixels that an output pixel depends on.
-        scale: output size / input size.
-        steps: of a fill that takes holes of any size at the picture's own resolution, see `offset_fill.filling`.
-    """
-
-    function: Callable[..., Tensor]
-    receptive_field: int
-    multiple_of: int = 1
-    channels: int | None = None
-    scale: int = 1
-    steps: Callable[..., Generator[None, None, Copied]] | None = None
-
-    def restore(self, *inputs: Level | None, **named: Level | None) -> Tensor:
-        """The restored image; takes what its task's contract takes, by position or by name."""
-        return self.function(*inputs, **named)
 
 
 @dataclass(frozen=True)
@@ -146,99 +124,6 @@ class Method:
 _PRIOR = "No training: fits a network to your picture alone, in minutes; small pictures. Cancel keeps the best so far."
 _CLASSICAL = (
     Method(
-        "non-local-means",
-        "denoise",
-        "Non-local means",
-        "Classical: averages similar patches; the strongest of the classical filters.",
-        # patch distance 6 and patch radius 2
-        Filter(classical.non_local_means, 8),
-        takes_sigma=True,
-    ),
-    Method(
-        "total-variation",
-        "denoise",
-        "Total variation",
-        "Classical: flat areas and sharp edges; cartoons and phantoms.",
-        # Not local: the influence of a pixel fades over some tens of pixels.
-        Filter(classical.total_variation, 64),
-        takes_sigma=True,
-    ),
-    Method(
-        "wavelet",
-        "denoise",
-        "Wavelet",
-        "Classical: shrinks wavelet details; fast and mild.",
-        # Not local: thresholds are set from a whole tile.
-        Filter(classical.wavelet, 64, multiple_of=16),
-        takes_sigma=True,
-    ),
-    Method(
-        "bilateral",
-        "denoise",
-        "Bilateral",
-        "Classical: smooths while keeping edges.",
-        Filter(classical.bilateral, 5),
-        takes_sigma=True,
-    ),
-    Method(
-        "median",
-        "denoise",
-        "Median",
-        "Classical: removes isolated black and white dots (salt and pepper).",
-        Filter(classical.median, 2),
-        takes_sigma=True,
-    ),
-    Method(
-        "gaussian",
-        "denoise",
-        "Gaussian blur",
-        "Classical: plain blur, for comparison.",
-        Filter(classical.gaussian, 7),
-        takes_sigma=True,
-    ),
-    Method(
-        "mean",
-        "denoise",
-        "Mean",
-        "Classical: 3x3 average, for comparison.",
-        Filter(classical.mean, 1),
-        takes_sigma=False,
-    ),
-    Method(
-        "deblocking-tv",
-        "artifacts",
-        "Total variation",
-        "Classical: smooths blocks away where the picture is flat, as strongly as the quality asks for.",
-        Filter(classical.deblocking_tv, 64),
-        takes_quality=True,
-    ),
-    Method(
-        "deblocking-wavelet",
-        "artifacts",
-        "Wavelet",
-        "Classical: shrinks wavelet details; fast and mild.",
-        Filter(classical.deblocking_wavelet, 64, multiple_of=16),
-        takes_quality=True,
-    ),
-    *(
-        Method(
-            f"{family}-x{scale}",
-            "upscale",
-            title,
-            summary,
-            Filter(partial(function, scale=scale), reach, scale=scale),
-            scale=scale,
-        )
-        for family, title, summary, function, reach in (
-            ("lanczos", "Lanczos", "Classical: the sharpest interpolation, with slight ringing.", classical.lanczos, 4),
-            ("bicubic", "Bicubic", "Classical: what most programs do.", classical.bicubic, 3),
-            ("bilinear", "Bilinear", "Classical: soft, without ringing.", classical.bilinear, 2),
-            ("nearest", "Nearest", "Classical: repeats pixels; pixel art and screenshots.", classical.nearest, 1),
-        )
-        for scale in (2, 3, 4)
-    ),
-    # A fill reaches into a hole from wherever known pixels are: jobs cut out each hole with its surroundings.
-    Method(
         "offset-fill",
         "inpaint",
         "Offset fill",
@@ -246,20 +131,7 @@ _CLASSICAL = (
         Filter(offset_fill, 512, steps=filling),
         limits="What the picture shows only once, such as a face, it cannot make; it may copy another object.",
     ),
-    Method(
-        "diffusion",
-        "inpaint",
-        "Diffusion",
-        "Classical: spreads the colours around a hole into it; instant, also for large holes.",
-        Filter(classical.diffusion, 512),
-    ),
-    Method(
-        "biharmonic",
-        "inpaint",
-        "Biharmonic",
-        "Classical: goes on smoothly from the hole's edge; scratches and small spots.",
-        Filter(classical.biharmonic, 512),
-    ),
+    *(Method(**entry) for entry in classical.ENTRIES),
     Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
     Method("deep-image-prior", "artifacts", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.remove_artifacts)),
     *(
