@@ -7,22 +7,18 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from restoration import classical, deep_image_prior, models, weights
+from restoration import classical, deep_image_prior, models, tasks, weights
 from restoration.classical import Filter
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
 from restoration.offset_fill import filling, offset_fill
 from restoration.restorer import Checkpoint, Restorer, interpolated
 from restoration.weights import DEADLINE, pinned, place
-
-Task = Literal["denoise", "artifacts", "upscale", "inpaint"]
-TASKS: tuple[Task, ...] = get_args(Task)
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ class Method:
     """
 
     name: str
-    task: Task
+    task: str
     title: str
     summary: str
     source: Checkpoint | Filter | Prior
@@ -175,7 +171,7 @@ def prepare(deadline: float = DEADLINE) -> None:
     weights.prepare(names, deadline=deadline)
 
 
-def methods(task: Task | None = None) -> list[Method]:
+def methods(task: str | None = None) -> list[Method]:
     """The methods of a task, its flagship's family first and the classical ones last; of all tasks for None.
 
     A learned method is listed when there are weights for it.
@@ -183,8 +179,9 @@ def methods(task: Task | None = None) -> list[Method]:
     Raises:
         ValueError: no such task.
     """
-    if task is not None and task not in TASKS:
-        raise ValueError(f"there is no task called {task!r}; the tasks are {', '.join(TASKS)}")
+    if task is not None:
+        tasks.named(task)
+    places = list(tasks.every())
     learned = [
         Method(
             checkpoint.name,
@@ -203,8 +200,8 @@ def methods(task: Task | None = None) -> list[Method]:
         if place(checkpoint.name)
     ]
     leading = {method.family for method in learned if method.flagship}
-    learned.sort(key=lambda method: (TASKS.index(method.task), method.family not in leading, not method.flagship))
-    offered = sorted((*learned, *_CLASSICAL), key=lambda method: TASKS.index(method.task))
+    learned.sort(key=lambda method: (places.index(method.task), method.family not in leading, not method.flagship))
+    offered = sorted((*learned, *_CLASSICAL), key=lambda method: places.index(method.task))
     return [method for method in offered if task in (None, method.task)]
 
 
@@ -214,7 +211,7 @@ def scale_of(checkpoint: str) -> int:
     return int(scale) if separator and scale.isdigit() else 1
 
 
-def families(task: Task) -> dict[str, list[Method]]:
+def families(task: str) -> dict[str, list[Method]]:
     """The methods of a task by family, each with its scales in ascending order."""
     found: dict[str, list[Method]] = {}
     for offered in methods(task):
@@ -222,7 +219,7 @@ def families(task: Task) -> dict[str, list[Method]]:
     return {family: sorted(siblings, key=lambda method: method.scale) for family, siblings in found.items()}
 
 
-def method(task: Task, name: str, scale: int | None = None) -> Method:
+def method(task: str, name: str, scale: int | None = None) -> Method:
     """The method of that name, or of that family and scale.
 
     Args:

@@ -14,8 +14,8 @@ import skimage.data
 import torch
 from torch import Generator
 
+from restoration import tasks
 from restoration.bakeoff import around, patch
-from restoration.catalog import TASKS, Task
 from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
 from restoration.image import Image, from_tensor, read, reduced, write
 from restoration.inpainting import mask_from
@@ -125,7 +125,7 @@ class Example:
 
 
 @cache
-def examples(task: Task) -> list[Example]:
+def examples(task: str) -> list[Example]:
     """Examples of a task, the most telling one first."""
     if task == "denoise":
         models = {"camera.png": "median", "phantom.png": "total-variation"}
@@ -175,7 +175,7 @@ def draw(example: Example) -> Image:
 def main() -> None:
     """Draw all thumbnails anew: `python -m restoration.gallery`."""
     _ASSETS.mkdir(exist_ok=True)
-    for task in TASKS:
+    for task in tasks.every():
         for example in examples(task):
             write(draw(example), example.thumbnail, quality=90)
 

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from restoration import deep_image_prior
-from restoration.catalog import Filter, Method, Task
+from restoration import deep_image_prior, tasks
+from restoration.catalog import Filter, Method
 from restoration.deep_image_prior import Attempt
 from restoration.image import Canvas, Image
 from restoration.jpeg import brightness
@@ -208,13 +208,9 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
     return restorer.restore(image.expand(-1, restorer.channels, -1, -1), *settings).mean(1, keepdim=True)
 
 
-def typical(task: Task, side: int) -> tuple[float | Tensor, ...]:
-    """What a task's `restore` takes besides the image when nothing but its time matters; a hole is a quarter of it."""
-    if task == "inpaint":
-        mask = torch.zeros(1, 1, side, side)
-        mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
-        return (mask,)
-    return {"denoise": (0.1,), "artifacts": (30,), "upscale": ()}[task]
+def typical(task: str, side: int) -> tuple[float | Tensor, ...]:
+    """What a task's `restore` takes besides the image when nothing but its time matters."""
+    return tasks.named(task).typical(side)
 
 
 def pace(method: Method, side: int = 256) -> float:

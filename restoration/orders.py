@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from restoration import catalog, deep_image_prior, tasks, weights
-from restoration.catalog import Filter, Method, Task
+from restoration.catalog import Filter, Method
 from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
 from restoration.inpainting import Mask, mask_from, mask_image, transparent_pixels
 from restoration.job import Job, Result, loaded
@@ -35,7 +35,7 @@ class Order:
         ValueError: no such task, model or setting, or a value that cannot be one.
     """
 
-    task: Task
+    task: str
     model: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
 

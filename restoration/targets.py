@@ -11,7 +11,6 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 
-from restoration.catalog import Task
 from restoration.image import Image, ImageError, save
 from restoration.inpainting import Mask
 from restoration.orders import Order, read_receipt
@@ -117,7 +116,7 @@ class OwnResults:
     That is a result of the same task that lies where its own result would go, or whose own picture is an input too.
     """
 
-    def __init__(self, files: Sequence[Path], task: Task):
+    def __init__(self, files: Sequence[Path], task: str):
         self.files, self.task = files, task
 
     def has(self, file: Path, folder: Path) -> bool:

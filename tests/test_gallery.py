@@ -2,15 +2,14 @@
 
 import pytest
 
-from restoration import gallery
-from restoration.catalog import TASKS
+from restoration import gallery, tasks
 from restoration.image import read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.metrics import psnr
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks.every())
 def test_every_example_has_a_picture_a_thumbnail_and_an_order_of_its_task(task):
     examples = gallery.examples(task)
     assert len(examples) >= 6

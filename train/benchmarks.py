@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restoration.catalog import Method, Task, methods
+from restoration.catalog import Method, methods
 from restoration.degradations import (
     Chain,
     Degradation,
@@ -264,7 +264,7 @@ class WornSet(ReducedSet):
     """
 
     damage: Degradation
-    cleaners: tuple[Task, ...]
+    cleaners: tuple[str, ...]
     FAMILIES = ("bicubic", "compact", "esrgan", "photo", "photo-gan")
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
@@ -290,7 +290,7 @@ class TextSet(WornSet):
             yield divisible(text_page(page), self.scale)
 
 
-def cleaned(image: Tensor, tasks: tuple[Task, ...]) -> Tensor:
+def cleaned(image: Tensor, tasks: tuple[str, ...]) -> Tensor:
     """An image (1, C, H, W) after the default methods of some tasks, blind."""
     for task in tasks:
         flagship = next(method for method in methods(task) if method.flagship)
@@ -451,7 +451,7 @@ def _worn(name: str, folders: tuple[str, ...], scales: tuple[int, ...] = (4, 2))
 
 
 _XRAY = ("medical/dental_panoramic/test", "medical/chest_xray/test")
-SETS: dict[Task, tuple[TestSet, ...]] = {
+SETS: dict[str, tuple[TestSet, ...]] = {
     "denoise": (
         RealNoiseSet("PolyU", "test/PolyU"),
         NoisySet(
@@ -493,7 +493,7 @@ SETS: dict[Task, tuple[TestSet, ...]] = {
 }
 
 
-def sets_of(task: Task, folder: Path, masks: Path | None = None) -> tuple[TestSet, ...]:
+def sets_of(task: str, folder: Path, masks: Path | None = None) -> tuple[TestSet, ...]:
     """The task's test sets on any folder of images; inpainting takes the masks of a folder of its own, if given."""
     name, place = folder.name, str(folder.resolve())
     if task == "denoise" and photo_pairs(folder):
@@ -511,7 +511,7 @@ def sets_of(task: Task, folder: Path, masks: Path | None = None) -> tuple[TestSe
 
 _PHOTO_NAMES = tuple(test_set.name for test_set in SETS["upscale"] if isinstance(test_set, WornSet))
 # The tables of the README: the names of the columns, sets with a metric.
-TABLES: dict[Task, tuple[tuple[str, ...], ...]] = {
+TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "denoise": (
         ("PolyU", "CBSD68 σ25, JPEG 90", "BSD100 clean"),
         ("CBSD68 σ15", "CBSD68 σ25", "CBSD68 σ50", "BSD68 σ25", "Set12 σ25"),
@@ -564,7 +564,7 @@ class Target:
 BEST_CLASSICAL = "best classical"
 
 
-TARGETS: dict[Task, tuple[Target, ...]] = {
+TARGETS: dict[str, tuple[Target, ...]] = {
     "denoise": (
         Target("drunet-photo blind", "PolyU", 1.9, 2.7, over="noisy"),
         Target("drunet-photo", "CBSD68 σ25", 30.9, 31.1),

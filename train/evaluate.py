@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration.catalog import TASKS, Filter, Task, methods
+from restoration import tasks
+from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
 from restoration.image import ImageError, read, write_grid
@@ -49,7 +50,7 @@ MARGIN = 0.01  # dB, or hundredths of LPIPS, that rounding the weights to 16 bit
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("--task", choices=TASKS, default="denoise")
+    parser.add_argument("--task", choices=list(tasks.every()), default="denoise")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, medical/, cifar10/")
     parser.add_argument("--folder", type=Path, help="score on these images instead, and only print")
     parser.add_argument(
@@ -173,7 +174,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def cost(restorer: Restorer | Filter, task: Task) -> dict:
+def cost(restorer: Restorer | Filter, task: str) -> dict:
     """Parameters; multiply-accumulates per output pixel, seconds of one thread per output megapixel (best of 3)."""
     side = 512 // restorer.scale
     image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -231,7 +232,7 @@ def table(scores: dict, sets: list[str]) -> str:
     return "\n".join(lines)
 
 
-def targets(scores: dict, task: Task) -> str:
+def targets(scores: dict, task: str) -> str:
     """Every floor and aim with what was measured."""
     lines = ["| method | set | measured | floor | aim | |", "|---|---|---|---|---|---|"]
     for target in TARGETS[task]:
@@ -265,7 +266,7 @@ def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
     return best, results[best]["psnr"]
 
 
-def content(scores: dict, task: Task) -> str:
+def content(scores: dict, task: str) -> str:
     """What the README says of a task's scores."""
     parts = [table(scores, list(sets)) for sets in TABLES[task]]
     return "\n\n".join([*parts, targets(scores, task)] if TARGETS[task] else parts)
@@ -297,7 +298,7 @@ def write_cards(scores: dict) -> None:
         restoration.load(method.name).generate_model_card().save(bundled() / method.name / "README.md")
 
 
-def write_readme(scores: dict, task: Task) -> None:
+def write_readme(scores: dict, task: str) -> None:
     """Put the tables between the README's marks."""
     start, end = f"<!-- {task} scores: written by train.evaluate -->", f"<!-- end of {task} scores -->"
     before, rest = README.read_text().split(start)

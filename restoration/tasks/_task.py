@@ -236,6 +236,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def typical(self, side: int) -> tuple[float | Tensor, ...]:
+        """What `restore` takes besides an image of that side when nothing but its time matters."""
+        return ()
+
     def metrics(self, result: Result) -> dict[str, object]:
         """What was measured on the way, by name."""
         raise NotImplementedError

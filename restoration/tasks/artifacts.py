@@ -78,6 +78,9 @@ class Artifacts(Task):
     def run(self, image, method, settings, hole=None):
         return remove_artifacts(image, method.name, settings["quality"])
 
+    def typical(self, side):
+        return (30,)
+
     def metrics(self, result):
         return {"jpeg_quality": result.found.value, "from": result.found.origin}
 

@@ -76,6 +76,9 @@ class Denoise(Task):
         sigma_255 = settings["sigma_255"]
         return denoise(image, method.name, None if sigma_255 is None else sigma_255 / 255)
 
+    def typical(self, side):
+        return (0.1,)
+
     def metrics(self, result):
         return {"noise_level_255": round(255 * result.found.sigma, 2), "measured": result.found.measured}
 

@@ -1,5 +1,7 @@
 """Filling holes."""
 
+import torch
+
 from restoration.inpainting import adjusted, inpaint, transparent_pixels
 from restoration.tasks._task import Setting, Task
 
@@ -48,6 +50,12 @@ class Inpaint(Task):
         edges = {name: value for name, value in settings.items() if name != "texture"}
         mask = adjusted(hole or transparent_pixels(image), **edges)
         return inpaint(image, mask, method.name, settings["texture"])
+
+    def typical(self, side):
+        """A hole of a quarter of the image."""
+        mask = torch.zeros(1, 1, side, side)
+        mask[..., side // 4 : -side // 4, side // 4 : -side // 4] = 1
+        return (mask,)
 
     def metrics(self, result):
         return {"filled_share": round(result.found.share, 6)}
