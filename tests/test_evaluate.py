@@ -1,5 +1,6 @@
 """The scores: protocol, table, verdicts."""
 
+import copy
 import json
 import math
 from itertools import count
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from restoration import catalog
+import restoration
+from restoration import catalog, tasks
 from restoration.image import Image, write
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
@@ -205,3 +207,39 @@ def test_the_prior_is_scored_when_it_is_named_and_its_time_is_taken(tmp_path, ca
     measured = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Set12 50 %")]
     assert any("biharmonic" in line for line in measured)
     assert not any("deep-image-prior" in line for line in measured)
+
+
+def test_every_default_has_sets_with_real_damage_but_for_fills():
+    for name in tasks.every():
+        if not tasks.named(name).holes:
+            assert any(test_set.real for test_set in benchmarks.SETS[name])
+
+
+def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkeypatch, capsys):
+    """Better on held-out images, worse where a camera's noise is removed."""
+    photos = tmp_path / "test" / "PolyU"
+    photos.mkdir(parents=True)
+    clean = np.full((64, 64, 3), 90, np.uint8)
+    noisy = np.clip(90 + np.random.default_rng(0).normal(0, 8, clean.shape), 0, 255).astype(np.uint8)
+    write(Image(clean), photos / "a_mean.png")
+    write(Image(noisy), photos / "a_real.png")
+    other = benchmarks.RealNoiseSet("PolyU", "test/PolyU")
+    monkeypatch.setitem(evaluate.SETS, "denoise", (other,))
+    model = restoration.load(catalog.method("denoise", "").name)
+    identity = copy.deepcopy(model)
+    monkeypatch.setattr(identity, "restore", lambda noisy, sigma=None: noisy)
+    assert evaluate.on_photos(model, tmp_path) > evaluate.on_photos(identity, tmp_path) + 3
+    folder = tmp_path / "run"
+    model.save_pretrained(folder)
+    (folder / "run.json").write_text(json.dumps({**model.run, "model": catalog.method("denoise", "").name}))
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(40):
+        write(Image(clean), images / f"cid22_{index}.png")
+    scores = iter([2.0, 1.0])
+    monkeypatch.setattr(evaluate, "judge", lambda *_: (lambda *_: next(scores), "dB"))
+    monkeypatch.setattr(evaluate, "standing", lambda *_: 1.0)
+    photo_scores = iter([30.0, 31.0])
+    monkeypatch.setattr(evaluate, "on_photos", lambda *_: next(photo_scores))
+    assert evaluate.main(["--promote", str(folder), "--train-data", str(images), "--data", str(tmp_path)]) == 1
+    assert "worse than the default" in capsys.readouterr().err

@@ -60,10 +60,12 @@ class TestSet(Protocol):
     Attributes:
         name: as the tables show it.
         baseline: what the degraded images themselves are called in the tables, None if they cannot be scored.
+        real: whether it is damage that a visitor's photo has, by which defaults are chosen.
     """
 
     name: str
     baseline: str | None
+    real: bool
 
     def images(self, data: Path) -> Iterable[Tensor]:
         """The clean images, float32 (1, C, H, W)."""
@@ -100,6 +102,7 @@ class NoisySet:
     sigma: float
     listed_in: str | None = None
     baseline: str | None = field(default="noisy", init=False)
+    real: bool = field(default=False, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         return _listed(data, self.folders, self.channels, self.listed_in)
@@ -136,6 +139,7 @@ class RealNoiseSet:
     folder: str
     side: int = 256
     baseline: str | None = field(default="noisy", init=False)
+    real: bool = field(default=True, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         return (self._middle(mean) for _, mean in photo_pairs(data / self.folder))
@@ -186,6 +190,10 @@ class CompressedSet:
     before: int | None = None
     baseline: str | None = field(default="jpeg", init=False)
 
+    @property
+    def real(self) -> bool:
+        return self.before is not None
+
     def images(self, data: Path) -> Iterable[Tensor]:
         return _listed(data, (self.folder,), self.channels, self.listed_in)
 
@@ -225,6 +233,7 @@ class ReducedSet:
     folders: tuple[str, ...]
     scale: int
     baseline: str | None = field(default=None, init=False)
+    real: bool = field(default=False, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         for sample in samples([data / folder for folder in self.folders], 3):
@@ -265,6 +274,7 @@ class WornSet(ReducedSet):
 
     damage: Degradation
     cleaners: tuple[str, ...]
+    real: bool = field(default=True, init=False)
     FAMILIES = ("bicubic", "compact", "esrgan", "photo", "photo-gan")
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
@@ -321,6 +331,7 @@ class HoledSet:
     channels: int = 3
     side: int = 256
     baseline: str | None = field(default=None, init=False)
+    real: bool = field(default=False, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         for sample in islice(samples([data / self.folder], self.channels), self.count):

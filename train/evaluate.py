@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
-        if not promote(arguments.promote, arguments.train_data, lpips, arguments.against):
+        if not promote(arguments.promote, arguments.train_data, lpips, arguments.against, arguments.data):
             return 1
         forget(arguments.json, json.loads((arguments.promote / "run.json").read_text())["model"])
         return 0
@@ -319,11 +320,14 @@ def write_picture(path: Path) -> None:
 # The ratchet --------------------------------------------------------------------------------------------------------
 
 
-def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals: list[Path]) -> bool:
+def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals: list[Path], data: Path) -> bool:
     """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images.
+
+    One that is its task's default must not be worse on photos with real damage either.
 
     Args:
         rivals: runs of the same model by other recipes, which it must beat as well; its card then tells of them.
+        data: folder of the test sets.
     """
     if not (candidate / "run.json").exists():
         raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
@@ -343,6 +347,12 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
         return False
+    if old_score is not None and any(method.flagship and method.name == name for method in methods(new.task)):
+        now, before = (on_photos(model, data) for model in (new, restoration.load(name)))
+        print(f"{name} on photos with real damage: new {now:.3f} dB, bundled {before:.3f} dB")
+        if now < before:
+            print(f"refused: {candidate} is worse than the default {name} on photos with real damage", file=sys.stderr)
+            return False
     beaten = []
     for rival in rivals:
         recipe = json.loads((rival / "run.json").read_text())["recipe"]
@@ -364,6 +374,26 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     fresh.rename(target)
     print(f"bundled {name}")
     return True
+
+
+def on_photos(model: Restorer, data: Path, count: int = 20) -> float:
+    """Mean PSNR in dB of a blind model over the first images of its task's sets with real damage.
+
+    Raises:
+        SystemExit: there are no such sets below `data`.
+    """
+    scores = []
+    for test_set in SETS[model.task]:
+        if not test_set.real or getattr(test_set, "scale", 1) != model.scale:
+            continue
+        try:
+            clean = list(islice(test_set.images(data), count))
+        except FileNotFoundError as missing:
+            raise SystemExit(f"error: a default is judged on photos with real damage: {missing}") from None
+        given = [test_set.degraded(image, index, data) for index, image in enumerate(clean)]
+        restored = [with_channels(model, image).cpu() for image, *_ in given]
+        scores.append(test_set.summary(restored, clean, given, None)["psnr"])
+    return sum(scores) / len(scores)
 
 
 def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], images: list[Tensor]) -> float | None:

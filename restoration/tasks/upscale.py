@@ -1,6 +1,7 @@
 """Enlarging."""
 
 from restoration import metrics
+from restoration.artifacts import measured_quality
 from restoration.catalog import Method
 from restoration.degradations import Downscale
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
@@ -63,7 +64,8 @@ class Upscale(Task):
         level = 255 * measured_sigma(image)
         noisy = [f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."]
         size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
-        return [size], noisy if level > NOISY_ABOVE_255 and not method.cleans else []
+        found = [size, f"measured noise level {level:.1f}", str(measured_quality(image))]
+        return found, noisy if level > NOISY_ABOVE_255 and not method.cleans else []
 
     def suffix(self, method):
         return f"x{method.scale}"
