@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
 
     largest = max(recipe.crop, recipe.late_crop)
     channels = recipe.build().channels
-    crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
+    crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share)
 
     run = Run(arguments, accelerator, recipe, data, lambda model: validate(recipe, model, validation))
     for progress in run:

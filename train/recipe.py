@@ -158,6 +158,7 @@ class Recipe:
         loss: a name that `train.losses.build_loss` knows; None where the script has a loss of its own.
         first_loss: the loss of the first third of the run, if it is another.
         patience: the run ends after so many validations in a row without a better score; None never.
+        text_share: share of the images that show rendered text and interface.
     """
 
     build: Callable[[], Restorer]
@@ -172,6 +173,7 @@ class Recipe:
     loss: LossName | None = "l1"
     first_loss: LossName | None = None
     patience: int | None = None
+    text_share: float = 0.0
 
     def crops_at(self, progress: float) -> tuple[int, int]:
         """How many crops a step takes and their side, at a share of the run; the pixels of a step stay the same."""
@@ -242,6 +244,7 @@ DENOISE: dict[str, DenoiseRecipe] = {
         blind_from=0.4,
         told_factors=(0.9, 1.1),
         kept_share=0.06,
+        text_share=0.06,
     ),
     "drunet-fast": DenoiseRecipe(
         build=lambda: DRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
@@ -379,7 +382,6 @@ class UpscaleRecipe(Recipe):
     Args:
         damage: makes the low resolution of a crop; None is bicubic reduction.
         scored: makes that of the images of the validation score, each in its turn.
-        text_share: share of the crops that show rendered text and interface.
     """
 
     crop: int = 32
@@ -387,7 +389,6 @@ class UpscaleRecipe(Recipe):
     learning_rate: float = 2e-3
     damage: Degradation | None = None
     scored: tuple[Degradation | None, ...] = (None,)
-    text_share: float = 0.0
 
 
 def worn(scale: int, *steps: Degradation, blur: float = 0.0) -> Chain:
