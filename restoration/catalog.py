@@ -118,31 +118,36 @@ class Method:
 
 
 _PRIOR = "No training: fits a network to your picture alone, in minutes; small pictures. Cancel keeps the best so far."
-_CLASSICAL = (
-    Method(
-        "offset-fill",
-        "inpaint",
-        "Offset fill",
-        "Classical: copies the surroundings, shifted, and joins the copies where it is least seen; removed objects.",
-        Filter(offset_fill, 512, steps=filling),
-        limits="What the picture shows only once, such as a face, it cannot make; it may copy another object.",
-    ),
-    *(Method(**entry) for entry in classical.ENTRIES),
-    Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
-    Method("deep-image-prior", "artifacts", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.remove_artifacts)),
-    *(
+
+
+def _untrained() -> list[Method]:
+    """The methods without weights, the better ones of a task first."""
+    return [
         Method(
-            f"deep-image-prior-x{scale}",
-            "upscale",
-            "Deep Image Prior",
-            _PRIOR,
-            Prior(partial(deep_image_prior.upscale, scale=scale), scale),
-            scale=scale,
-        )
-        for scale in (2, 3, 4)
-    ),
-    Method("deep-image-prior", "inpaint", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.inpaint)),
-)
+            "offset-fill",
+            "inpaint",
+            "Offset fill",
+            "Classical: copies the surroundings, shifted, and joins the copies where it is least seen; removed "
+            "objects.",
+            Filter(offset_fill, 512, steps=filling),
+            limits="What the picture shows only once, such as a face, it cannot make; it may copy another object.",
+        ),
+        *(Method(**entry) for entry in classical.ENTRIES),
+        Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
+        Method("deep-image-prior", "artifacts", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.remove_artifacts)),
+        *(
+            Method(
+                f"deep-image-prior-x{scale}",
+                "upscale",
+                "Deep Image Prior",
+                _PRIOR,
+                Prior(partial(deep_image_prior.upscale, scale=scale), scale),
+                scale=scale,
+            )
+            for scale in (2, 3, 4)
+        ),
+        Method("deep-image-prior", "inpaint", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.inpaint)),
+    ]
 
 
 @cache
@@ -201,7 +206,7 @@ def methods(task: str | None = None) -> list[Method]:
     ]
     leading = {method.family for method in learned if method.flagship}
     learned.sort(key=lambda method: (places.index(method.task), method.family not in leading, not method.flagship))
-    offered = sorted((*learned, *_CLASSICAL), key=lambda method: places.index(method.task))
+    offered = sorted((*learned, *_untrained()), key=lambda method: places.index(method.task))
     return [method for method in offered if task in (None, method.task)]
 
 

@@ -6,6 +6,7 @@ They are made on the first call; nothing is downloaded.  `python -m restoration.
 import atexit
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -126,25 +127,36 @@ class Example:
 
 @cache
 def examples(task: str) -> list[Example]:
-    """Examples of a task, the most telling one first."""
-    if task == "denoise":
-        models = {"camera.png": "median", "phantom.png": "total-variation"}
-        orders = [(path, Order(task, models.get(name, ""))) for name, path in zip(NOISY, noisy(), strict=True)]
-    elif task == "artifacts":
-        orders = [(path, Order(task)) for path in compressed()]
-    elif task == "upscale":
-        families = {"logo.png": "lanczos", "chelsea.png": "esrgan"}
-        orders = [
-            (path, Order(task, families.get(name, "compact"), {"scale": 4 if name == "chelsea.png" else factor}))
-            for (name, factor), path in zip(SMALL.items(), small(), strict=True)
-        ]
-    else:
-        pairs = list(zip(scratched(), masks(), strict=True))[:6]
-        exact = Order(task, settings={"grow": 0, "feather": 0})  # the masks are where the scratches are
-        return [_example(path, exact, mask) for path, mask in pairs]
-    return [_example(path, order) for path, order in orders]
+    """Examples of a task, the most telling one first; none for a task without."""
+    orders = _ORDERS[task]() if task in _ORDERS else []
+    return [_example(path, Order(task, model, settings), *mask) for path, model, settings, *mask in orders]
 
 
+def _denoise() -> list[tuple]:
+    """Of every example the picture, the model and the settings, and for holes the mask."""
+    models = {"camera.png": "median", "phantom.png": "total-variation"}
+    return [(path, models.get(name, ""), {}) for name, path in zip(NOISY, noisy(), strict=True)]
+
+
+def _upscale() -> list[tuple]:
+    families = {"logo.png": "lanczos", "chelsea.png": "esrgan"}
+    return [
+        (path, families.get(name, "compact"), {"scale": 4 if name == "chelsea.png" else factor})
+        for (name, factor), path in zip(SMALL.items(), small(), strict=True)
+    ]
+
+
+def _inpaint() -> list[tuple]:
+    exact = {"grow": 0, "feather": 0}  # the masks are where the scratches are
+    return [(path, "", exact, mask) for path, mask in list(zip(scratched(), masks(), strict=True))[:6]]
+
+
+_ORDERS: dict[str, Callable[[], list[tuple]]] = {
+    "denoise": _denoise,
+    "artifacts": lambda: [(path, "", {}) for path in compressed()],
+    "upscale": _upscale,
+    "inpaint": _inpaint,
+}
 _ASSETS = Path(__file__).parent / "assets" / "examples"
 _THUMBNAIL = 144  # side in pixels
 

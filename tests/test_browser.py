@@ -60,10 +60,10 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     page.locator("#denoise-input input[type=file]").first.set_input_files(path)
     expect(page.locator("#denoise-facts")).to_contain_text("90 × 70 px")
     page.locator("#denoise-run").click()
-    expect(page.locator("#denoise-status")).to_contain_text("DRUNet fast")
+    expect(page.locator("#denoise-status")).to_contain_text(Order("denoise").method.title)
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(2)
 
-    restored = job.finish(denoising.denoise(photo, "drunet-fast"))
+    restored = job.finish(denoising.denoise(photo))
     np.testing.assert_array_equal(shown(page, 0)[0].samples, photo.samples)
     np.testing.assert_array_equal(shown(page, 1)[0].samples, restored.image().samples)
     assert not np.array_equal(restored.image().samples, photo.samples)
@@ -142,7 +142,7 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
     page.locator("#upscale-scale").get_by_text("×3").click()
     expect(page.locator("#upscale-facts")).to_contain_text("becomes 270 × 210 px")
     page.locator("#upscale-run").click()
-    expect(page.locator("#upscale-status")).to_contain_text("matches your photo to")
+    expect(page.locator("#upscale-status")).to_contain_text("matches the photo to")
     expect(page.locator("#upscale-compare [data-testid=imageslider-image]")).to_have_count(2)
 
     expected = job.finish(upscaling.upscale(photo, "compact", 3))

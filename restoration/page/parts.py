@@ -113,6 +113,8 @@ def show_examples(task: str, found: list[gallery.Example], outputs: list, values
     Args:
         values: the outputs' values for an example.
     """
+    if not found:
+        return
     gr.Markdown("Or tap one of these, before on the left and after on the right:", elem_classes="line")
     shown = gr.Gallery(
         [(example.thumbnail, example.title) for example in found],

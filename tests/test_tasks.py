@@ -1,0 +1,152 @@
+"""Tasks: one that lies in the folder is everywhere, and imports go downwards only."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import app
+import restoration
+from restoration import classical, tasks
+from restoration.__main__ import main as command_line
+from restoration.bakeoff import bake_off_damaged
+from restoration.image import Image, read, write
+from restoration.job import finish
+from restoration.orders import Order, replay
+from restoration.page.api import endpoint
+from restoration.page.layout import tab_of
+
+SHARPEN = """
+import time
+
+from torch.nn import functional as F
+
+from restoration import job
+from restoration.classical import listed
+from restoration.image import Canvas
+from restoration.job import Result
+from restoration.tasks._task import STRENGTH, Setting, Task, Test
+
+
+@listed("sharpen", "Unsharp mask", "Classical: adds what a blur takes away.", 1)
+def unsharp(image, amount):
+    return (image + amount * (image - F.avg_pool2d(image, 3, 1, 1, count_include_pad=False))).clamp(0, 1)
+
+
+class Sharpen(Task):
+    name, title, verb, place, ending = "sharpen", "Sharpen", "Sharpen", 9, "sharp"
+    help, about = "sharpen", "Sharpen an image file."
+    settings = (Setting("amount", float, 0.5, "how much", "Amount", limits=(0, 3), step=0.1), STRENGTH)
+    test = Test("Test", "Blurs.", "Sharp pictures", "Blur and sharpen", "Both", ("Blurred", "Sharpened"))
+
+    def run(self, image, method, settings, hole=None):
+        canvas, started = Canvas(image), time.monotonic()
+
+        def outcome():
+            return Result(canvas, method, time.monotonic() - started, "sharpened")
+
+        return job.repainted(canvas, method, outcome, settings["amount"])
+
+    def metrics(self, result):
+        return {}
+
+    def typical(self, side):
+        return (1.0,)
+
+    def damaged(self, clean, scale):
+        return F.avg_pool2d(clean, 3, 1, 1, count_include_pad=False)
+
+
+TASK = Sharpen()
+"""
+
+
+@pytest.fixture
+def sharpen(tmp_path, monkeypatch):
+    """A task with its only method, as if its file lay in the folder."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "sharpen.py").write_text(SHARPEN)
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path / "tasks")])
+    monkeypatch.setattr(classical, "ENTRIES", list(classical.ENTRIES))
+    importlib.invalidate_caches()
+    tasks.every.cache_clear()
+    yield "sharpen"
+    tasks.every.cache_clear()
+
+
+def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, capsys):
+    assert list(tasks.every())[-1] == sharpen
+    write(photo, tmp_path / "photo.png")
+    path, flags = str(tmp_path / "photo.png"), ["--amount", "2", "--strength", "0.5"]
+    assert command_line([sharpen, path, "-o", str(tmp_path / "one.png"), *flags]) == 0
+    assert command_line([sharpen, path, path, "-o", str(tmp_path / "many"), *flags]) == 0
+    assert command_line(["models"]) == 0
+    assert "unsharp" in capsys.readouterr().out
+    content = (tmp_path / "one.png").read_bytes()
+    assert (tmp_path / "many" / "photo_sharp.png").read_bytes() == content
+    *_, file = (Path(step).read_bytes() for step in endpoint(tasks.named(sharpen))(path, "unsharp", 2, 0.5)
+                if isinstance(step, str))  # fmt: skip
+    assert file == content
+    runs = tab_of(tasks.named(sharpen)).runs
+    shown = [step for step in runs.run(lambda *_, **__: None, path, "unsharp", 2.0, 50, "png", 95)][-1]
+    assert "**Unsharp mask**" in shown[3]
+    done = finish(Order(sharpen, "", {"amount": 2.0, "strength": 0.5}).carry_out(read(path)))
+    assert finish(replay(done.receipt, read(path))).same
+    entries = list(bake_off_damaged(sharpen, photo))
+    assert [entry.name for entry in entries] == ["", "unsharp"]
+    assert entries[1].score.psnr > entries[0].score.psnr
+    order = Order(sharpen)
+    trial = finish(tasks.named(sharpen).trial(photo, order.method, order.settings, ()))
+    assert trial.after.psnr > trial.before.psnr
+    found = {block.elem_id for block in app.build().blocks.values()}
+    assert {"sharpen-input", "sharpen-amount", "sharpen-run", "sharpen-trial-run"} <= found
+
+
+@pytest.mark.parametrize("name", tasks.every())
+def test_every_task_fulfils_its_contract(name):
+    kind = tasks.named(name)
+    assert kind.name == name
+    for text in (
+        kind.title,
+        kind.verb,
+        kind.help,
+        kind.about,
+        kind.suffix(restoration.methods(name)[0]),
+        kind.compared,
+        kind.hint,
+    ):
+        assert text
+    for setting in (*kind.settings, *kind.damages):
+        assert setting.label
+        assert setting.help
+        assert setting.choices or setting.kind is bool or setting.checked(setting.default) == setting.default
+    method = restoration.methods(name)[0]
+    completed = kind.completed({}, method)
+    assert Order(name).settings == completed == Order(name, method.name, completed).settings
+    assert isinstance(kind.guide(method), str)
+    facts, advice = kind.facts(Image(np.zeros((40, 40, 3), np.uint8)), method)
+    assert all(isinstance(line, str) for line in (*facts, *advice))
+
+
+def imports(file: Path) -> set[str]:
+    """The modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_the_page_alone_imports_gradio_and_nothing_but_the_start_imports_the_page():
+    package = Path(restoration.__file__).parent
+    for file in package.rglob("*.py"):
+        modules, inside = imports(file), file.is_relative_to(package / "page")
+        tops = {module.partition(".")[0] for module in modules}
+        assert "train" not in tops, file
+        assert "app" not in tops, file
+        assert inside or not tops & {"gradio", "starlette", "pandas"}, file
+        assert inside or not any(module.startswith("restoration.page") for module in modules), file
