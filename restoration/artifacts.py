@@ -1,12 +1,11 @@
 """Artifact removal jobs: the function behind the page, the API and the command line, and trials on clean pictures."""
 
-import time
 from dataclasses import dataclass
 from typing import Literal
 
 from restoration import catalog
-from restoration.image import Canvas, Image
-from restoration.job import Job, Result, repainted
+from restoration.image import Image
+from restoration.job import Job, Result, restored
 from restoration.jpeg import estimated_quality
 
 ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
@@ -73,11 +72,5 @@ def remove_artifacts(
     if quality is not None and not LOWEST <= quality <= HIGHEST:
         raise ValueError(f"The JPEG quality goes from {LOWEST} to {HIGHEST}, not {quality:g}.")
     known = measured_quality(image) if quality is None else Quality(quality, "given")
-    started = time.monotonic()
-    canvas = Canvas(image)
-
-    def outcome() -> Result:
-        return Result(canvas, method, time.monotonic() - started, known)
-
     told = quality if method.learned else known.value or 100
-    return (yield from repainted(canvas, method, outcome, told, tile=tile))
+    return (yield from restored(image, method, told, found=lambda _: known, tile=tile))

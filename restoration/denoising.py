@@ -1,6 +1,5 @@
 """Denoising jobs: the function behind the page, the API and the command line, and trials on clean pictures."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,8 +18,8 @@ from restoration.degradations import (
     SpeckleNoise,
     UniformNoise,
 )
-from restoration.image import Canvas, Image
-from restoration.job import Job, Result, repainted
+from restoration.image import Image
+from restoration.job import Job, Result, restored
 from restoration.restorer import Denoiser
 
 SAMPLES = 4  # the noise level of a large image is measured in so many squares across and down
@@ -107,13 +106,9 @@ def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: 
     if sigma is not None and not 0 <= sigma <= MAX_SIGMA_255 / 255:
         raise ValueError(f"The noise level goes from 0 to {MAX_SIGMA_255}, not {sigma * 255:g}.")
     level = measured_sigma(image) if sigma is None else sigma
-    started = time.monotonic()
-    canvas = Canvas(image)
-
-    def outcome() -> Result:
-        return Result(canvas, method, time.monotonic() - started, NoiseLevel(level, sigma is None))
-
-    return (yield from repainted(canvas, method, outcome, sigma if method.learned else level, tile=tile))
+    found = NoiseLevel(level, sigma is None)
+    told = sigma if method.learned else level
+    return (yield from restored(image, method, told, found=lambda _: found, tile=tile))
 
 
 # Kinds of noise by the name that people see, made from a level of 1 to 100.  The level is the standard deviation in

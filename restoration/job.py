@@ -19,7 +19,7 @@ from restoration.image import Canvas, Image
 from restoration.jpeg import brightness
 from restoration.metrics import psnr, psnr_b, ssim
 from restoration.restorer import Restorer
-from restoration.tiling import Progress, relayed, run_tiled
+from restoration.tiling import Progress, default_tile, relayed, run_tiled
 
 Outcome = TypeVar("Outcome")
 
@@ -32,6 +32,7 @@ class Drawn(Protocol):
 
 Job = Generator[Progress, None, Outcome]
 
+TILE_PIXELS = 1024  # side of a tile in output pixels, where pictures are enlarged
 TRIAL_SIDE = 1024  # trials take the middle of larger pictures
 
 
@@ -105,38 +106,50 @@ def improving(
     return outcome(picture)
 
 
-def repainted(
-    canvas: Canvas,
+def tile_side(method: Method, restorer: Restorer | Filter) -> int:
+    """Side in input pixels of the tiles that a method gets, which bounds the memory."""
+    return TILE_PIXELS // method.scale if method.scale > 1 else default_tile(restorer.receptive_field)
+
+
+def restored(
+    image: Image,
     method: Method,
-    outcome: Callable[[], Outcome],
     *settings: float | None,
+    found: Callable[[Canvas], object],
+    alpha: float = 1.0,
     tile: int | None = None,
-) -> Job[Outcome]:
-    """The job of a task that keeps the picture's size: the method's result on the canvas, tile after tile.
+) -> Job[Result]:
+    """The job of most tasks: the method's result on a canvas, tile after tile.
 
     Args:
-        outcome: makes the job's result of the canvas as it is.
         settings: what the method's `restore` takes besides the image.
-        tile: side of the tiles in pixels instead of the method's default.
+        found: makes `Result.found` of the canvas as it is.
+        alpha: see `catalog.load`.
+        tile: side of the tiles in input pixels instead of the method's default.
     """
-    image = canvas.original
+    canvas, started = Canvas(image, method.scale), time.monotonic()
+
+    def outcome() -> Result:
+        return Result(canvas, method, time.monotonic() - started, found(canvas))
+
+    def fitted(picture: Tensor) -> Result:
+        canvas.put(picture, 0, 0)
+        return outcome()
+
+    size = image.height, image.width
     if method.prior:
-
-        def fitted(picture: Tensor) -> Outcome:
-            canvas.put(picture, 0, 0)
-            return outcome()
-
-        attempts = method.source.fit(image.tensor())
-        return (yield from improving(attempts, method.task, image.height * image.width, fitted))
-    restorer = loaded(method)
+        pixels = size[0] * size[1] * method.scale**2
+        return (yield from improving(method.source.fit(image.tensor()), method.task, pixels, fitted))
+    restorer = loaded(method, alpha)
     yield from run_tiled(
-        lambda part: infer(method, 1.0, part, *settings),
+        lambda part: infer(method, alpha, part, *settings),
         image.tensor,
         canvas.put,
-        (image.height, image.width),
+        size,
         receptive_field=restorer.receptive_field,
         multiple_of=restorer.multiple_of,
-        tile=tile,
+        scale=method.scale,
+        tile=tile or tile_side(method, restorer),
     )
     return outcome()
 

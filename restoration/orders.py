@@ -17,9 +17,7 @@ from restoration import catalog, deep_image_prior, tasks, weights
 from restoration.catalog import Filter, Method
 from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
 from restoration.inpainting import Mask, mask_from, mask_image, transparent_pixels
-from restoration.job import Job, Result, loaded
-from restoration.tiling import default_tile
-from restoration.upscaling import TILE_PIXELS
+from restoration.job import Job, Result, loaded, tile_side
 
 
 @dataclass(frozen=True)
@@ -237,7 +235,7 @@ def _tiles(method: Method) -> dict | None:
     if method.prior or tasks.named(method.task).holes:
         return None
     restorer: Filter = loaded(method)
-    side = TILE_PIXELS // method.scale if method.task == "upscale" else default_tile(restorer.receptive_field)
+    side = tile_side(method, restorer)
     return {"side": side, "halo": restorer.receptive_field}
 
 

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from restoration import catalog, metrics
 from restoration.image import Canvas, Image, from_tensor, visible_colours
-from restoration.job import Job, Result, improving, infer, loaded, stage
+from restoration.job import Job, Result, restored, stage
 from restoration.resampling import enlarge, resample
-from restoration.tiling import Progress, run_tiled
+from restoration.tiling import Progress
 
 MAX_OUTPUT_MEGAPIXELS = 64
 CORRECTIONS = 5  # steps of iterated back-projection
-TILE_PIXELS = 1024  # side of a tile in output pixels, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -97,41 +96,12 @@ def upscale(
         ValueError: no such model or scale, an alpha out of range, or a result of more than 64 megapixels.
     """
     method = catalog.method("upscale", model, scale)
-    width, height = output_size(image, method.scale)
+    output_size(image, method.scale)
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha goes from 0 to 1, not {alpha:g}.")
     if not method.blends:
         alpha = 1.0
-    started = time.monotonic()
-    original = visible_colours(image)
-    canvas = Canvas(original, method.scale)
-
-    def outcome() -> Result:
-        return Result(canvas, method, time.monotonic() - started, Faithfulness(canvas))
-
-    def fitted(picture: Tensor) -> Result:
-        canvas.put(picture, 0, 0)
-        return outcome()
-
-    def tiled() -> Job[Result]:
-        restorer = loaded(method, alpha)
-        yield from run_tiled(
-            lambda lr: infer(method, alpha, lr),
-            original.tensor,
-            canvas.put,
-            (image.height, image.width),
-            receptive_field=restorer.receptive_field,
-            multiple_of=restorer.multiple_of,
-            scale=method.scale,
-            tile=tile or TILE_PIXELS // method.scale,
-        )
-        return outcome()
-
-    if method.prior:
-        attempts = method.source.fit(original.tensor())
-        work = improving(attempts, "upscale", width * height, fitted)
-    else:
-        work = tiled()
+    work = restored(visible_colours(image), method, found=Faithfulness, alpha=alpha, tile=tile)
     result = yield from stage(work, 0, 1 + stay_true)
     return (yield from stage(corrected(result), 1, 2)) if stay_true else result
 
