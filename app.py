@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
     catalog.prepare()
+    for sentence in catalog.warnings():
+        logging.warning(sentence)
     recording.open_records()
     if "GRADIO_TEMP_DIR" not in os.environ:
         os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="restoration-")

@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of another encoding than the names have
+    for sentence in catalog.warnings():
+        print(f"warning: {sentence}", file=sys.stderr)
     arguments = _parser().parse_args(argv)
     return arguments.run(arguments)
 

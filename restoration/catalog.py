@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from torch import Tensor
 
-from restoration import classical, deep_image_prior, models, tasks, weights
+from restoration import classical, deep_image_prior, manifest, models, tasks, weights
 from restoration.classical import Filter
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
@@ -106,7 +106,7 @@ class Method:
     @property
     def blends(self) -> bool:
         """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
-        return self.learned and self.source.blends_with is not None
+        return self.learned and self.source.blends_with is not None and place(self.source.blends_with) is not None
 
     def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior:
         """What restores: the model with its bundled weights, or the filter or prior itself.
@@ -210,6 +210,19 @@ def methods(task: str | None = None) -> list[Method]:
     return [method for method in offered if task in (None, method.task)]
 
 
+def off() -> dict[str, str]:
+    """Why bundled checkpoints are off that cannot be used, one sentence each, by name."""
+    known = (checkpoint.name for architecture in architectures().values() for checkpoint in architecture.checkpoints)
+    return {name: sentence for name in known if (sentence := weights.damage(name))}
+
+
+def warnings() -> list[str]:
+    """What is wrong with the bundled checkpoints, one sentence each, for whoever starts the program."""
+    unchecked = manifest.unreadable(weights.bundled())
+    note = f"{manifest.NAME} is damaged, so the bundled checkpoints could not be checked. Install it again."
+    return [*([note] if unchecked else []), *off().values()]
+
+
 def scale_of(checkpoint: str) -> int:
     """The scale that ends a checkpoint's name, `-x4` for instance; 1 without."""
     _, separator, scale = checkpoint.rpartition("-x")
@@ -232,11 +245,13 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
         scale: which member of the family; None takes the named one, or the family's largest.
 
     Raises:
-        ValueError: no such method; the message lists those that there are.
+        ValueError: no such method; the message lists those that there are.  Or it is off, and the message says why.
     """
     offered = families(task)
     exact = next((method for method in methods(task) if name in (method.name, "")), None)
     family = exact.family if exact else name
+    if sentence := _why_off(task, name if exact is None else family, scale):
+        raise ValueError(sentence)
     if family not in offered:
         raise ValueError(f"There is no {task} model called {name!r}; choose {', '.join(offered)}.")
     if scale is None:
@@ -247,6 +262,17 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
     *others, last = (str(sibling.scale) for sibling in offered[family])
     scales = f"{', '.join(others)} or {last}" if others else last
     raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
+
+
+def _why_off(task: Task, name: str, scale: int | None) -> str:
+    """Why the checkpoint is off that a name, or a family and a scale, asks for; empty if another answers to it."""
+    if scale is None and name in families(task):
+        return ""
+    for known, sentence in off().items():
+        family = known.removesuffix(f"-x{scale_of(known)}")
+        if known == name or (family == name and scale in (None, scale_of(known))):
+            return sentence
+    return ""
 
 
 def load(source: str | Path, alpha: float = 1.0) -> Restorer:
@@ -275,7 +301,10 @@ def _load(source: str | Path) -> Restorer:
     folder = Path(source)
     if not folder.is_dir() and (known := place(str(source))):
         folder = known.folder
+    elif not folder.is_dir() and (sentence := weights.damage(str(source))):
+        raise ValueError(sentence)
     if folder.is_dir():
+        weights.check_folder(folder)
         repo, revision, config = str(folder), None, folder / "config.json"
         if not config.exists():
             raise ValueError(f"{folder.name} holds no config.json")
@@ -286,7 +315,10 @@ def _load(source: str | Path) -> Restorer:
     else:
         names = ", ".join(method.name for method in methods() if method.learned)
         raise ValueError(f"there is no checkpoint called {source}; bundled are {names}")
-    architecture = json.loads(config.read_text()).get("architecture")
+    try:
+        architecture = json.loads(config.read_text(encoding="utf-8")).get("architecture")
+    except (ValueError, AttributeError, RecursionError):
+        raise ValueError(f"{folder.name} holds a damaged config.json") from None
     if architecture not in architectures():
         raise ValueError(f"{source} is of the unknown architecture {architecture!r}")
     return architectures()[architecture].from_pretrained(repo, revision=revision)

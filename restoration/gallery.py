@@ -7,6 +7,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -127,9 +128,12 @@ class Example:
 
 @cache
 def examples(task: str) -> list[Example]:
-    """Examples of a task, the most telling one first; none for a task without."""
-    orders = _ORDERS[task]() if task in _ORDERS else []
-    return [_example(path, Order(task, model, settings), *mask) for path, model, settings, *mask in orders]
+    """Examples of a task, the most telling one first; none for a task without, or of a model that is off."""
+    found = []
+    for path, model, settings, *mask in _ORDERS[task]() if task in _ORDERS else []:
+        with suppress(ValueError):
+            found.append(_example(path, Order(task, model, settings), *mask))
+    return found
 
 
 def _denoise() -> list[tuple]:

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -178,7 +179,10 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
                 )
             )
 
-        weights = safetensors.torch.load_file(file("model.safetensors"))
+        try:
+            weights = safetensors.torch.load_file(file("model.safetensors"))
+        except SafetensorError:
+            raise ValueError(f"{Path(model_id).name} holds a damaged model.safetensors") from None
         for name, value in weights.items():
             if not value.isfinite().all():
                 raise ValueError(f"{model_id} holds weights that are not finite: {name}")
@@ -192,7 +196,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         model = cls(**arguments)
         model.load_state_dict(weights, strict=True)
         with suppress(FileNotFoundError, EntryNotFoundError):  # weights without a training record are welcome
-            model.run = json.loads(file("run.json").read_text())
+            model.run = json.loads(file("run.json").read_text(encoding="utf-8"))
         return model.to(map_location, memory_format=torch.channels_last).eval()
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from restoration import manifest
+
 DEADLINE = 30.0  # seconds for everything
 
 Origin = Literal["hub", "cache", "bundled"]
@@ -54,11 +56,28 @@ def bundled() -> Path:
 
 
 def place(name: str) -> Place | None:
-    """Where the weights of a checkpoint are; None if there are none."""
+    """Where the weights of a checkpoint are; None if there are none that can be used."""
     if name in _places:
         return _places[name]
     folder = bundled() / name
-    return Place(folder, "bundled") if (folder / "model.safetensors").exists() else None
+    sound = (folder / "model.safetensors").exists() and not manifest.fault(folder)
+    return Place(folder, "bundled") if sound else None
+
+
+def damage(name: str) -> str:
+    """Why a bundled checkpoint is off, one sentence; empty for one that is not."""
+    fault = "" if place(name) else manifest.fault(bundled() / name)
+    return f"{name} is off: {fault}. Install it again to have it back." if fault else ""
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a damaged checkpoint that is loaded by its folder.
+
+    Raises:
+        ValueError: it is one of the bundled ones, and not as it was.
+    """
+    if folder.resolve().parent == bundled().resolve() and (fault := manifest.fault(folder.resolve())):
+        raise ValueError(f"{folder.name} is off: {fault}. Install it again to have it back.")
 
 
 def pinned(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -17,6 +17,7 @@ import torch
 
 import restoration
 import restoration.weights
+from restoration import manifest
 from restoration.degradations import GaussianNoise, UniformNoise
 from restoration.image import Image, write
 from restoration.models.drunet import DRUNet
@@ -336,7 +337,9 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     scores.write_text(json.dumps({"methods": {}, "sets": {"Set12 σ25": rows}}))
     arguments = ["--train-data", str(folder), "--json", str(scores)]
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 0  # nothing was bundled
+    assert manifest.write(bundled) == []  # it is up to date already
     assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 0
+    assert manifest.write(bundled) == []
     assert evaluate.main(["--promote", str(tmp_path / "worse"), *arguments]) == 1
     assert "does not beat the bundled mwcnn-gray" in capsys.readouterr().err
     assert json.loads(scores.read_text())["sets"] == {"Set12 σ25": {"drunet-fast": {"psnr": 2.0}}}  # others' alone
@@ -344,6 +347,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     run = json.loads(record.read_text())
     run["ratchet"]["score"] += 1  # as if the architecture had changed since
     record.write_text(json.dumps(run))
+    assert manifest.write(bundled) == ["mwcnn-gray/run.json"]
     assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 1
     assert evaluate.main(["--promote", str(tmp_path / "identity"), "--train-data", str(folder), str(folder)]) == 1
     assert f"new {run['ratchet']['score'] - 1:.3f} dB, bundled {run['ratchet']['score'] - 1:.3f}" in (
@@ -351,6 +355,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
     )
     run["ratchet"]["score"] -= 1
     record.write_text(json.dumps(run))
+    manifest.write(bundled)
     kept = restoration.load("mwcnn-gray")
     assert kept.up[0][-1].bias.abs().max() == 0
     assert kept.run["ratchet"]["score"] > kept.run["ratchet"]["beaten"]

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration import tasks
+from restoration import manifest, tasks
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
@@ -296,7 +296,9 @@ def write_cards(scores: dict) -> None:
         run = json.loads(record.read_text())
         run["scores"] = rows
         record.write_text(json.dumps(run, indent=1) + "\n")
+        manifest.write(bundled(), [method.name])
         restoration.load(method.name).generate_model_card().save(bundled() / method.name / "README.md")
+        manifest.write(bundled(), [method.name])
 
 
 def write_readme(scores: dict, task: str) -> None:
@@ -372,6 +374,7 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     new.save_pretrained(fresh)  # whole before the old one goes
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
+    manifest.write(bundled(), [name])
     print(f"bundled {name}")
     return True
 

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from restoration import tasks
+from restoration import catalog, tasks
 from restoration.page.address import ADDRESS, from_address, share
 from restoration.page.api import list_models
 from restoration.page.inpaint_tab import HoleTab
@@ -20,7 +20,7 @@ def build() -> gr.Blocks:
     with gr.Blocks(
         title="Image restoration", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)
     ) as page:
-        gr.Markdown(INTRO)
+        gr.Markdown("\n\n".join([INTRO, *(f"⚠️ {sentence}" for sentence in catalog.warnings())]))
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             parts = []
             for kind in tasks.every().values():

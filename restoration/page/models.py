@@ -37,8 +37,10 @@ def picked_model(event: gr.SelectData) -> object:
     return f"{task}/{name}" if catalog.method(task, name).learned else gr.skip()
 
 
-def about_model(name: str) -> str:
+def about_model(name: str | None) -> str:
     """What there is to know of a trained model."""
+    if not name:  # all are off
+        return ""
     method = catalog.method(*name.split("/"))
     model = method.load()
     sources = model.run.get("data", {}).get("sources", {})
@@ -68,8 +70,10 @@ def paces(progress=gr.Progress()) -> Generator:
             yield model_rows(seconds)
 
 
-def snippets(name: str, request: gr.Request | None = None) -> tuple[str, str, str, str]:
+def snippets(name: str | None, request: gr.Request | None = None) -> tuple[str, str, str, str]:
     """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
+    if not name:  # all models are off
+        return ("",) * 4
     model = name.partition("/")[2]
     owner = weights.namespace()
     source = f"{owner}/{model}" if owner else model
@@ -112,8 +116,9 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
     names = [f"{method.task}/{method.name}" for method in restoration.methods() if method.learned]
     with gr.Row():
         with gr.Column(min_width=320):
-            chosen = gr.Dropdown(names, value=names[0], label="A model, to use in your own programs too")
-            about = gr.Markdown(about_model(names[0]), elem_id="models-about")
+            first = names[0] if names else None
+            chosen = gr.Dropdown(names, value=first, label="A model, to use in your own programs too")
+            about = gr.Markdown(about_model(first), elem_id="models-about")
             blocks = []
             for label, language in (
                 ("Python", "python"), ("gradio_client", "python"), ("curl", "shell"), ("JavaScript", "javascript"),

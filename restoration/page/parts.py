@@ -120,7 +120,7 @@ def show_examples(task: str, found: list[gallery.Example], outputs: list, values
         [(example.thumbnail, example.title) for example in found],
         label="Examples",
         show_label=False,
-        columns=len(found) // 2 + len(found) % 2,
+        columns=max(1, len(found) // 2 + len(found) % 2),
         height="auto",
         object_fit="cover",
         format="png",
