@@ -1,14 +1,9 @@
 """Starts the page: `python app.py`."""
 
 import argparse
-import atexit
 import logging
 import os
-import shutil
-import tempfile
-import threading
 from importlib.util import find_spec
-from pathlib import Path
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,10 +13,10 @@ try:
 except ImportError:
     spaces = None
 
-from restoration import catalog, recording
+from restoration import catalog, cleaning, recording
 from restoration.job import gpu_seconds, hand_over
 from restoration.page.layout import build
-from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, bound_waiting, keep_sweeping
+from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, bound_waiting
 from restoration.page.theme import CSS, HEAD, THEME
 
 if spaces:
@@ -41,11 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     for sentence in catalog.warnings():
         logging.warning(sentence)
     recording.open_records()
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="restoration-")
-        atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
-    threading.Thread(target=keep_sweeping, args=(Path(os.environ["GRADIO_TEMP_DIR"]),), daemon=True).start()
+    cleaner = cleaning.prepare()
     page = build()
+    cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     page.queue(max_size=10 * WAITING)
     bound_waiting(page)
     page.launch(

@@ -115,12 +115,33 @@ def lpips_folder(tmp_path_factory):
     return folder
 
 
-@contextmanager
-def serving(folder: Path, scratch: Path, settings: dict[str, str]) -> Iterator[str]:
-    """The page of a folder, served on loopback in a process of its own; gives its address."""
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+def reached(address: str, process: subprocess.Popen, log: Path) -> str:
+    """The address of a server, once it answers."""
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return address
+        except OSError:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.5)
+    raise TimeoutError(log.read_text())
+
+
+@contextmanager
+def serving(folder: Path, scratch: Path, settings: dict[str, str], *, traceless: bool = True) -> Iterator[str]:
+    """The page of a folder, served on loopback in a process of its own; gives its address.
+
+    Args:
+        traceless: whether its log must be without a traceback in the end.
+    """
+    port = free_port()
     environment = {
         **os.environ,
         "GRADIO_SERVER_NAME": "127.0.0.1",
@@ -137,20 +158,10 @@ def serving(folder: Path, scratch: Path, settings: dict[str, str]) -> Iterator[s
         ) as process,
     ):
         try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(address, timeout=5).close()
-                    break
-                except OSError:
-                    assert process.poll() is None, log.read_text()
-                    time.sleep(0.5)
-            else:
-                raise TimeoutError(log.read_text())
-            yield address
+            yield reached(f"http://127.0.0.1:{port}", process, log)
         finally:
             process.terminate()
-    assert "Traceback" not in log.read_text(), log.read_text()
+    assert not traceless or "Traceback" not in log.read_text(), log.read_text()
 
 
 @pytest.fixture(scope="session")

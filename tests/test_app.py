@@ -31,9 +31,8 @@ from restoration.page.before import displayable, expected, facts, guide
 from restoration.page.inpaint_tab import go_on
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
-from restoration.page.parts import KEEP_SECONDS
 from restoration.page.runs import rate
-from restoration.page.server import UPLOAD_LIMIT, WAITING, sweep
+from restoration.page.server import UPLOAD_LIMIT, WAITING
 from restoration.records import Record, Records
 from tests.conftest import serving
 
@@ -732,16 +731,6 @@ def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
 
 
 # What a visitor leaves, and what the page keeps of it ---------------------------------------------------------------
-
-
-def test_what_an_unfinished_upload_left_is_deleted_in_time(tmp_path):
-    for name in ("old", "new", "cached/photo.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"half of a picture")
-    for name in ("old", "cached", "cached/photo.png"):
-        os.utime(tmp_path / name, (time.time() - 2000, time.time() - 2000))
-    sweep(tmp_path, KEEP_SECONDS)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["cached", "new", "photo.png"]
 
 
 def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch):

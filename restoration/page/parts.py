@@ -9,12 +9,11 @@ from pathlib import Path
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration import gallery
+from restoration import cleaning, gallery
 from restoration.image import FORMATS, Image, ImageError, encode, read, to_8_bit
 from restoration.tasks._task import Setting, Task
 
-SWEEP_SECONDS = 300  # how often what is too old is looked for
-KEEP_SECONDS = 1500  # files and results of a visitor are deleted this long after, at the next look
+SWEEP_SECONDS, KEEP_SECONDS = cleaning.limits()
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}

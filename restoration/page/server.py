@@ -1,8 +1,4 @@
-"""The server below the page: how many runs may wait, how much may be sent, and what is deleted when."""
-
-import time
-from contextlib import suppress
-from pathlib import Path
+"""The server below the page: how many runs may wait, and how much may be sent."""
 
 import gradio as gr
 from starlette.datastructures import Headers
@@ -12,25 +8,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from restoration.page.parts import KEEP_SECONDS, ONE_AT_A_TIME, SWEEP_SECONDS, duration
+from restoration.page.parts import ONE_AT_A_TIME, duration
 
 UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
 WAITING = 20  # runs that may wait for the model
-
-
-def keep_sweeping(folder: Path) -> None:
-    """Sweep a folder again and again."""
-    while True:
-        sweep(folder, KEEP_SECONDS)
-        time.sleep(SWEEP_SECONDS)
-
-
-def sweep(folder: Path, seconds: float) -> None:
-    """Delete what unfinished uploads left in a folder so long ago; the page itself deletes the finished ones."""
-    for file in folder.glob("*"):
-        with suppress(OSError):
-            if file.is_file() and time.time() - file.stat().st_mtime > seconds:
-                file.unlink()
 
 
 def bound_waiting(page: gr.Blocks) -> None:
