@@ -15,6 +15,7 @@ except ImportError:
 
 from restoration import catalog, cleaning, recording
 from restoration.job import gpu_seconds, hand_over
+from restoration.page.doors import guard
 from restoration.page.layout import build
 from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, bound_waiting
 from restoration.page.theme import CSS, HEAD, THEME
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     cleaner = cleaning.prepare()
     page = build()
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
+    guard(arguments.mcp)
     page.queue(max_size=10 * WAITING)
     bound_waiting(page)
     page.launch(

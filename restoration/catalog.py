@@ -264,7 +264,7 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
     raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
 
 
-def _why_off(task: Task, name: str, scale: int | None) -> str:
+def _why_off(task: str, name: str, scale: int | None) -> str:
     """Why the checkpoint is off that a name, or a family and a scale, asks for; empty if another answers to it."""
     if scale is None and name in families(task):
         return ""

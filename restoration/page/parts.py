@@ -152,7 +152,7 @@ def control(kind: Task, setting: Setting, **layout: object) -> gr.components.Com
 
 def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> None:
     with gr.Column(elem_classes="clean", min_width=100):
-        gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id)
+        gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id, api_visibility="private")
 
 
 def comparison(label: str, elem_id: str) -> gr.ImageSlider:
