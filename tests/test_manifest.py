@@ -14,7 +14,7 @@ import torch
 from gradio_client import Client
 
 import restoration
-from restoration import catalog, gallery, manifest, weights
+from restoration import catalog, gallery, manifest, tasks, weights
 from restoration.__main__ import main
 from restoration.image import write
 from restoration.models.srcnn import SRCNN
@@ -119,7 +119,7 @@ def test_with_every_checkpoint_damaged_the_classical_methods_are_left(copy, phot
         pointer(file)
     assert not [method for method in restoration.methods() if method.learned]
     assert build().fns
-    for task in catalog.TASKS:
+    for task in tasks.every():
         assert Order(task).method.task == task
         assert gallery.examples(task)
     write(photo, tmp_path / "photo.png")
