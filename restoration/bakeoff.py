@@ -76,7 +76,8 @@ def bake_off(
     """
     if not (0 <= spot[0] < image.width and 0 <= spot[1] < image.height):
         raise ValueError("Tap a spot inside the picture.")
-    offered = [method for method in catalog.methods(task) if not method.prior and scale in (None, method.scale)]
+    offered = [method for method in catalog.methods(task) if not (method.prior or method.chooses)]
+    offered = [method for method in offered if scale in (None, method.scale)]
     window = around(image, spot, SIDE // (scale or 1))
     given, missing = patch(image, window), None
     if tasks.named(task).holes:

@@ -16,6 +16,7 @@ from restoration import classical, deep_image_prior, manifest, models, tasks, we
 from restoration.classical import Filter
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
+from restoration.fill_choice import AMONG, Chooser
 from restoration.offset_fill import filling, offset_fill
 from restoration.restorer import Checkpoint, Restorer, interpolated
 from restoration.weights import DEADLINE, pinned, place
@@ -68,7 +69,7 @@ class Method:
         limits: one line, what it is bad at; empty where the summary says it.
         scale: output size / input size.
         flagship: whether it is its task's default.
-        source: a `Checkpoint`, a `Filter` for a classical method, or a `Prior`.
+        source: a `Checkpoint`, a `Filter` for a classical method, a `Prior`, or a `Chooser` among others.
         takes_sigma: whether a noise level makes a difference.
         takes_quality: whether a JPEG quality makes a difference.
     """
@@ -77,7 +78,7 @@ class Method:
     task: str
     title: str
     summary: str
-    source: Checkpoint | Filter | Prior
+    source: Checkpoint | Filter | Prior | Chooser
     takes_sigma: bool = False
     takes_quality: bool = False
     scale: int = 1
@@ -94,6 +95,11 @@ class Method:
         return isinstance(self.source, Prior)
 
     @property
+    def chooses(self) -> bool:
+        """Whether it picks another method for each picture."""
+        return isinstance(self.source, Chooser)
+
+    @property
     def family(self) -> str:
         """The name without the scale, which the siblings of other scales share."""
         return self.name.removesuffix(f"-x{self.scale}")
@@ -108,7 +114,7 @@ class Method:
         """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
         return self.learned and self.source.blends_with is not None and place(self.source.blends_with) is not None
 
-    def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior:
+    def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior | Chooser:
         """What restores: the model with its bundled weights, or the filter or prior itself.
 
         Args:
@@ -118,6 +124,22 @@ class Method:
 
 
 _PRIOR = "No training: fits a network to your picture alone, in minutes; small pictures. Cancel keeps the best so far."
+
+
+def _filled_by(name: str, image: Tensor, mask: Tensor) -> Tensor:
+    from restoration.job import loaded, with_channels  # jobs are made of what is here
+
+    return with_channels(loaded(method("inpaint", name)), image, mask)
+
+
+_AUTO = Method(
+    "auto",
+    "inpaint",
+    "Automatic",
+    "Looks at the hole: Fourier fill for thin ones, Offset fill for large ones whose surroundings can be copied.",
+    Chooser(_filled_by),
+    flagship=True,
+)
 
 
 def _untrained() -> list[Method]:
@@ -207,6 +229,12 @@ def methods(task: str | None = None) -> list[Method]:
     leading = {method.family for method in learned if method.flagship}
     learned.sort(key=lambda method: (places.index(method.task), method.family not in leading, not method.flagship))
     offered = sorted((*learned, *_untrained()), key=lambda method: places.index(method.task))
+    if all(any(method.name == name for method in offered) for name in AMONG):
+        chosen_from = [method for method in offered if method.name in AMONG]
+        chosen_from.sort(key=lambda method: AMONG.index(method.name))
+        at = next(index for index, method in enumerate(offered) if method.task == _AUTO.task)
+        others = [method for method in offered if method.name not in AMONG]
+        offered = [*others[:at], _AUTO, *chosen_from, *others[at:]]
     return [method for method in offered if task in (None, method.task)]
 
 

@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from restoration import catalog
 from restoration.catalog import Filter, Method
+from restoration.fill_choice import Choice, choose
 from restoration.image import Image
 from restoration.job import Job, Result, improving, infer
+from restoration.offset_fill import strain_of
 from restoration.resampling import enlarge
 from restoration.texture import finer_patches, finer_texture, found_texture, no_patches
 from restoration.tiling import Progress, relayed, run_tiled
@@ -145,8 +147,17 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
     painting = replace(image, samples=image.samples.copy(), alpha=None if image.alpha is None else image.alpha.copy())
     notes = list(mask.notes)
 
+    groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
+    boxes, chosen = ndimage.find_objects(groups, count), {}
+    if method.chooses:
+        choice = yield from relayed(_choice(image, missing, groups, boxes), lambda _: Progress(0, 1))
+        method, texture = catalog.method("inpaint", choice.name), texture and choice.texture
+        chosen["texture"] = texture
+        notes.append(choice.reason)
+
     def outcome() -> Result:
-        return Result(Painting(painting), method, time.monotonic() - started, mask, tuple(dict.fromkeys(notes)))
+        seconds = time.monotonic() - started
+        return Result(Painting(painting), method, seconds, mask, tuple(dict.fromkeys(notes)), chosen)
 
     if method.prior:
         (box,) = ndimage.find_objects(missing.astype(np.uint8))
@@ -160,10 +171,9 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
         attempts = method.source.fit(image.tensor(cut), hole)
         return (yield from improving(attempts, "inpaint", hole.numel(), fitted))
 
-    groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     done, total = 0, int(missing.sum())
     steps = method.source.steps if isinstance(method.source, Filter) else None
-    for number, box in enumerate(ndimage.find_objects(groups, count), start=1):
+    for number, box in enumerate(boxes, start=1):
         cut = _surroundings(box, missing.shape, *(() if steps is None else (COPIED_FROM, 1)))
         own = (groups[cut] == number) & missing[cut]
         so_far = Progress(done, total)
@@ -184,6 +194,20 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
         done += int(own.sum())
     yield Progress(total, total)
     return outcome()
+
+
+def _choice(
+    image: Image, missing: np.ndarray, groups: np.ndarray, boxes: list[tuple[slice, slice]]
+) -> Generator[None, None, Choice]:
+    """The method for all holes (H, W), of which the largest of the groups says what copies would cost."""
+
+    def strain() -> Generator[None, None, float]:
+        largest = 1 + int(np.bincount(groups[missing], minlength=len(boxes) + 1)[1:].argmax())
+        cut = _surroundings(boxes[largest - 1], missing.shape, COPIED_FROM, 1)
+        own = (groups[cut] == largest) & missing[cut]
+        return (yield from strain_of(image.tensor(cut), _plane(own), _plane(missing[cut] & ~own)))
+
+    return (yield from choose(missing, strain))
 
 
 def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image, opacity: np.ndarray) -> None:

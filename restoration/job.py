@@ -4,8 +4,8 @@ A job yields `Progress` before its first step and after each, and returns its re
 """
 
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
@@ -46,6 +46,7 @@ class Result:
         seconds: how long the restoring took.
         found: what was found out on the way, of the task's own kind.
         notes: what a visitor should know, one sentence each.
+        chosen: settings that the job chose itself, with the method.
     """
 
     canvas: Drawn
@@ -53,6 +54,7 @@ class Result:
     seconds: float
     found: object
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, object] = field(default_factory=dict)
 
     def image(self, *strength: float) -> Image:
         """The result, for some tasks moved by a strength (0 to 1) of the way from the original, which 0 gives back."""

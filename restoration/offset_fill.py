@@ -44,8 +44,8 @@ class Copied:
 
     Args:
         picture: (1, C, H, W), outside the hole bit for bit the given one.
-        strain: mean cost of the seams and the rim for each pixel of the rim at the coarsest resolution; infinite where
-            there was nothing to copy, and the fill is smooth.
+        strain: mean cost of seams and rim for each pixel of the rim at the coarsest resolution, by how rough the
+            picture is; infinite where there was nothing to copy, and the fill is smooth.
     """
 
     picture: Tensor
@@ -83,26 +83,11 @@ def filling(
     """
     if not hole.any():
         return Copied(image, 0.0)
-    missing = hole[0, 0].bool().cpu().numpy()
-    usable = ~missing if others is None else ~(missing | others[0, 0].bool().cpu().numpy())
-    pixels = image[0].permute(1, 2, 0).float().cpu().numpy().copy(order="C")
-    levels = [Level(pixels, missing, usable)]
-    while min(levels[-1].size) > 1 and (max(levels[-1].size) > SIDE or levels[-1].hole.sum() > NODES):
-        yield
-        levels.append(levels[-1].halved())
-    coarse = levels[-1]
-    _cover(coarse, pull_push(*_planes(coarse))[0].permute(1, 2, 0).numpy())
-    yield
-    offsets = strong_offsets(coarse, variant)
-    yield
-    problem = Labelling(coarse, offsets, coarse.hole)
-    if not problem.complete:
+    solved = yield from _solved(image, hole, others, variant)
+    if solved is None:
         return Copied(pull_push(image, hole), np.inf)
-    problem.tabulated()
-    found = yield from least_cost(problem.start(), problem.allowed(), problem.pairs, problem.rim, problem.seam, SWEEPS)
-    strain = problem.strain(found)
-    labels = np.full(coarse.size, -1, np.int16)
-    labels[coarse.hole] = found
+    levels, offsets, labels, strain = solved
+    coarse, pixels, missing = levels[-1], levels[0].pixels, levels[0].hole
     correction = None
     for number, level in reversed(list(enumerate(levels))):
         if level is not coarse:
@@ -123,6 +108,42 @@ def filling(
         copies = shifted(pixels, y, x, offsets[labels[y, x]]) + correction[first : first + STEP]
         result[0, :, y, x] = torch.from_numpy(copies.clip(0, 1).T).to(result)
     return Copied(result, strain)
+
+
+def strain_of(image: Tensor, hole: Tensor, others: Tensor | None = None) -> Generator[None, None, float]:
+    """`Copied.strain` of the fill of such a hole, without finishing it; for the arguments see `filling`."""
+    solved = yield from _solved(image, hole, others, 0)
+    return np.inf if solved is None else solved[3]
+
+
+def _solved(
+    image: Tensor, hole: Tensor, others: Tensor | None, variant: int
+) -> Generator[None, None, tuple[list[Level], np.ndarray, np.ndarray, float] | None]:
+    """The coarse part: levels from fine to coarse, and for the last offsets (L, 2), a map of labels and the strain.
+
+    None where there is too little to copy.
+    """
+    missing = hole[0, 0].bool().cpu().numpy()
+    usable = ~missing if others is None else ~(missing | others[0, 0].bool().cpu().numpy())
+    pixels = image[0].permute(1, 2, 0).float().cpu().numpy().copy(order="C")
+    pixels[~usable] = 0
+    levels = [Level(pixels, missing, usable)]
+    while min(levels[-1].size) > 1 and (max(levels[-1].size) > SIDE or levels[-1].hole.sum() > NODES):
+        yield
+        levels.append(levels[-1].halved())
+    coarse = levels[-1]
+    _cover(coarse, pull_push(*_planes(coarse))[0].permute(1, 2, 0).numpy())
+    yield
+    offsets = strong_offsets(coarse, variant)
+    yield
+    problem = Labelling(coarse, offsets, coarse.hole)
+    if not problem.complete:
+        return None
+    problem.tabulated()
+    found = yield from least_cost(problem.start(), problem.allowed(), problem.pairs, problem.rim, problem.seam, SWEEPS)
+    labels = np.full(coarse.size, -1, np.int16)
+    labels[coarse.hole] = found
+    return levels, offsets, labels, problem.strain(found)
 
 
 def _planes(level: Level) -> tuple[Tensor, Tensor]:
@@ -157,7 +178,8 @@ def strong_offsets(level: Level, variant: int) -> np.ndarray:
     peaks = peaks[order][use.any(1)[order]]
     if variant:
         peaks = peaks[: 3 * PEAKS]
-        peaks = peaks[np.sort(np.random.default_rng(variant).permutation(len(peaks))[:PEAKS])]
+        kept = min(PEAKS, len(peaks) // 2)
+        peaks = peaks[np.sort(np.random.default_rng(variant).permutation(len(peaks))[:kept])]
     return _completed(level, peaks[:PEAKS])
 
 

@@ -100,7 +100,9 @@ class Order:
         job = tasks.named(self.task).run(image, self.method, self.settings, hole)
         planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
         result = yield from _told(job, self, image, hole, planned)
-        return Done(self, image, result, hole, planned and (planned, planned))
+        taken = replace(self, model=result.method.name, settings={**self.settings, **result.chosen})
+        asked = self.model if self.method.chooses else ""
+        return Done(taken, image, result, hole, planned and (planned, planned), asked)
 
 
 def _told(job: Job, order: Order, image: Image, hole: Mask | None, planned: int | None) -> Job:
@@ -124,6 +126,7 @@ class Done:
         result: of the task's job.
         hole: what was missing, before it was inverted, grown and feathered.
         steps: of Deep Image Prior, done and planned: fewer were done where it was stopped.
+        asked: what was ordered instead of the order's method, which it chose; else empty.
     """
 
     order: Order
@@ -131,6 +134,7 @@ class Done:
     result: Result
     hole: Mask | None = None
     steps: tuple[int, int] | None = None
+    asked: str = ""
 
     @property
     def seconds(self) -> float:
@@ -177,6 +181,8 @@ class Done:
                 "bits": picture.bits,
             },
         }
+        if self.asked:
+            facts["asked"] = self.asked
         if self.steps:
             facts["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
         return facts

@@ -21,6 +21,7 @@ UNKNOWN = 0.15  # what a rim pixel counts as differing from where a copy has non
 LIKENESS = 0.15  # what a pixel counts that is unlike what lies around the hole
 UNLIKE = 3.0  # what a difference in roughness counts beside one of colour
 WINDOW = 9  # side of the surroundings whose colour and roughness are compared
+SMOOTH = 0.02  # slopes that even a smooth picture is taken to have
 BAND = 3  # pixels beside a seam that may change sides when it gets finer
 PIECE = 1 << 13  # pixels of the rim that are compared at a time
 _MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)])
@@ -161,10 +162,16 @@ class Labelling:
         return (known / (moves**2).sum(1)).astype(np.float32), shifted(self.level.pixels, y, x, here), y, x
 
     def strain(self, labels: np.ndarray) -> float:
-        """Mean cost for each node of the rim."""
+        """Mean cost for each node of the rim, by how rough the picture is."""
         total = self.rim(np.arange(len(labels)), labels).sum()
         total += self.seam(*self.pairs, labels[self.pairs.first], labels[self.pairs.second]).sum()
-        return float(total / max(1, self.near_rim.sum()))
+        pixels, usable = self.level.pixels, self.level.usable
+        slopes = [
+            np.abs(np.diff(pixels, axis=axis))[usable.take(range(1, side), axis) & usable.take(range(side - 1), axis)]
+            for axis, side in enumerate(self.level.size)
+        ]
+        rough = sum(float(slope.mean()) if slope.size else 0.0 for slope in slopes) + SMOOTH
+        return float(total / max(1, self.near_rim.sum()) / rough)
 
 
 def _character(level: Level) -> np.ndarray:

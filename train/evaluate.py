@@ -262,7 +262,7 @@ def targets(scores: dict, task: str) -> str:
 def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
     """The classical method with the highest PSNR on a set, and that PSNR."""
     results = scores["sets"][set_name]
-    filters = [m.name for m in methods() if not m.learned and not m.prior and m.name in results]
+    filters = [m.name for m in methods() if not (m.learned or m.prior or m.chooses) and m.name in results]
     best = max(filters, key=lambda name: results[name]["psnr"])
     return best, results[best]["psnr"]
 

@@ -132,8 +132,10 @@ class Runs:
         return order
 
     def moved(self, result: Shown, order: Order, progress: gr.Progress) -> Generator:
-        """The result with settings that need no model as an order has them."""
+        """The result with settings that need no model as an order has them; a method that was chosen stays."""
         yield from ()
+        if order.method.chooses:
+            return result
         return replace(result, done=replace(result.done, order=order))
 
     def show(self, progress=gr.Progress(), result=None, *values) -> Generator:

@@ -5,6 +5,8 @@ import torch
 from restoration.inpainting import adjusted, inpaint, transparent_pixels
 from restoration.tasks._task import Setting, Task
 
+VARIANTS = 3  # besides the first
+
 
 class Inpaint(Task):
     name = "inpaint"
@@ -38,18 +40,23 @@ class Inpaint(Task):
             "copy fine detail into the fill",
             "Copy fine detail from the rest of the picture",
         ),
+        Setting(
+            "variant", int, 0, "another fill of the same hole, where there are several", "Variant", limits=(0, VARIANTS)
+        ),
     )
 
     def facts(self, image, method):
         return [], ["It has transparent pixels, which can be the hole."] if transparent_pixels(image).share else []
 
     def takes(self, setting, method):
+        if setting.name == "variant":
+            return not method.prior
         return setting.name != "texture" or method.name != "offset-fill"  # which copies and nothing else
 
     def run(self, image, method, settings, hole=None):
-        edges = {name: value for name, value in settings.items() if name != "texture"}
+        edges = {name: settings[name] for name in ("invert", "grow", "feather")}
         mask = adjusted(hole or transparent_pixels(image), **edges)
-        return inpaint(image, mask, method.name, settings["texture"])
+        return inpaint(image, mask, method.name, settings["texture"], settings["variant"])
 
     def typical(self, side):
         """A hole of a quarter of the image."""
