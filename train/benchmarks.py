@@ -270,12 +270,17 @@ class WornSet(ReducedSet):
     Args:
         damage: makes the small picture; each image has a seed of its own.
         cleaners: tasks whose default comes first in the row "cleaned".
+        every: so many images, one is used; all of a visitor's own folder.
     """
 
     damage: Degradation
     cleaners: tuple[str, ...]
+    every: int = 1
     real: bool = field(default=True, init=False)
     FAMILIES = ("bicubic", "compact", "esrgan", "photo", "photo-gan")
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        return islice(super().images(data), 0, None, self.every)
 
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (self.damage(clean, torch.Generator().manual_seed(index)),)
@@ -443,10 +448,10 @@ def _reduced(name: str, folder: str) -> list[ReducedSet]:
     return [ReducedSet(f"{name} x{scale}", (folder,), scale) for scale in (2, 3, 4)]
 
 
-def _worn(name: str, folders: tuple[str, ...], scales: tuple[int, ...] = (4, 2)) -> list[WornSet]:
+def _worn(name: str, folders: tuple[str, ...], every: int = 1) -> list[WornSet]:
     """What the web holds, by what has happened to the small picture."""
     sets = []
-    for scale in scales:
+    for scale in (4, 2):
         damages = {
             **{f"JPEG {quality}": worn(scale, Jpeg(quality)) for quality in (90, 75, 50)},
             **{f"noise {level}": worn(scale, GaussianNoise(level / 255)) for level in (3, 8)},
@@ -457,7 +462,7 @@ def _worn(name: str, folders: tuple[str, ...], scales: tuple[int, ...] = (4, 2))
         for label, damage in damages.items():
             both = ("noise" in label and "JPEG" in label) or label == "second order"
             cleaners = ("artifacts", "denoise") if both else ("denoise",) if "noise" in label else ("artifacts",)
-            sets.append(WornSet(f"{name} x{scale}, {label}", folders, scale, damage, cleaners))
+            sets.append(WornSet(f"{name} x{scale}, {label}", folders, scale, damage, cleaners, every))
     return sets
 
 
@@ -491,7 +496,7 @@ SETS: dict[str, tuple[TestSet, ...]] = {
         ),
     ),
     "upscale": (
-        *_worn("photos", ("test/BSD100", "test/Set14")),
+        *_worn("photos", ("test/BSD100", "test/Set14"), every=3),
         *(TextSet(f"text x{scale}, JPEG 85", (), scale, worn(scale, Jpeg(85)), ("artifacts",)) for scale in (4, 2)),
         *_reduced("Set5", "test/Set5"),
         *_reduced("Set14", "test/Set14"),
