@@ -205,7 +205,7 @@ def in_half(restorer: Restorer, image: Tensor, *settings: float | Tensor | None)
 def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float | None) -> Tensor:
     """Restore with any model: a colour one sees grey as three equal planes.
 
-    A grey one takes each colour by itself; one for JPEG, which stores brightness apart, corrects the brightness alone.
+    A grey one takes each colour by itself, or the brightness alone, as its contract says.
     """
     channels = image.shape[1]
     if isinstance(restorer, Restorer):
@@ -214,7 +214,7 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
         settings = tuple(value.to(device) if isinstance(value, Tensor) else value for value in settings)
     if restorer.channels in (None, channels):
         return restorer.restore(image, *settings)
-    if restorer.channels == 1 and restorer.task == "artifacts":
+    if restorer.channels == 1 and restorer.brightness_alone:
         grey = brightness(image)
         return (image + restorer.restore(grey, *settings) - grey).clamp(0, 1)
     if restorer.channels == 1:

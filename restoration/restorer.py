@@ -61,6 +61,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         padding: what fills the sides up to that: mirrored noise is noise, repeated border pixels pass for texture.
         receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.  An
             inpainter sees everything, whatever this says.
+        brightness_alone: whether a grey model corrects the brightness of a colour image and leaves the colours.
         checkpoints: the trained weights that exist.
         run: how these weights were trained and scored, the content of the checkpoint's `run.json`; empty if unknown.
     """
@@ -71,6 +72,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     multiple_of: int = 1
     padding: Literal["reflect", "replicate"] = "reflect"
     receptive_field: int
+    brightness_alone: bool = False
     checkpoints: tuple[Checkpoint, ...] = ()
 
     def __init__(self):
@@ -241,6 +243,7 @@ class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artif
 
     task = "artifacts"
     padding = "replicate"  # as JPEG itself fills its last blocks
+    brightness_alone = True  # which JPEG stores apart
     takes_quality: bool = False
     UNKNOWN_QUALITY = -1.0
 
