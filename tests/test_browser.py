@@ -156,7 +156,7 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
 
     page.locator("#upscale-true input").check()
     true = job.finish(upscaling.upscale(photo, "compact", 3, stay_true=True))
-    expect(page.locator("#upscale-status")).to_contain_text(f"{true.faithfulness.psnr:.2f} dB")
+    expect(page.locator("#upscale-status")).to_contain_text(f"{true.found.psnr:.2f} dB")
     np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, true.image().samples)
     page.get_by_text("Where was detail invented?").click()
     expect(page.locator("#upscale-heat img")).to_be_visible()
