@@ -140,7 +140,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     alpha = None if with_mask else 255 - hole.repeat(2, 0).repeat(2, 1)
     write(Image(photo.samples, alpha), tmp_path / "photo.png")
     image, mask = str(tmp_path / "photo.png"), str(tmp_path / "mask.png") if with_mask else None
-    settings = ("diffusion", False, 1, 2, True, "png", 95)
+    settings = ("diffusion", False, 1, 2, True, 0, "png", 95)
     answer = client.predict(handle_file(image), mask and handle_file(mask), *settings, api_name="/inpaint")
     assert Path(answer).name == "photo_inpainted.png"
     holes = ["--mask", mask] if with_mask else ["--transparent"]
@@ -150,7 +150,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     assert Path(answer).read_bytes() == expected
     painted = {"background": None, "layers": [], "composite": None}
     marks = (painted, mask, not with_mask)
-    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, "png", 95, *marks):
+    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, 0, "png", 95, *marks):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "every other pixel untouched" in shown[3]
@@ -398,7 +398,7 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
     assert mask[2, 2] == mask[25, 25] == mask[60, 86] == 255
     assert (mask == 255).sum() == 25 + 100 + 70 * 5
     with pytest.raises(gr.Error, match="Nothing is marked"):
-        nothing = (False, 0, 0, True, "png", 95, {"layers": []}, None, False)
+        nothing = (False, 0, 0, True, 0, "png", 95, {"layers": []}, None, False)
         list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
@@ -410,12 +410,33 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     assert list(canvas(None)) == [None]
     mask = Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
-    choices = (False, 0, 0, True, "png", 95, {}, str(tmp_path / "mask.png"), False)
-    *_, (*_, state, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False)
+    *_, (*_, state, _, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
     for path in go_on(state):
         again = read(path)
     np.testing.assert_array_equal(again.samples, state.done.picture.samples)
     assert Path(path).name == "large.png"
+
+
+def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_a_tap(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    hole = np.zeros((photo.height, photo.width, 1), np.uint8)
+    hole[20:26, 30:36] = 255
+    write(Image(hole), tmp_path / "mask.png")
+    inpaint, path = runs("inpaint"), str(tmp_path / "photo.png")
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False)
+    *_, first = inpaint.run(silent, path, "auto", *choices)
+    assert first[3].startswith("**Fourier fill**")
+    assert "Chosen: Fourier fill" in first[3]
+    state, (_, other, _) = first[5], first[6:]
+    assert other["value"] == "Fill with Offset fill"
+    *_, second = inpaint.other(silent, path, state, "png", 95)
+    assert second[5].done.order.model == "offset-fill"
+    assert second[5].done.result.found.share == state.done.result.found.share
+    *_, third = inpaint.another(silent, path, second[5], "png", 95)
+    assert third[5].done.order.settings["variant"] == 1
+    for handler in (inpaint.other, inpaint.another):
+        assert len(*handler(silent, path, None, "png", 95)) == inpaint.outputs
 
 
 # Models --------------------------------------------------------------------------------------------------------------
@@ -604,7 +625,7 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
     mask[20:30, 30:50] = 255
     write(Image(mask[..., None]), tmp_path / "mask.png")
     files = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    choices = ("diffusion", False, 0, 0, True, "png", 95, {"layers": []}, str(tmp_path / "mask.png"), False)
+    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, {"layers": []}, str(tmp_path / "mask.png"), False)
     for *_, download in runs("inpaint").batch(silent, files, *choices):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")

@@ -6,21 +6,61 @@ from pathlib import Path
 
 import gradio as gr
 
+from restoration import catalog
+from restoration.fill_choice import AMONG
 from restoration.image import write
+from restoration.orders import Done, Order
 from restoration.page.masks import canvas, own_mask, show_mask
-from restoration.page.parts import PRIVATE, QUIET, UploadedImage
+from restoration.page.parts import PRIVATE, QUIET, UploadedImage, run_on_click, sentences, unchanged
 from restoration.page.runs import Runs, Shown
 from restoration.page.task_tab import TaskTab
+from restoration.tasks._task import Setting
 
 
 class HoleRuns(Runs):
-    """Runs from whose results one can go on."""
+    """Runs from whose results one can go on, or whose holes can be filled in another way."""
 
-    more = 1
+    more = 3
 
     def besides(self, done, folder) -> tuple:
-        """The button for that."""
-        return (gr.update(interactive=True),)
+        """The buttons for that."""
+        other = catalog.method(self.kind.name, other_fill(done.order.model)).title
+        return (
+            gr.update(interactive=True),
+            gr.update(interactive=True, value=f"Fill with {other}"),
+            gr.update(interactive=self.kind.takes(self.variant, done.order.method)),
+        )
+
+    @property
+    def variant(self) -> Setting:
+        return next(setting for setting in self.kind.settings if setting.name == "variant")
+
+    def other(self, progress=gr.Progress(), path=None, result=None, *output) -> Generator:
+        """The same holes by the method that was not taken."""
+        if result is None:
+            yield unchanged(self.outputs)
+            return
+        done = result.done
+        order = Order(self.kind.name, other_fill(done.order.model), {**done.order.settings, "texture": True})
+        yield from self._again(done, order, path, output, progress)
+
+    def another(self, progress=gr.Progress(), path=None, result=None, *output) -> Generator:
+        """The same holes, filled with other copies; after the last variant the first again."""
+        if result is None:
+            yield unchanged(self.outputs)
+            return
+        order = result.done.order
+        number = (order.settings["variant"] + 1) % (self.variant.limits[1] + 1)
+        yield from self._again(result.done, order.changed(variant=number), path, output, progress)
+
+    def _again(self, done: Done, order: Order, path: str | None, output: tuple, progress: gr.Progress) -> Generator:
+        with sentences():
+            yield from self.carry_out(order, path, lambda image: done.hole, output, progress)
+
+
+def other_fill(name: str) -> str:
+    """The method that `auto` might have taken instead."""
+    return next(other for other in AMONG if other != name)
 
 
 class HoleTab(TaskTab):
@@ -72,17 +112,21 @@ class HoleTab(TaskTab):
     def draw_controls(self, place):
         super().draw_controls(place)
         if place == "result":
+            with gr.Row():
+                self.other = gr.Button("Another method", interactive=False, elem_id=f"{self.name}-other")
+                self.another = gr.Button("Another variant", interactive=False, elem_id=f"{self.name}-another")
             self.again = gr.Button("Go on from this result", interactive=False, elem_id=f"{self.name}-again")
 
     def draw_besides(self):
-        return [self.again]
+        return [self.again, self.other, self.another]
 
     def example(self):
         return [self.source, self.uploaded], lambda example: (example.picture, example.mask)
 
     def forget(self, running):
         super().forget(running)
-        self.source.change(lambda: gr.update(interactive=False), None, self.again, **QUIET)
+        buttons = self.draw_besides()
+        self.source.change(lambda: [gr.update(interactive=False)] * len(buttons), None, buttons, **QUIET)
 
     def connect(self):
         super().connect()
@@ -92,6 +136,10 @@ class HoleTab(TaskTab):
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
         self.look.click(show_mask, [self.source, *self.marks, *edges], self.mask, **PRIVATE)
+        outputs = [*self.shown.outputs, *self.draw_besides()]
+        inputs = [self.source, self.shown.state, *self.shown.file]
+        for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
+            run_on_click((button, self.cancel), handler, inputs, outputs, self.shown.status)
         self.again.click(go_on, self.shown.state, self.source, **QUIET)
         self.again.click(lambda: (None, False), None, [self.uploaded, self.transparent], **QUIET)
 

@@ -14,7 +14,8 @@ import gradio as gr
 from restoration import catalog, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import restore_all, store
-from restoration.image import check_holds, output_name, read
+from restoration.image import Image, check_holds, output_name, read
+from restoration.inpainting import Mask
 from restoration.job import Score
 from restoration.orders import Done, Order
 from restoration.page.masks import chosen_hole, mask_is_painted
@@ -108,24 +109,41 @@ class Runs:
         with sentences():
             order = self.ordered(model, values[: self.controls])
             format, quality, *marks = values[self.controls :]
-            with recorded(order, chosen(path), kept()) as log:
-                with log.stage("reading"):
-                    image = log.read()
-                    check_holds(format, image)
-                    before = preview(self.kind.before(image, order.method))
-                    missing = chosen_hole(image, *marks) if marks else None
+            hole = (lambda image: chosen_hole(image, *marks)) if marks else None
+            yield from self.carry_out(order, path, hole, (format, quality), progress)
 
-                def show(done: Done) -> Generator:
-                    return self.shown(Shown(done, before, log.id, plain=done), format, quality)
+    def carry_out(
+        self,
+        order: Order,
+        path: str | None,
+        hole: Callable[[Image], Mask] | None,
+        output: tuple[str, float],
+        progress: gr.Progress,
+    ) -> Generator:
+        """Carry out an order on the upload and show what comes of it.
 
-                with log.stage("restoring"):
-                    job = self.plain(order).carry_out(image, missing)
-                    done = yield from stepped(job, progress, self.outputs, show)
-                    result = yield from self.moved(Shown(done, before, log.id, plain=done), order, progress)
-                log.finished(result.done)
-                progress(1, desc="Writing the file")
-                with log.stage("writing"):
-                    yield from self.shown(result, format, quality)
+        Args:
+            hole: finds what is missing.
+            output: format and JPEG quality of the file.
+        """
+        with recorded(order, chosen(path), kept()) as log:
+            with log.stage("reading"):
+                image = log.read()
+                check_holds(output[0], image)
+                before = preview(self.kind.before(image, order.method))
+                missing = hole(image) if hole else None
+
+            def show(done: Done) -> Generator:
+                return self.shown(Shown(done, before, log.id, plain=done), *output)
+
+            with log.stage("restoring"):
+                job = self.plain(order).carry_out(image, missing)
+                done = yield from stepped(job, progress, self.outputs, show)
+                result = yield from self.moved(Shown(done, before, log.id, plain=done), order, progress)
+            log.finished(result.done)
+            progress(1, desc="Writing the file")
+            with log.stage("writing"):
+                yield from self.shown(result, *output)
 
     def plain(self, order: Order) -> Order:
         """The order without what is done afterwards, see `moved`."""

@@ -58,7 +58,7 @@ class TaskTab:
                 self.advice = gr.Markdown(guide(self.name, choices[0][1]), elem_classes="line")
                 self.draw_controls("model")
                 takes = gr.Markdown(elem_id=f"{self.name}-takes", elem_classes="line")
-                buttons = start_and_cancel(self.name, self.kind.verb)
+                buttons = _, self.cancel = start_and_cancel(self.name, self.kind.verb)
                 spot = bakery(self.runs, self.model)
             with gr.Column(min_width=320):
                 self.shown, _ = results(self.kind, partial(self.draw_controls, "result"))
