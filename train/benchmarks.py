@@ -32,6 +32,7 @@ from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from restoration.photo_damage import PhotoDamage
 from restoration.texture import copy_texture
 from train.data import centre_crop, divisible, samples, text_page
+from train.holes import MadeSet, ObjectSet
 from train.recipe import worn
 
 Settings = tuple[float | None, ...]
@@ -504,6 +505,8 @@ SETS: dict[str, tuple[TestSet, ...]] = {
     ),
     "inpaint": (
         *_holed("BSD100", "test/BSD100", count=12),
+        ObjectSet("objects", "test/BSD100"),
+        MadeSet("made pictures", ""),
         HoledSet("Set12 50 % of pixels", "test/Set12", PixelHoles(0.5), channels=1, side=128),
     ),
 }
@@ -515,7 +518,10 @@ def sets_of(task: str, folder: Path, masks: Path | None = None) -> tuple[TestSet
     if task == "denoise" and photo_pairs(folder):
         return (RealNoiseSet(name, place),)
     if task == "inpaint" and masks:
-        return (HoledSet(name, place, "", str(masks.resolve())),)
+        holed = HoledSet(name, place, "", str(masks.resolve()))
+        photos = {file.stem for file in folder.iterdir() if file.suffix.lower() in ENDINGS}
+        own = {mask.stem for mask in masks.glob("*.png")}
+        return (holed, ObjectSet(f"{name}, objects", place, masks.resolve())) if own and own <= photos else (holed,)
     make = {
         "denoise": lambda *where: _gaussian(*where, 3),
         "artifacts": _compressed,
@@ -544,7 +550,10 @@ TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
         *(_PHOTO_NAMES[first : first + 4] for first in range(0, len(_PHOTO_NAMES), 4)),
         *(tuple(f"{name} x{scale}" for name in ("Set5", "Set14", "BSD100")) for scale in (4, 3, 2)),
     ),
-    "inpaint": tuple(tuple(s.name for s in SETS["inpaint"][first : first + 3]) for first in (0, 3, 6)),
+    "inpaint": (
+        *(tuple(s.name for s in SETS["inpaint"][first : first + 3]) for first in (0, 3)),
+        tuple(s.name for s in SETS["inpaint"][6:]),
+    ),
 }
 
 # The sets that a model was made for, which its card reports; the prefixes of their names.  A model that is not listed

@@ -200,8 +200,11 @@ def cost(restorer: Restorer | Filter, task: str) -> dict:
 
 
 def _cell(score: dict) -> str:
-    """PSNR of the holes if there are any, PSNR, SSIM, PSNR-B of JPEGs, and LPIPS if it was measured."""
-    shown = (("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("psnr_b", 2), ("lpips", 3))
+    """PSNR of the holes if there are any, PSNR, SSIM, PSNR-B of JPEGs, and LPIPS if it was measured.
+
+    For removed objects, the gradient energy by that of the surroundings and how visible the seam is.
+    """
+    shown = (("gradients", 2), ("seam", 2), ("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("psnr_b", 2), ("lpips", 3))
     return " / ".join(f"{score[metric]:.{digits}f}" for metric, digits in shown if metric in score)
 
 
