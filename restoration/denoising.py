@@ -25,6 +25,8 @@ from restoration.restorer import Denoiser
 SAMPLES = 4  # the noise level of a large image is measured in so many squares across and down
 SAMPLE_SIDE = 256
 CLIPPED = 0.25  # share of black or white pixels from which a square says too little of the noise
+FEW = 0.1  # share of a picture's uneven squares below which those that are not clipped say nothing
+BOUND = 3.0  # times its fine detail a picture's noise is at most
 MAX_SIGMA_255 = 100
 NOISY_ABOVE_255 = 12  # a measured noise level above which a picture cannot pass for clean
 
@@ -85,8 +87,32 @@ def _noisy_cells(estimator: Denoiser, part: Tensor) -> Tensor:
     levels = F.avg_pool2d(estimator.level(part), estimator.CELL)
     spread = F.max_pool2d(part, estimator.CELL) + F.max_pool2d(-part, estimator.CELL)
     clipped = F.avg_pool2d(((part < 0.5 / 255) | (part > 254.5 / 255)).float(), estimator.CELL).amax(1, keepdim=True)
-    alive = (spread.amax(1, keepdim=True) > 0.5 / 255) & (clipped < CLIPPED)
-    return levels[alive]
+    uneven = spread.amax(1, keepdim=True) > 0.5 / 255
+    alive = uneven & (clipped < CLIPPED)
+    if alive.sum() < FEW * uneven.sum():  # black and white dots, for instance
+        return torch.tensor([estimate_sigma(part)])
+    found = levels[alive]
+    at_most = BOUND * _fine_detail(part, F.interpolate(alive.float(), scale_factor=estimator.CELL) > 0)
+    return found * min(1.0, at_most / max(1e-9, float(found.square().mean().sqrt())) if len(found) else 1.0)
+
+
+def _fine_detail(part: Tensor, alive: Tensor) -> float:
+    """The level that noise in all channels of an image (1, C, H, W) can have at most, by its diagonal differences.
+
+    The median of Donoho and Johnstone (see `estimate_sigma`) of every pixel, every second and every third, for noise
+    whose neighbours are alike.  A pattern of one colour alone, or along the axes, is none.
+
+    Args:
+        alive: (1, 1, H, W), where the pixels count.
+    """
+    levels = []
+    for stride in (1, 2, 3):
+        x, counts = part[0, :, ::stride, ::stride], alive[0, 0, ::stride, ::stride]
+        diagonal = (x[:, 1:, 1:] - x[:, 1:, :-1] - x[:, :-1, 1:] + x[:, :-1, :-1]).abs() / 2
+        counted = diagonal[:, counts[1:, 1:]]
+        if counted.shape[1]:
+            levels.append(float(counted.median(1).values.median()) / 0.6745)
+    return max(levels, default=0.0)
 
 
 def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: int | None = None) -> Job[Result]:
