@@ -13,7 +13,7 @@ try:
 except ImportError:
     spaces = None
 
-from restoration import catalog, cleaning, recording
+from restoration import catalog, cleaning, memory, recording
 from restoration.job import gpu_seconds, hand_over
 from restoration.page.doors import guard
 from restoration.page.layout import build
@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
+    memory.keep()
     catalog.prepare()
     for sentence in catalog.warnings():
         logging.warning(sentence)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog, tasks
+from restoration import catalog, memory, tasks
 from restoration.batch import pictures, restore_all, store
 from restoration.image import FORMATS, Image, check_holds, format_of, read
 from restoration.inpainting import mask_from
@@ -28,6 +28,7 @@ from restoration.tasks._task import AUTO, Setting, Task
 
 
 def main(argv: list[str] | None = None) -> int:
+    memory.keep()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of another encoding than the names have

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from restoration import catalog, deep_image_prior, tasks, weights
+from restoration import catalog, deep_image_prior, memory, tasks, weights
 from restoration.catalog import Filter, Method
 from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
 from restoration.inpainting import Mask, mask_from, mask_image, transparent_pixels
@@ -99,7 +99,10 @@ class Order:
         hole = self._hole(image, hole)
         job = tasks.named(self.task).run(image, self.method, self.settings, hole)
         planned = deep_image_prior.STEPS[self.task] if self.method.prior else None
-        result = yield from _told(job, self, image, hole, planned)
+        try:
+            result = yield from _told(job, self, image, hole, planned)
+        finally:  # also where the job is cancelled or fails
+            memory.give_back()
         taken = replace(self, model=result.method.name, settings={**self.settings, **result.chosen})
         asked = self.model if self.method.chooses else ""
         return Done(taken, image, result, hole, planned and (planned, planned), asked)

@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration import manifest, tasks
+from restoration import manifest, memory, tasks
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.gallery import noisy as noisy_examples
@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         "--against", nargs="+", type=Path, default=[], metavar="FOLDER", help="with --promote: other recipes to beat"
     )
     arguments = parser.parse_args(argv)
+    memory.keep()
     if arguments.masks and not (arguments.folder and arguments.task == "inpaint"):
         parser.error("--masks goes with --task inpaint --folder")
     lpips = _lpips(arguments)
