@@ -66,6 +66,12 @@ def noise_folder(tmp_path, rng):
 
 
 @pytest.fixture(autouse=True)
+def one_precision(monkeypatch):
+    """Trainings in fp32: which precision is faster changes with the load, and the weights with it."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+
+
+@pytest.fixture(autouse=True)
 def quick_prior(monkeypatch):
     """A few iterations of Deep Image Prior instead of minutes."""
     monkeypatch.setattr(deep_image_prior, "STEPS", dict.fromkeys(deep_image_prior.STEPS, 4))
