@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     page = build()
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     guard(arguments.mcp)
-    page.queue(max_size=10 * WAITING)
+    page.queue(max_size=10 * WAITING, api_open=False)  # past the queue only what does not queue, such as Cancel
     bound_waiting(page)
     page.launch(
         share=arguments.share,

@@ -269,14 +269,16 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
     """The method of that name, or of that family and scale.
 
     Args:
-        name: of a method, or of a family with several scales; empty is the task's default.
+        name: of a method, or of a family with several scales; empty is the task's default, at a scale that it does
+            not have the first of the others that has it.
         scale: which member of the family; None takes the named one, or the family's largest.
 
     Raises:
         ValueError: no such method; the message lists those that there are.  Or it is off, and the message says why.
     """
     offered = families(task)
-    exact = next((method for method in methods(task) if name in (method.name, "")), None)
+    wanted = [method for method in methods(task) if method.name == name or (not name and scale in (None, method.scale))]
+    exact = wanted[0] if wanted else None
     family = exact.family if exact else name
     if sentence := _why_off(task, name if exact is None else family, scale):
         raise ValueError(sentence)

@@ -46,7 +46,7 @@ READ = [
 WRITTEN = [
     *(f"{API}/{name}" for name in (
         "process_recording", "vibe-edit", "vibe-edit/", "undo-vibe-edit", "vibe-code", "vibe-starter-queries",
-        "run/models", "run/denoise/", "api/models", "run/predict", "run-history/connect", "profiling/clear",
+        "run/models", "run/denoise/", "api/models", "run-history/connect", "profiling/clear",
         "stream/x", "stream/x/close", "mcp/", "deep_link",
     )),
     "/login", "/", "/config", "/gradio_api/file=x",
@@ -73,6 +73,14 @@ def test_what_the_page_does_not_use_is_not_written(server, path, method):
 )
 def test_what_the_page_and_programs_need_is_read(server, path):
     assert asked(server + path)[0] == 200
+
+
+def test_nothing_that_queues_is_run_past_the_queue(server):
+    queued = [index for index, fn in build().fns.items() if fn.queue and fn.fn]
+    assert len(queued) > 20
+    for index in queued:
+        order = json.dumps({"fn_index": index, "data": [], "session_hash": "a"}).encode()
+        assert asked(f"{server}{API}/run/predict", "POST", {"Content-Type": "application/json"}, order)[0] == 404
 
 
 def test_only_documented_endpoints_can_be_called_by_name():
