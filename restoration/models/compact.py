@@ -37,7 +37,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             f"photo-x{scale}",
             "Photo",
             "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
-            "Drawings and text at their sharpest, for which Compact is better; it invents no texture.",
+            "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
             cleans=True,
         )
         for scale in (2, 4)
