@@ -169,7 +169,7 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
 
 def test_the_scale_picker_and_the_blend_slider_follow_the_model(page):
     page.get_by_role("tab", name="Upscale").click()
-    expect(page.locator("#upscale-scale input")).to_have_count(3)
+    expect(page.locator("#upscale-scale input")).to_have_count(2)
     expect(page.locator("#upscale-alpha")).to_be_hidden()
     page.locator("#upscale-model input").click()
     page.get_by_role("option", name="ESRGAN").click()

@@ -78,14 +78,16 @@ def test_weights_survive_a_folder(model, tmp_path):
     assert torch.allclose(again.restore(image), model.restore(image), atol=1e-5)
 
 
-KNOWN = [method.name for method in restoration.methods("upscale") if method.family in ("compact", "rrdb", "esrgan")]
+KNOWN = [
+    method.name for method in restoration.methods("upscale") if method.family in ("compact", "photo", "rrdb", "esrgan")
+]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_spandrel_loads_the_bundled_file_and_computes_the_same_pixels(name, spandrel):
     model = restoration.load(name)
     other = spandrel.ModelLoader().load_from_file(bundled() / name / "model.safetensors")
-    assert other.architecture.id == ("Compact" if "compact" in name else "ESRGAN")
+    assert other.architecture.id == ("ESRGAN" if name.startswith(("rrdb", "esrgan")) else "Compact")
     assert other.scale == model.scale
     image = torch.rand(1, 3, 12, 10)
     with torch.inference_mode():

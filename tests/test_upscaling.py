@@ -69,7 +69,7 @@ def test_a_method_is_found_by_name_or_by_family_and_scale(name, scale, found):
 
 
 @pytest.mark.parametrize("arguments, settings, words", [
-    (("nothing",), {}, "There is no upscale model called 'nothing'; choose compact"),
+    (("nothing",), {}, "There is no upscale model called 'nothing'; choose photo"),
     (("bicubic", 5), {}, "Bicubic enlarges by 2, 3 or 4, not by 5."),
     (("bicubic",), {"alpha": 1.5}, "alpha goes from 0 to 1"),
 ])  # fmt: skip

@@ -27,9 +27,8 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
         Checkpoint(
             f"compact-x{scale}",
             "Compact",
-            "Sharp, true to the photo, and fast.",
+            "Sharp, true to the picture, and fast; best for clean pictures.",
             "Noisy or blocky pictures: it enlarges the damage as well. It invents no texture.",
-            flagship=scale == 4,
         )
         for scale in (2, 3, 4)
     ) + tuple(
@@ -38,6 +37,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             "Photo",
             "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
             "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
+            flagship=scale == 4,
             cleans=True,
         )
         for scale in (2, 4)
