@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restoration import catalog
+from restoration.catalog import Method
 from restoration.classical import estimate_sigma
 from restoration.degradations import (
     Degradation,
@@ -71,11 +72,15 @@ def _sample_windows(height: int, width: int) -> list[tuple[slice, slice]]:
     return [(rows, columns) for rows in along(height) for columns in along(width)]
 
 
-@lru_cache(maxsize=1)
 def _estimator() -> Denoiser | None:
     """The default model if it estimates levels, on the processor: measuring is no reason to ask for a GPU."""
     flagship = catalog.method("denoise", "")
-    model = flagship.load() if flagship.learned else None
+    return _kept(flagship) if flagship.learned else None
+
+
+@lru_cache(maxsize=1)
+def _kept(method: Method) -> Denoiser | None:
+    model = method.load()
     return model if getattr(model, "estimates_sigma", False) else None
 
 
