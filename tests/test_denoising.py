@@ -170,7 +170,9 @@ def test_the_level_is_that_of_the_noise_where_there_is_any(sigma_255, kind, besi
     if beside != "nothing":  # a border, a drawing, a blown sky: more than half of the picture
         other = torch.full((1, 3, 192, 280), 128 / 255 if beside == "flat" else 1.0)
         noisy = torch.cat([noisy, other], dim=3)
-    assert 255 * denoising.measured_sigma(from_tensor(noisy)) == pytest.approx(sigma_255, rel=0.3, abs=1.5)
+    assert 255 * denoising.measured_sigma(from_tensor(noisy)) == pytest.approx(
+        sigma_255, rel=0.3, abs=2.5
+    )  # texture counts
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
