@@ -1,7 +1,7 @@
 """How the C library keeps memory: what a job frees serves the next tile, and goes back to the system after the job.
 
 By default glibc asks the system for every large block anew and returns it at once; the page faults of that cost a
-network on the processor up to a third of its time.  Where the C library is another one, nothing is changed.
+network on the processor about a quarter of its time.  Where the C library is another one, nothing is changed.
 """
 
 import ctypes
