@@ -141,6 +141,8 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#upscale-input input[type=file]").first.set_input_files(path)
     expect(page.locator("#upscale-facts")).to_contain_text("becomes 360 × 280 px")
+    page.locator("#upscale-model input").click()
+    page.get_by_role("option", name="Compact").click()
     page.locator("#upscale-scale").get_by_text("×3").click()
     expect(page.locator("#upscale-facts")).to_contain_text("becomes 270 × 210 px")
     page.locator("#upscale-run").click()
