@@ -245,3 +245,11 @@ def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkey
     monkeypatch.setattr(evaluate, "on_photos", lambda *_: next(photo_scores))
     assert evaluate.main(["--promote", str(folder), "--train-data", str(images), "--data", str(tmp_path)]) == 1
     assert "worse than the default" in capsys.readouterr().err
+
+
+def test_a_card_reports_its_models_sets_the_telling_one_first():
+    scored = ["CBSD68 σ15", "CBSD68 σ25, JPEG 90", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"]
+    assert benchmarks.at_home("drunet-photo", "denoise", scored)[0] == "PolyU"
+    known = benchmarks.at_home("drunet-fast", "denoise", ["CBSD68 σ15", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"])
+    assert known == ["CBSD68 σ25", "CBSD68 σ15", "PolyU"]
+    assert benchmarks.at_home("unlisted", "upscale", ["Set5 x4", "photos x4, noise 8"])[0] == "photos x4, noise 8"

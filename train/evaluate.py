@@ -39,7 +39,7 @@ from train import denoise as denoise_training
 from train import esrgan as esrgan_training
 from train import inpaint as inpaint_training
 from train import upscale as upscale_training
-from train.benchmarks import BEST_CLASSICAL, HOME, SETS, TABLES, TARGETS, TestSet, sets_of
+from train.benchmarks import BEST_CLASSICAL, SETS, TABLES, TARGETS, TestSet, at_home, sets_of
 from train.data import centre_crop, samples
 from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE
 from train.state import STATE
@@ -284,19 +284,15 @@ def write_cards(scores: dict) -> None:
         if not method.learned or not record.exists():
             continue
         rows = []
-        for set_name, results in scores["sets"].items():
-            if method.name in results and set_name.startswith(HOME.get(method.name, "")):
-                best, best_psnr = best_classical(scores, set_name)
-                row = {
-                    "set": set_name,
-                    **results[method.name],
-                    "best_classical": best,
-                    "best_classical_psnr": best_psnr,
-                }
-                for baseline in ("noisy", "jpeg", f"bicubic-x{method.scale}", "biharmonic"):
-                    if baseline in results:
-                        row["baseline"] = {"name": baseline, **results[baseline]}
-                rows.append(row)
+        scored = [set_name for set_name, results in scores["sets"].items() if method.name in results]
+        for set_name in at_home(method.name, method.task, scored):
+            results = scores["sets"][set_name]
+            best, best_psnr = best_classical(scores, set_name)
+            row = {"set": set_name, **results[method.name], "best_classical": best, "best_classical_psnr": best_psnr}
+            for baseline in ("noisy", "jpeg", f"bicubic-x{method.scale}", "biharmonic"):
+                if baseline in results:
+                    row["baseline"] = {"name": baseline, **results[baseline]}
+            rows.append(row)
         run = json.loads(record.read_text())
         run["scores"] = rows
         record.write_text(json.dumps(run, indent=1) + "\n")
