@@ -1,16 +1,19 @@
-"""Train ESRGAN's generator against a discriminator, from weights that were trained for exact pixels.
+"""Train an upscaler against a discriminator, from weights that were trained for exact pixels.
 
     python -m train.esrgan esrgan-x4 --data FOLDER... --init checkpoints/rrdb-x4 --backbones FOLDER --minutes 60
+    python -m train.esrgan photo-gan-x4 --data FOLDER... --init checkpoints/photo-x4 --backbones FOLDER --minutes 60
 
 The best weights by validation LPIPS are kept.  Everything else is as in `train.upscale`.
 """
 
+from itertools import product
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from restoration.degradations import Degradation
 from restoration.metrics import Lpips
 from restoration.restorer import Upscaler
 from train.arguments import changed, command, run_arguments
@@ -35,11 +38,20 @@ def main(argv: list[str] | None = None) -> None:
     untrained = recipe.build()
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
-    crops, validation, data = split(arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator)
+    crops, validation, data = split(
+        arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share
+    )
     lpips = Lpips(arguments.backbones).to(accelerator.device)
     vgg = Vgg19(arguments.vgg).to(accelerator.device)
 
-    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, lpips), metric="lpips")
+    run = Run(
+        arguments,
+        accelerator,
+        recipe,
+        data,
+        lambda model: validate(model, validation, lpips, recipe.scored),
+        metric="lpips",
+    )
     torch.manual_seed(arguments.seed)
     critic = FeatureCritic(recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, recipe.optimizer, recipe.learning_rate, recipe.decay)
@@ -49,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     for progress in run:
         count, size = recipe.crops_at(progress)
         generator = run.generator()
-        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale)
+        lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale, recipe.damage, generator)
         restored = run.network(lr).float()
         pattern = grid(restored, hr, scale)
         restored, hr = off_grid(restored, hr, generator=generator)
@@ -71,12 +83,14 @@ def main(argv: list[str] | None = None) -> None:
 
 
 @torch.inference_mode()
-def validate(model: Upscaler, images: list[Tensor], lpips: Lpips) -> float:
-    """Mean LPIPS over clean uint8 images (C, H, W); lower is better."""
+def validate(
+    model: Upscaler, images: list[Tensor], lpips: Lpips, damages: tuple[Degradation | None, ...] = (None,)
+) -> float:
+    """Mean LPIPS over clean uint8 images (C, H, W) and what reduces them; lower is better."""
     device = next(model.parameters()).device
     scores = []
-    for image in images:
-        lr, hr = reduced(image, model.scale)
+    for damage, image in product(damages, images):
+        lr, hr = reduced(image, model.scale, damage)
         scores.append(float(lpips(model.restore(lr.to(device)), hr.to(device))))
     return sum(scores) / len(scores)
 

@@ -421,8 +421,10 @@ def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tens
     if name in ESRGAN or name in INPAINT:
         if lpips is None:
             raise SystemExit("error: this model is judged by LPIPS, whose weights --backbones names")
-        training = esrgan_training if name in ESRGAN else inpaint_training
-        return lambda model, images: -100 * training.validate(model, images, lpips), "-100 LPIPS"
+        if name in ESRGAN:
+            scored = ESRGAN[name].scored
+            return lambda model, images: -100 * esrgan_training.validate(model, images, lpips, scored), "-100 LPIPS"
+        return lambda model, images: -100 * inpaint_training.validate(model, images, lpips), "-100 LPIPS"
     if name in UPSCALE:
         return lambda model, images: upscale_training.validate(model, images, UPSCALE[name].scored), "dB"
     if name in ARTIFACTS:

@@ -471,6 +471,18 @@ ESRGAN: dict[str, EsrganRecipe] = {
         learning_rate=2e-4,
         ema=0.995,
     ),
+    "photo-gan-x4": EsrganRecipe(
+        build=UPSCALE["photo-x4"].build,
+        damage=UPSCALE["photo-x4"].damage,
+        scored=UPSCALE["photo-x4"].scored,
+        text_share=UPSCALE["photo-x4"].text_share,
+        crop=32,
+        late_crop=32,
+        batch=6,
+        optimizer="adam",
+        learning_rate=2e-4,
+        adversarial_weight=0.2,
+    ),
 }
 
 
