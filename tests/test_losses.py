@@ -164,3 +164,11 @@ def test_the_grid_loss_sees_what_repeats_and_no_more(pair):
     clean.requires_grad_(True)
     grid(clean, image, 4).backward()
     assert clean.grad.abs().sum() > 0
+
+
+def test_vgg19_in_bf16_judges_as_in_fp32_and_gives_floats(vgg_file, pair):
+    image, clean = pair
+    exact, fast = (Vgg19(vgg_file, bf16).distance(image, clean) for bf16 in (False, True))
+    assert fast.dtype == torch.float32
+    assert float(fast) == pytest.approx(float(exact), rel=0.02)
+    assert float(fast) != float(exact)

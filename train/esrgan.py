@@ -21,7 +21,7 @@ from train.critics import FeatureCritic, off_grid
 from train.data import split
 from train.losses import Vgg19, feature_distance, grid
 from train.optimizers import Optimizers, learning_rate_factor
-from train.precision import prepared
+from train.precision import precision_of, prepared
 from train.recipe import ESRGAN
 from train.run import Run
 from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share
     )
     lpips = Lpips(arguments.backbones).to(accelerator.device)
-    vgg = Vgg19(arguments.vgg).to(accelerator.device)
+    vgg = Vgg19(arguments.vgg, precision_of(accelerator) == "bf16").to(accelerator.device)
 
     run = Run(
         arguments,
@@ -70,7 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         distance = feature_distance(features, wanted, power=1, blocks=recipe.features)
         plain = recipe.pixel_weight * F.l1_loss(restored, hr) + recipe.grid_weight * pattern
         critic.requires_grad_(False)
-        likeness = critic.likeness(wanted, features)
+        with accelerator.autocast():
+            likeness = critic.likeness(wanted, features)
         run.learn(distance + recipe.adversarial_weight * likeness + plain, progress)
 
         critic.requires_grad_(True)

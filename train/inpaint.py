@@ -23,7 +23,7 @@ from train.critics import PatchCritic, WassersteinCritics, off_grid
 from train.data import Crops, split
 from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
 from train.optimizers import Optimizers, learning_rate_factor
-from train.precision import prepared
+from train.precision import precision_of, prepared
 from train.recipe import INPAINT
 from train.run import Run
 
@@ -43,7 +43,11 @@ def main(argv: list[str] | None = None) -> None:
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
     lpips = Lpips(arguments.backbones).to(accelerator.device)
 
-    vgg = Vgg19(arguments.vgg).to(accelerator.device) if recipe.perceptual_weight else None
+    vgg = (
+        Vgg19(arguments.vgg, precision_of(accelerator) == "bf16").to(accelerator.device)
+        if recipe.perceptual_weight
+        else None
+    )
     squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device) if recipe.lpips_weight else None
 
     run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, lpips), metric="lpips")
@@ -78,7 +82,9 @@ def main(argv: list[str] | None = None) -> None:
         if squeeze:
             loss = loss + recipe.lpips_weight * squeeze(filled, clean).mean()
         critic.requires_grad_(False)
-        run.learn(loss + recipe.adversarial_weight * critic.likeness(clean, filled, mask), progress)
+        with accelerator.autocast():
+            likeness = critic.likeness(clean, filled, mask)
+        run.learn(loss + recipe.adversarial_weight * likeness, progress)
         critic.requires_grad_(True)
         accelerator.backward(judge(clean, filled.detach(), mask, generator))
         critic_optimizers.step(learning_rate_factor(progress, run.step))

@@ -21,7 +21,7 @@ from restoration.restorer import Upscaler
 from train.arguments import changed, command, run_arguments
 from train.data import divisible, split
 from train.losses import PERCEPTUAL, Vgg19, build_loss
-from train.precision import prepared
+from train.precision import precision_of, prepared
 from train.recipe import UPSCALE
 from train.run import Run
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     )
 
     perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)
-    vgg = Vgg19(arguments.vgg).to(accelerator.device) if perceptual else None
+    vgg = Vgg19(arguments.vgg, precision_of(accelerator) == "bf16").to(accelerator.device) if perceptual else None
 
     run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, recipe.scored))
     for progress in run:
