@@ -42,11 +42,29 @@ def page(browser, server, request):
     page.set_default_timeout(60_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda said: "Content Security Policy" in said.text and page.errors.append(said.text))
     page.goto(server)
     page.wait_for_selector("#denoise-run")
     yield page
     assert page.errors == []
     page.close()
+
+
+@pytest.mark.parametrize("site, works", [("https://huggingface.co/", True), ("http://other.example/", False)])
+def test_hugging_face_shows_the_page_in_a_frame_and_an_unencrypted_site_does_not(browser, server, site, works):
+    def demo(route):
+        answer = route.fetch(url=route.request.url.replace("https://demo.example", server))
+        route.fulfill(response=answer)
+
+    outer, said = browser.new_page(), []
+    outer.on("console", lambda line: said.append(line.text))
+    outer.route("https://demo.example/", demo)
+    frame = '<iframe src="https://demo.example/"></iframe>'
+    outer.route(site, lambda route: route.fulfill(body=frame, content_type="text/html"))
+    outer.goto(site)
+    expect(outer.frame_locator("iframe").locator("gradio-app")).to_have_count(1 if works else 0)
+    assert any("frame-ancestors" in line for line in said) == (not works)
+    outer.close()
 
 
 def shown(page, index: int, task: str = "denoise"):

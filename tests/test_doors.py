@@ -88,6 +88,28 @@ def test_only_documented_endpoints_can_be_called_by_name():
     assert offered == {"denoise", "artifacts", "upscale", "inpaint", "models"}
 
 
+@pytest.mark.parametrize(
+    "path, status",
+    [
+        ("/", 200),
+        ("/config", 200),
+        (f"{API}/info", 200),
+        ("/docs", 404),
+        (f"{API}/call/nothing/x", 200),
+        ("/static/x", 404),
+    ],
+)
+def test_every_answer_says_what_a_browser_may_do_with_it(server, path, status):
+    answered, headers, _ = asked(server + path)
+    policy = dict(rule.split(" ", 1) for rule in headers["Content-Security-Policy"].split("; "))
+    assert answered == status
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert policy["default-src"] == "'self'"
+    assert "https://huggingface.co" in policy["frame-ancestors"].split()
+    assert not headers["X-Frame-Options"]
+
+
 FOREIGN = [
     "https://evil.example", "http://evil.example:{port}", "http://127.0.0.1.evil.example:{port}", "null", "file://",
     "http://127.0.0.1:1", "http://user@127.0.0.1:{port}", "chrome-extension://abc", "evil", "",

@@ -2,7 +2,7 @@
 
 Gradio serves more than this page uses, fetches any address that a request names, and lets any site's scripts use it
 with a visitor's cookies.  Here what is not listed is not served, nothing is fetched, and scripts of other sites are
-refused.
+refused.  Browsers are told to take every answer as what it is and the page's parts from nowhere else.
 """
 
 import os
@@ -14,14 +14,28 @@ from urllib.parse import urlsplit
 import gradio as gr
 import safehttpx
 from gradio import processing_utils, routes
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NOT_FETCHED = "This page fetches nothing from other addresses; send the file itself."
 NOTHING_HERE = "There is nothing at this address."
 FOREIGN = "Scripts of other sites may not use this page; programs may."
+
+# What a browser may load, and who may frame the page.  Gradio builds functions of text and puts scripts in the page;
+# the lines that the page offers to embed it work on any site that is encrypted, Hugging Face among them.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
+    "connect-src 'self' data: blob: https://huggingface.co; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'self' https://huggingface.co https:"
+)
+SAFETY = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Content-Security-Policy": POLICY,
+}
 
 _API = "/gradio_api"
 _READ = re.compile(
@@ -74,9 +88,15 @@ class Doors:
         self.server, self.mcp = server, mcp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (refusal := self._refusal(scope)):
-            return await refusal(scope, receive, send)
-        await self.server(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.server(scope, receive, send)
+
+        async def safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(SAFETY)
+            await send(message)
+
+        await (self._refusal(scope) or self.server)(scope, receive, safely)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         method, path, headers = scope["method"], scope["path"], Headers(scope=scope)
