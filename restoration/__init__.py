@@ -14,7 +14,8 @@ import logging
 from restoration.artifacts import remove_artifacts
 from restoration.catalog import Method, load, methods
 from restoration.denoising import denoise
-from restoration.image import Image, ImageError, read, write
+from restoration.files import read, write
+from restoration.image import Image, ImageError
 from restoration.inpainting import inpaint
 from restoration.job import Result
 from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler

@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from restoration import catalog, memory, tasks
 from restoration.batch import pictures, restore_all, store
-from restoration.image import FORMATS, Image, check_holds, format_of, read
+from restoration.files import FORMATS, check_holds, format_of, read
+from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order, read_receipt, replay

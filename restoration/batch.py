@@ -12,7 +12,8 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import Literal
 
-from restoration.image import ENDINGS, FORMATS, Format, Image, Metadata, check_holds, read, save
+from restoration.files import ENDINGS, FORMATS, Format, Metadata, check_holds, read, save
+from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.job import Job
 from restoration.orders import Done, Order

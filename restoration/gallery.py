@@ -19,7 +19,8 @@ from torch import Generator
 from restoration import tasks
 from restoration.bakeoff import around, patch
 from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
-from restoration.image import Image, from_tensor, read, reduced, write
+from restoration.files import read, write
+from restoration.image import Image, from_tensor, reduced
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.orders import Order

@@ -15,7 +15,8 @@ import torch
 
 from restoration import catalog, deep_image_prior, memory, tasks, weights
 from restoration.catalog import Filter, Method
-from restoration.image import Format, Image, Metadata, embedded_receipt, encode, read
+from restoration.files import Format, Metadata, embedded_receipt, encode, read
+from restoration.image import Image
 from restoration.inpainting import Mask, mask_from, mask_image, transparent_pixels
 from restoration.job import Job, Result, loaded, tile_side
 

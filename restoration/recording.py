@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from restoration.batch import Row
-from restoration.image import Image, read
+from restoration.files import read
+from restoration.image import Image
 from restoration.orders import Done, Order, weights_digest
 from restoration.records import Outcome, Record, Records, mirror
 

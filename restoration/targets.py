@@ -11,7 +11,8 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 
-from restoration.image import Image, ImageError, save
+from restoration.files import save
+from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.orders import Order, read_receipt
 

@@ -23,7 +23,8 @@ import safetensors.torch
 import torch
 
 from restoration import deep_image_prior
-from restoration.image import Image, write
+from restoration.files import write
+from restoration.image import Image
 from tests.hub import START_UPS
 
 torch.set_num_threads(2)

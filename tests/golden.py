@@ -65,7 +65,8 @@ CASES = (
 
 def inputs(folder: Path) -> tuple[Path, Path]:
     """Files of a picture of 60 x 44 pixels with texture and edges, and of a mask."""
-    from restoration.image import Image, write
+    from restoration.files import write
+    from restoration.image import Image
 
     y, x = np.mgrid[:44, :60]
     planes = [0.5 + 0.4 * np.sin(x / 5), (x > 30) * 0.6 + 0.2, ((x // 4 + y // 4) % 2) * 0.5 + 0.25]
@@ -187,7 +188,7 @@ def keys(value: object, above: str = "") -> list[str]:
 def write_stored() -> None:
     """Store faces, receipts' keys and results anew."""
     import app
-    from restoration.image import read, write
+    from restoration.files import read, write
 
     STORED.mkdir(exist_ok=True)
     receipts = {}

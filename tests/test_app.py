@@ -23,7 +23,8 @@ import app
 import restoration
 from restoration import catalog, denoising, gallery, job, recording, tasks
 from restoration.__main__ import main as command_line
-from restoration.image import Image, encode, enlarged, read, write
+from restoration.files import encode, read, write
+from restoration.image import Image, enlarged
 from restoration.orders import Order
 from restoration.page import api, models
 from restoration.page.address import Tab, from_address

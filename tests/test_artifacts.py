@@ -16,7 +16,8 @@ from restoration import job, jpeg, metrics, tasks
 from restoration.artifacts import Quality, measured_quality, remove_artifacts
 from restoration.classical import deblocking_tv
 from restoration.degradations import Jpeg
-from restoration.image import Image, from_tensor, read, write
+from restoration.files import read, write
+from restoration.image import Image, from_tensor
 from restoration.models.drunet_artifacts import DRUNetArtifacts
 from restoration.models.mwcnn import MWCNN, MWCNNArtifacts
 from restoration.orders import Order

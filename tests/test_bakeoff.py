@@ -11,7 +11,8 @@ import restoration
 from restoration import gallery
 from restoration.bakeoff import SIDE, around, bake_off, bake_off_damaged, patch
 from restoration.degradations import GaussianNoise
-from restoration.image import Image, from_tensor, read
+from restoration.files import read
+from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
 
 

@@ -10,7 +10,8 @@ from playwright.sync_api import expect, sync_playwright
 
 import restoration
 from restoration import artifacts, denoising, job, upscaling
-from restoration.image import enlarged, read, write
+from restoration.files import read, write
+from restoration.image import enlarged
 from restoration.orders import Order, read_receipt
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

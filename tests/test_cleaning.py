@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from restoration import cleaning
-from restoration.image import write
+from restoration.files import write
 from tests.conftest import free_port, reached
 
 ROOT = Path(__file__).parent.parent

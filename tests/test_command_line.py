@@ -10,7 +10,8 @@ import pytest
 import restoration
 from restoration import batch
 from restoration.__main__ import main
-from restoration.image import Image, read, write
+from restoration.files import read, write
+from restoration.image import Image
 from restoration.orders import Order
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 
-from restoration.image import write
+from restoration.files import write
 from restoration.page import doors
 from restoration.page.layout import build
 

@@ -11,7 +11,8 @@ import torch
 
 import restoration
 from restoration import catalog, tasks
-from restoration.image import Image, write
+from restoration.files import write
+from restoration.image import Image
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
 from train import benchmarks, evaluate

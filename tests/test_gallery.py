@@ -3,7 +3,7 @@
 import pytest
 
 from restoration import gallery, tasks
-from restoration.image import read
+from restoration.files import read
 from restoration.inpainting import mask_from
 from restoration.job import finish
 from restoration.metrics import psnr

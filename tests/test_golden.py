@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import app
-from restoration.image import read
+from restoration.files import read
 from tests.golden import CASES, STORED, by_api, by_command_line, by_page, faces, keys
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import data
 
-from restoration.image import read
+from restoration.files import read
 from train.holes import OBJECTS, MadeSet, gradient_ratio, seam_visibility
 from train.made_pictures import made_pictures
 

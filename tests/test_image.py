@@ -13,17 +13,8 @@ from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
-from restoration.image import (
-    Canvas,
-    Image,
-    ImageError,
-    encode,
-    from_tensor,
-    output_name,
-    read,
-    to_8_bit,
-    write,
-)
+from restoration.files import encode, output_name, read, write
+from restoration.image import Canvas, Image, ImageError, from_tensor, to_8_bit
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

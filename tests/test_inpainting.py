@@ -11,7 +11,8 @@ from torch.nn import functional as F
 import restoration
 from restoration import job
 from restoration.__main__ import main as command_line
-from restoration.image import Image, read, write
+from restoration.files import read, write
+from restoration.image import Image
 from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
 from restoration.resampling import pull_push
 from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches

@@ -6,7 +6,7 @@ import torch
 import restoration
 from restoration import gallery, job
 from restoration.degradations import Downscale, GaussianNoise
-from restoration.image import read
+from restoration.files import read
 from restoration.jpeg import compressed
 from restoration.metrics import psnr
 

@@ -16,7 +16,7 @@ from gradio_client import Client
 import restoration
 from restoration import catalog, gallery, manifest, tasks, weights
 from restoration.__main__ import main
-from restoration.image import write
+from restoration.files import write
 from restoration.models.srcnn import SRCNN
 from restoration.orders import Order
 from restoration.page.layout import build

@@ -10,7 +10,8 @@ from skimage import data
 
 import restoration
 from restoration import deep_image_prior, orders, tasks, weights
-from restoration.image import FORMATS, Image, embedded_receipt, from_tensor, read, write
+from restoration.files import FORMATS, embedded_receipt, read, write
+from restoration.image import Image, from_tensor
 from restoration.inpainting import Mask, mask_from, mask_image
 from restoration.job import finish
 from restoration.jpeg import compressed

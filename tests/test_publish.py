@@ -15,7 +15,7 @@ from huggingface_hub import ModelCard, RepoCard
 import restoration
 from restoration import job
 from restoration.denoising import denoise
-from restoration.image import read, write
+from restoration.files import read, write
 from restoration.weights import bundled
 from tests.hub import Hub
 

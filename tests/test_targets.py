@@ -13,7 +13,8 @@ import pytest
 
 from restoration.__main__ import main
 from restoration.batch import restore_all
-from restoration.image import ImageError, read, save, write
+from restoration.files import read, save, write
+from restoration.image import ImageError
 from restoration.orders import Order
 from restoration.targets import legible
 

@@ -13,7 +13,8 @@ import restoration
 from restoration import classical, tasks
 from restoration.__main__ import main as command_line
 from restoration.bakeoff import bake_off_damaged
-from restoration.image import Image, read, write
+from restoration.files import read, write
+from restoration.image import Image
 from restoration.job import finish
 from restoration.orders import Order, replay
 from restoration.page.api import endpoint

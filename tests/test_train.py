@@ -19,7 +19,8 @@ import restoration
 import restoration.weights
 from restoration import manifest
 from restoration.degradations import GaussianNoise, UniformNoise
-from restoration.image import Image, write
+from restoration.files import write
+from restoration.image import Image
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.weights import place

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from restoration.degradations import Jpeg
-from restoration.image import write_grid
+from restoration.files import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import ArtifactRemover

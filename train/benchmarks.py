@@ -25,7 +25,8 @@ from restoration.degradations import (
     Rounding,
     UniformNoise,
 )
-from restoration.image import ENDINGS, Image, ImageError, read
+from restoration.files import ENDINGS, read
+from restoration.image import Image, ImageError
 from restoration.inpainting import mask_from
 from restoration.job import loaded, with_channels
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim

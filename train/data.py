@@ -16,7 +16,8 @@ from PIL import ImageDraw, ImageFont
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from restoration.image import ENDINGS, Image, ImageError, read
+from restoration.files import ENDINGS, read
+from restoration.image import Image, ImageError
 
 VALIDATION_IMAGES = 24
 HELD_OUT_SHARE = 20  # one file in twenty is never trained on

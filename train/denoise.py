@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restoration.image import write_grid
+from restoration.files import write_grid
 from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser

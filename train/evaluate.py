@@ -28,8 +28,9 @@ import restoration
 from restoration import manifest, memory, tasks
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
+from restoration.files import read, write_grid
 from restoration.gallery import noisy as noisy_examples
-from restoration.image import ImageError, read, write_grid
+from restoration.image import ImageError
 from restoration.job import finish, typical, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer

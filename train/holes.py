@@ -13,7 +13,8 @@ from skimage import data as pictures
 from torch import Tensor
 
 from restoration.catalog import Method
-from restoration.image import Image, read
+from restoration.files import read
+from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr
 from restoration.texture import copy_texture

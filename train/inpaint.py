@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from restoration.degradations import Holes, StrokeHoles
-from restoration.image import write_grid
+from restoration.files import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
 from train.arguments import changed, command, run_arguments

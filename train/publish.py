@@ -23,7 +23,8 @@ import restoration
 from restoration import gallery
 from restoration.card import edited, signed
 from restoration.degradations import StrokeHoles
-from restoration.image import encode, from_tensor, read
+from restoration.files import encode, read
+from restoration.image import from_tensor
 from restoration.job import with_channels
 from restoration.resampling import NEAREST, enlarge
 from restoration.restorer import Restorer

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Generator, Tensor
 
 from restoration.degradations import Degradation, Downscale
-from restoration.image import write_grid
+from restoration.files import write_grid
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
 from restoration.restorer import Upscaler

@@ -10,7 +10,7 @@ import gradio as gr
 import restoration
 from restoration import catalog, weights
 from restoration.batch import store
-from restoration.image import FORMATS, check_holds, output_name, read
+from restoration.files import FORMATS, check_holds, output_name, read
 from restoration.inpainting import mask_from
 from restoration.orders import Order
 from restoration.page.parts import ONE_AT_A_TIME, checked_format, chosen, sentences

@@ -12,7 +12,8 @@ import gradio as gr
 
 from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
-from restoration.image import Image, ImageError, file_size, read, write
+from restoration.files import file_size, read, write
+from restoration.image import Image, ImageError
 from restoration.page.parts import duration
 from restoration.page.theme import ASSETS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import gradio as gr
 
 from restoration import catalog
+from restoration.files import write
 from restoration.fill_choice import AMONG
-from restoration.image import write
 from restoration.orders import Done, Order
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.parts import PRIVATE, QUIET, UploadedImage, run_on_click, sentences, unchanged

@@ -9,7 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 from restoration import gallery
-from restoration.image import Image, ImageError, fitted, read
+from restoration.files import read
+from restoration.image import Image, ImageError, fitted
 from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
 from restoration.page.parts import opened, preview, sentences
 

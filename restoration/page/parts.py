@@ -10,7 +10,8 @@ import gradio as gr
 from gradio.events import Dependency
 
 from restoration import cleaning, gallery
-from restoration.image import FORMATS, Image, ImageError, encode, read, to_8_bit
+from restoration.files import FORMATS, encode, read
+from restoration.image import Image, ImageError, to_8_bit
 from restoration.tasks._task import Setting, Task
 
 SWEEP_SECONDS, KEEP_SECONDS = cleaning.limits()
@@ -20,7 +21,7 @@ ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 
 
 class UploadedImage(gr.Image):
-    """An image input that hands over the uploaded file as it is: `restoration.image` alone decodes."""
+    """An image input that hands over the uploaded file as it is: `restoration.files` alone decodes."""
 
     is_template = True
 

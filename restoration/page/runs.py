@@ -14,7 +14,8 @@ import gradio as gr
 from restoration import catalog, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import restore_all, store
-from restoration.image import Image, check_holds, output_name, read
+from restoration.files import check_holds, output_name, read
+from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.job import Score
 from restoration.orders import Done, Order
