@@ -14,14 +14,14 @@ except ImportError:
     spaces = None
 
 from restoration import catalog, cleaning, memory, recording
-from restoration.job import gpu_seconds, hand_over
 from restoration.page.doors import guard
 from restoration.page.layout import build
 from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, bound_waiting
 from restoration.page.theme import CSS, HEAD, THEME
+from restoration.running import gpu_seconds, use_gpu
 
 if spaces:
-    hand_over(spaces.GPU(duration=gpu_seconds))
+    use_gpu(spaces.GPU(duration=gpu_seconds))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -17,8 +17,8 @@ from restoration.denoising import denoise
 from restoration.files import read, write
 from restoration.image import Image, ImageError
 from restoration.inpainting import inpaint
-from restoration.job import Result
 from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler
+from restoration.running import Result
 from restoration.upscaling import upscale
 
 __all__ = [

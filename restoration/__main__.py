@@ -22,8 +22,9 @@ from restoration.batch import pictures, restore_all, store
 from restoration.files import FORMATS, check_holds, format_of, read
 from restoration.image import Image
 from restoration.inpainting import mask_from
-from restoration.job import finish
-from restoration.orders import Order, read_receipt, replay
+from restoration.orders import Order, replay
+from restoration.receipts import read_receipt
+from restoration.running import finish
 from restoration.targets import Targets, legible, refuse_taken
 from restoration.tasks._task import AUTO, Setting, Task
 
@@ -168,7 +169,7 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
             print(f"{legible(str(target))}  (It is there already, made by an earlier run.)")
             return 0
         target.parent.mkdir(parents=True, exist_ok=True)
-    job = order.carry_out(image, hole)
+    job = order.run(image, hole)
     with _bar(100, "%") as bar:
         done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
     store(done, target, format, **saving, receipt=arguments.receipt, write=targets.save)

@@ -5,8 +5,8 @@ from typing import Literal
 
 from restoration import catalog
 from restoration.image import Image
-from restoration.job import Job, Result, restored
 from restoration.jpeg import estimated_quality
+from restoration.running import Job, Result, restored
 
 ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
@@ -72,5 +72,5 @@ def remove_artifacts(
     if quality is not None and not LOWEST <= quality <= HIGHEST:
         raise ValueError(f"The JPEG quality goes from {LOWEST} to {HIGHEST}, not {quality:g}.")
     known = measured_quality(image) if quality is None else Quality(quality, "given")
-    told = quality if method.learned else known.value or 100
-    return (yield from restored(image, method, told, found=lambda _: known, tile=tile))
+    level = quality if method.learned else known.value or 100
+    return (yield from restored(image, method, level, found=lambda _: known, tile=tile))

@@ -9,8 +9,8 @@ import numpy as np
 from restoration import catalog, tasks
 from restoration.image import Image, from_tensor, to_8_bit
 from restoration.inpainting import Mask
-from restoration.job import Score, finish, score
 from restoration.orders import Order
+from restoration.running import Score, finish, score
 
 SIDE = 192  # of the patch that comes out, in pixels
 DISC = 20  # radius in pixels of the hole that is made at a spot without one
@@ -93,7 +93,7 @@ def bake_off(
     for method in offered:
         started = time.monotonic()
         order = Order(task, method.name, settings or {})
-        done = finish(order.carry_out(given, None if missing is None else Mask(missing)))
+        done = finish(order.run(given, None if missing is None else Mask(missing)))
         seconds = time.monotonic() - started
         yield Entry(method.name, method.title, done.picture, seconds, _scored(done.picture, original))
 
@@ -107,9 +107,9 @@ def bake_off_damaged(task: str, clean: Image, how: Sequence[object] = (), scale:
     """
     kind, original = tasks.named(task), _middle(clean, scale or 1)
     damaged = from_tensor(kind.damaged(original.tensor(), scale or 1, *how))
-    told = kind.known(damaged.tensor(), original.tensor(), *how)
+    known = kind.known(damaged.tensor(), original.tensor(), *how)
     middle = (damaged.width // 2, damaged.height // 2)
-    yield from bake_off(task, damaged, middle, scale=scale, settings=told, original=original)
+    yield from bake_off(task, damaged, middle, scale=scale, settings=known, original=original)
 
 
 def _middle(image: Image, multiple_of: int = 1) -> Image:

@@ -15,9 +15,10 @@ from typing import Literal
 from restoration.files import ENDINGS, FORMATS, Format, Metadata, check_holds, read, save
 from restoration.image import Image
 from restoration.inpainting import mask_from
-from restoration.job import Job
-from restoration.orders import Done, Order
+from restoration.orders import Order
+from restoration.receipts import OrderResult
 from restoration.records import inert
+from restoration.running import Job
 from restoration.targets import OwnResults, Targets, beside, legible
 from restoration.tiling import Progress, relayed
 
@@ -103,7 +104,7 @@ def place_of(file: Path, roots: Sequence[Path]) -> PurePath:
 
 
 def store(
-    done: Done,
+    done: OrderResult,
     target: Path,
     format: Format,
     quality: int = 95,
@@ -168,7 +169,7 @@ def restore_all(
         target, there = targets.choose(folder / place.parent, image.name, FORMATS[format], order, image, hole)
         if there:
             return {"outcome": "kept", "result": target, "reason": "It is there already, made by an earlier run."}
-        done = yield from relayed(order.carry_out(image, hole), tell)
+        done = yield from relayed(order.run(image, hole), tell)
         target.parent.mkdir(parents=True, exist_ok=True)
         store(done, target, format, quality, metadata, receipts, targets.save)
         sizes = image.width, image.height, done.picture.width, done.picture.height

@@ -148,8 +148,8 @@ def verdict(score: dict) -> str:
 def _scores(run: dict) -> list[str]:
     if not run.get("scores"):
         return ["## Scores\n\nThese weights have not been scored."]
-    told = {"median_psnr": _restoring, "psnr_b": _cleaning, "hole_psnr": _filling, "mse": _enlarging}
-    return ["## Scores\n\n" + next(say for metric, say in told.items() if metric in run["scores"][0])(run)]
+    sections = {"median_psnr": _restoring, "psnr_b": _cleaning, "hole_psnr": _filling, "mse": _enlarging}
+    return ["## Scores\n\n" + next(say for metric, say in sections.items() if metric in run["scores"][0])(run)]
 
 
 def _restoring(run: dict) -> str:
@@ -242,13 +242,13 @@ def _training(run: dict) -> list[str]:
     precision = f" in {run['precision']}" if run.get("precision") else ""
     recipe = run.get("recipe", {})
 
-    def told(way: dict) -> str:
+    def describe(way: dict) -> str:
         loss = f"the {way['loss']} loss with " if way["loss"] else ""
         return f"{loss}{way['optimizer']} at {way['learning_rate']:g}"
 
     tried = [
-        f"Tried as well: {told(other)}, {run['ratchet']['score'] - other['score']:.2f} {run['ratchet']['unit']} worse "
-        f"on the held-out images than {told(recipe)} of these weights."
+        f"Tried as well: {describe(other)}, {run['ratchet']['score'] - other['score']:.2f} {run['ratchet']['unit']} "
+        f"worse on the held-out images than {describe(recipe)} of these weights."
         for other in run.get("other_recipes", [])
     ]
     return [

@@ -127,7 +127,7 @@ _PRIOR = "No training: fits a network to your picture alone, in minutes; small p
 
 
 def _filled_by(name: str, image: Tensor, mask: Tensor) -> Tensor:
-    from restoration.job import loaded, with_channels  # jobs are made of what is here
+    from restoration.running import loaded, with_channels  # jobs are made of what is here
 
     return with_channels(loaded(method("inpaint", name)), image, mask)
 

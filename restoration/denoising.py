@@ -20,8 +20,8 @@ from restoration.degradations import (
     UniformNoise,
 )
 from restoration.image import Image
-from restoration.job import Job, Result, restored
 from restoration.restorer import Denoiser
+from restoration.running import Job, Result, restored
 
 SAMPLES = 4  # the noise level of a large image is measured in so many squares across and down
 SAMPLE_SIDE = 256
@@ -136,10 +136,10 @@ def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: 
     method = catalog.method("denoise", model)
     if sigma is not None and not 0 <= sigma <= MAX_SIGMA_255 / 255:
         raise ValueError(f"The noise level goes from 0 to {MAX_SIGMA_255}, not {sigma * 255:g}.")
-    level = measured_sigma(image) if sigma is None else sigma
-    found = NoiseLevel(level, sigma is None)
-    told = sigma if method.learned else level
-    return (yield from restored(image, method, told, found=lambda _: found, tile=tile))
+    measured = measured_sigma(image) if sigma is None else sigma
+    found = NoiseLevel(measured, sigma is None)
+    level = sigma if method.learned else measured
+    return (yield from restored(image, method, level, found=lambda _: found, tile=tile))
 
 
 # Kinds of noise by the name that people see, made from a level of 1 to 100.  The level is the standard deviation in

@@ -42,14 +42,14 @@ def main(argv: list[str]) -> int:
     logging.disable()
     pairs = [tuple(item.partition("@")[::2]) for item in wanted]
     for name, revision in pairs:
-        told(name, lambda name=name, revision=revision: cached(f"{owner}/{name}", name, revision or None))
+        announce(name, lambda name=name, revision=revision: cached(f"{owner}/{name}", name, revision or None))
     with ThreadPoolExecutor(PARALLEL) as pool:
         for name, revision in pairs:
-            pool.submit(told, name, lambda n=name, r=revision: fetched(f"{owner}/{n}", n, r or None), report=True)
+            pool.submit(announce, name, lambda n=name, r=revision: fetched(f"{owner}/{n}", n, r or None), report=True)
     return 0
 
 
-def told(name: str, find: Callable[[], dict | None], report: bool = False) -> None:
+def announce(name: str, find: Callable[[], dict | None], report: bool = False) -> None:
     """Print what `find` gives, or with `report` why it gives nothing."""
     try:
         answer = find()

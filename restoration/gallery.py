@@ -22,9 +22,9 @@ from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, S
 from restoration.files import read, write
 from restoration.image import Image, from_tensor, reduced
 from restoration.inpainting import mask_from
-from restoration.job import finish
 from restoration.orders import Order
 from restoration.resampling import NEAREST, enlarge
+from restoration.running import finish
 
 _SIDE = 512  # larger examples are cut to their middle
 
@@ -182,7 +182,7 @@ def draw(example: Example) -> Image:
     if example.mask:
         hole = mask_from(read(example.mask), image)
         hole = replace(hole, opacity=hole.opacity[window])
-    after = finish(order.carry_out(part, hole)).picture.tensor() if hole is None or hole.share else before
+    after = finish(order.run(part, hole)).picture.tensor() if hole is None or hole.share else before
     middle = before.shape[-1] // 2
     both = torch.cat([before[..., :middle], after[..., middle:]], dim=3)
     both[..., middle - 1 : middle + 1] = 1

@@ -14,9 +14,9 @@ from restoration import catalog
 from restoration.catalog import Filter, Method
 from restoration.fill_choice import Choice, choose
 from restoration.image import Image
-from restoration.job import Job, Result, improving, infer
 from restoration.offset_fill import strain_of
 from restoration.resampling import enlarge
+from restoration.running import Job, Result, improving, infer
 from restoration.texture import finer_patches, finer_texture, found_texture, no_patches
 from restoration.tiling import Progress, relayed, run_tiled
 

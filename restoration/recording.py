@@ -13,7 +13,8 @@ import torch
 from restoration.batch import Row
 from restoration.files import read
 from restoration.image import Image
-from restoration.orders import Done, Order, weights_digest
+from restoration.orders import Order
+from restoration.receipts import OrderResult, weights_digest
 from restoration.records import Outcome, Record, Records, mirror
 
 
@@ -72,7 +73,7 @@ class Log:
         self.sizes = (image.width, image.height, 0, 0)
         return image
 
-    def finished(self, done: Done) -> None:
+    def finished(self, done: OrderResult) -> None:
         made = done.picture
         self.sizes = (done.given.width, done.given.height, made.width, made.height)
 

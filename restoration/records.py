@@ -209,8 +209,8 @@ class Records:
         )
         if len(found) < FEWEST:
             return None
-        overhead, pace = trend([(size, total(seconds)) for size, seconds in found])
-        return overhead + pace * megapixels
+        overhead, slope = trend([(size, total(seconds)) for size, seconds in found])
+        return overhead + slope * megapixels
 
     def summary(self) -> list[Summary]:
         """The runs by task, model and size of the result."""
@@ -531,8 +531,8 @@ def trend(runs: list[tuple[float, float]]) -> tuple[float, float]:
         runs: megapixels and seconds of each.
     """
     slopes = [(t - s) / (b - a) for (a, s), (b, t) in combinations(runs, 2) if max(a, b) >= 2 * min(a, b)]
-    if len(slopes) >= FEWEST and (pace := median(slopes)) > 0:
-        overhead = median(seconds - pace * size for size, seconds in runs)
+    if len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
+        overhead = median(seconds - slope * size for size, seconds in runs)
         if overhead > 0:
-            return overhead, pace
+            return overhead, slope
     return 0.0, median(seconds / size for size, seconds in runs)

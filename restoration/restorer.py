@@ -100,8 +100,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
 
     def _plane(self, image: Tensor, level: Tensor | None, unknown: float) -> Tensor:
         """What `forward` is told of every pixel, (B, 1, H, W): a level that broadcasts to it, or that it is unknown."""
-        told = torch.tensor(unknown).view(1, 1, 1, 1) if level is None else level
-        return told.expand(image.shape[0], 1, *image.shape[-2:])
+        plane = torch.tensor(unknown).view(1, 1, 1, 1) if level is None else level
+        return plane.expand(image.shape[0], 1, *image.shape[-2:])
 
     def _save_pretrained(self, save_directory: Path) -> None:
         config = {"architecture": type(self).__name__, **self._hub_mixin_config}

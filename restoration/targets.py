@@ -14,7 +14,8 @@ from pathlib import Path
 from restoration.files import save
 from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
-from restoration.orders import Order, read_receipt
+from restoration.orders import Order
+from restoration.receipts import read_receipt
 
 RECEIPTS = ".receipt.json"  # ends the names of the receipts
 LONGEST = 255  # bytes of a file name, on nearly every file system
@@ -50,7 +51,7 @@ class Targets:
         That is `<name>_<suffix><ending>`, or with a number where something else has that name; too long a name is cut.
 
         Args:
-            hole: see `Order.carry_out`.
+            hole: see `Order.run`.
         """
         for number in count(1):
             rest = f"_{order.suffix}{f'-{number}' if number > 1 else ''}{ending}"
@@ -106,7 +107,7 @@ def tells_of(receipt: dict, facts: dict) -> bool:
     try:
         steps = receipt.get("steps", {"done": 0, "planned": 0})
         names = ("task", "model", "settings", "input", "weights", "hole")
-        return steps["done"] == steps["planned"] and all(_told(receipt, name) == _told(facts, name) for name in names)
+        return steps["done"] == steps["planned"] and all(_value(receipt, name) == _value(facts, name) for name in names)
     except (KeyError, TypeError, AttributeError):  # a stranger's
         return False
 
@@ -156,7 +157,7 @@ def refuse_taken(target: Path, *, receipt: bool = True) -> None:
             raise ImageError(f"There is a {path.name} already; choose another name, or --overwrite.")
 
 
-def _told(receipt: dict, name: str) -> object:
+def _value(receipt: dict, name: str) -> object:
     if name == "input":
         return receipt["input"]["sha256"]
     if name == "hole":

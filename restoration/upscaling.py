@@ -9,8 +9,8 @@ from torch import Tensor
 
 from restoration import catalog, metrics
 from restoration.image import Canvas, Image, from_tensor, visible_colours
-from restoration.job import Job, Result, restored, stage
 from restoration.resampling import enlarge, resample
+from restoration.running import Job, Result, restored, stage
 from restoration.tiling import Progress
 
 MAX_OUTPUT_MEGAPIXELS = 64

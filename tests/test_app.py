@@ -21,7 +21,7 @@ from gradio_client import handle_file
 
 import app
 import restoration
-from restoration import catalog, denoising, gallery, job, recording, tasks
+from restoration import catalog, denoising, gallery, recording, running, tasks
 from restoration.__main__ import main as command_line
 from restoration.files import encode, read, write
 from restoration.image import Image, enlarged
@@ -245,7 +245,7 @@ def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path)
     write(photo, tmp_path / "photo.png")
     before, after, download, receipt, status, *_ = run_page(str(tmp_path / "photo.png"))
     np.testing.assert_array_equal(before.samples, photo.samples)
-    np.testing.assert_array_equal(after.samples, job.finish(denoising.denoise(photo, "median")).image().samples)
+    np.testing.assert_array_equal(after.samples, running.finish(denoising.denoise(photo, "median")).image().samples)
     assert "**Median**" in status
     assert "90 × 70 px" in status
     assert receipt["value"] == download["value"] + ".receipt.json"
@@ -254,7 +254,7 @@ def test_the_slider_shows_the_input_and_the_models_exact_pixels(photo, tmp_path)
 def test_strength_and_format_move_without_the_model(photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
     *_, state = run_page(str(tmp_path / "photo.png"))
-    monkeypatch.setattr(Order, "carry_out", None)
+    monkeypatch.setattr(Order, "run", None)
     for step in runs("denoise").show(silent, state, 0, "jpeg", 90):
         shown, download, *_ = step
         np.testing.assert_array_equal(read(shown[1]).samples, photo.samples)  # lossless also when the file is a JPEG
@@ -273,7 +273,7 @@ def test_failures_on_the_page_are_one_sentence(tmp_path, make, words):
 
 def test_an_unexpected_failure_shows_nothing_of_the_inside(photo, tmp_path, monkeypatch, caplog):
     write(photo, tmp_path / "photo.png")
-    monkeypatch.setattr(Order, "carry_out", lambda *_: 1 / 0)
+    monkeypatch.setattr(Order, "run", lambda *_: 1 / 0)
     with pytest.raises(gr.Error) as caught:
         list(runs("denoise").run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95))
     assert "zero" not in str(caught.value)
@@ -365,10 +365,10 @@ def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypa
     write(photo, tmp_path / "photo.png")
     steps = runs("upscale").run(silent, str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95)
     *_, (*_, state, _) = steps
-    plain = state.plain.result.found.psnr
-    monkeypatch.setattr(Order, "carry_out", None)
+    plain = state.plain.found.psnr
+    monkeypatch.setattr(Order, "run", None)
     *_, (_, _, _, status, _, after, _) = runs("upscale").show(silent, state, True, "png", 95)
-    true = after.true.result.found.psnr
+    true = after.true.found.psnr
     assert true > plain
     assert f"{true:.2f} dB" in status
     *_, (_, _, _, status, *_) = runs("upscale").show(silent, after, False, "jpeg", 90)
@@ -433,7 +433,7 @@ def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_
     assert other["value"] == "Fill with Offset fill"
     *_, second = inpaint.other(silent, path, state, "png", 95)
     assert second[5].done.order.model == "offset-fill"
-    assert second[5].done.result.found.share == state.done.result.found.share
+    assert second[5].done.found.share == state.done.found.share
     *_, third = inpaint.another(silent, path, second[5], "png", 95)
     assert third[5].done.order.settings["variant"] == 1
     for handler in (inpaint.other, inpaint.another):
@@ -454,7 +454,7 @@ def test_every_learned_model_tells_what_it_is_good_and_bad_at_and_where_its_weig
 
 
 def test_speeds_are_measured_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(models, "pace", lambda method: 1.25)
+    monkeypatch.setattr(models, "seconds_per_megapixel", lambda method: 1.25)
     shown = list(models.paces(progress=silent))
     assert sum(row[3] == "1.25 s" for row in shown[0]) == 1
     assert all((row[3] == "1.25 s") == (not row[0].startswith("deep-image-prior")) for row in shown[-1])
@@ -515,7 +515,7 @@ def test_on_a_gpu_space_the_network_alone_runs_where_the_decorator_says(serve, p
     visitor = gradio_client.Client(url, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
     write(photo, tmp_path / "photo.png")
     answer = visitor.predict(handle_file(tmp_path / "photo.png"), "drunet-fast", "auto", 1, api_name="/denoise")
-    expected = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    expected = running.finish(denoising.denoise(photo, "drunet-fast")).image()
     np.testing.assert_array_equal(read(answer).samples, expected.samples)
     assert (tmp_path / "calls.txt").read_text().split() == ["_infer", "10"]
 
@@ -546,9 +546,9 @@ def test_every_run_is_recorded_with_its_outcome_and_without_its_name(records, ph
     (tmp_path / "holiday.jpg").write_bytes(b"no picture")
     with pytest.raises(gr.Error):
         list(runs("denoise").run(silent, str(tmp_path / "holiday.jpg"), *settings))
-    running = runs("upscale").run(silent, path, "bicubic", 4, 1.0, False, "png", 95)
-    next(running)
-    running.close()
+    started = runs("upscale").run(silent, path, "bicubic", 4, 1.0, False, "png", 95)
+    next(started)
+    started.close()
     list(runs("denoise").try_out(silent, path, "mean", True, 25, 100, "Gaussian", 25, 0))
     list(endpoint("denoise")(path, "median", progress=silent))
     assert records.flush()
@@ -610,7 +610,7 @@ def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path)
     assert names == sorted([*results, *(f"{name}.receipt.json" for name in results), "report.csv"])
     assert report[2].startswith("'=bad.png,failed,,\"'=bad.png is not")
     assert [row[1] for row in rows] == ["a_denoised.png", "not restored", "b_denoised.png"]
-    alone = job.finish(Order("denoise", "mean").carry_out(read(files[0]))).files()[0]
+    alone = running.finish(Order("denoise", "mean").run(read(files[0]))).files()[0]
     assert first == alone
     assert records.flush()
     assert sorted(row.outcome for row in records.rows()) == ["done", "done", "failed"]
@@ -668,7 +668,7 @@ def test_twenty_visitors_with_five_pictures_each_get_their_own(server, rng, tmp_
         samples = rng.integers(0, 256, (24, 24 + index, 3)).astype(np.uint8)
         write(Image(samples), tmp_path / f"{index}.png")
         pictures.append(tmp_path / f"{index}.png")
-        wanted.append(job.finish(Order("denoise").carry_out(read(pictures[-1]))).files()[0])
+        wanted.append(running.finish(Order("denoise").run(read(pictures[-1]))).files()[0])
 
     def visit(number: int) -> list[bool]:
         downloads = tmp_path / f"visitor{number}"
@@ -757,7 +757,7 @@ def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
 
 def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch):
     write(Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / "photo.png")
-    monkeypatch.setattr(Order, "carry_out", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr(Order, "run", lambda *_: pytest.fail("it was run"))
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):
         list(runs("denoise").run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "jpeg", 95))
     with pytest.raises(gr.Error, match="JPEG cannot hold transparency"):

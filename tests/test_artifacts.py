@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from torch import nn
 
 import restoration
-from restoration import job, jpeg, metrics, tasks
+from restoration import jpeg, metrics, running, tasks
 from restoration.artifacts import Quality, measured_quality, remove_artifacts
 from restoration.classical import deblocking_tv
 from restoration.degradations import Jpeg
@@ -183,7 +183,7 @@ def test_a_quality_out_of_range_is_refused(quality):
 def test_a_grey_model_corrects_the_brightness_of_a_colour_picture_alone():
     model = MWCNNArtifacts(1, (4, 4), 2).eval()
     image = 0.4 + 0.2 * torch.rand(1, 3, 16, 16)
-    change = job.with_channels(model, image) - image
+    change = running.with_channels(model, image) - image
     assert change.abs().max() > 1e-4
     assert torch.allclose(change, change[:, :1].expand_as(change), atol=1e-6)
 
@@ -268,7 +268,7 @@ def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits
     samples = rng.integers(0, 2**bits, (19, 23, channels)).astype(kind)
     alpha = rng.integers(0, 2**bits, (19, 23)).astype(kind)
     image = Image(samples, alpha)
-    cleaned = job.finish(remove_artifacts(image, model))
+    cleaned = running.finish(remove_artifacts(image, model))
     assert cleaned.image().samples.shape == samples.shape
     assert cleaned.image().samples.dtype == samples.dtype
     np.testing.assert_array_equal(cleaned.image().alpha, alpha)
@@ -277,7 +277,7 @@ def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits
 
 def test_a_filter_is_told_the_measured_quality(cat):
     image = from_tensor(Jpeg(12)(cat[None] / 255))
-    auto, told = (job.finish(remove_artifacts(image, "deblocking-tv", quality)) for quality in (None, 12))
+    auto, told = (running.finish(remove_artifacts(image, "deblocking-tv", quality)) for quality in (None, 12))
     np.testing.assert_array_equal(auto.image().samples, told.image().samples)
     assert (str(auto.found), str(told.found)) == ("JPEG quality 12, from its pixels", "JPEG quality 12")
 
@@ -290,14 +290,14 @@ def compression_trial(clean, quality):
 @pytest.mark.parametrize("quality", [4, 96])
 def test_jobs_refuse_a_quality_out_of_range(photo, quality):
     with pytest.raises(ValueError, match="goes from 5 to 95"):
-        job.finish(remove_artifacts(photo, "deblocking-tv", quality))
+        running.finish(remove_artifacts(photo, "deblocking-tv", quality))
     with pytest.raises(ValueError, match="goes from 5 to 95"):
-        job.finish(compression_trial(photo, quality))
+        running.finish(compression_trial(photo, quality))
 
 
 def test_a_trial_scores_the_jpeg_and_the_result(cat):
     clean = cat[None] / 255
-    trial = job.finish(compression_trial(from_tensor(clean), 15))
+    trial = running.finish(compression_trial(from_tensor(clean), 15))
     damaged = Jpeg(15)(clean)
     assert trial.before.psnr == pytest.approx(float(metrics.psnr(damaged, clean)), abs=1e-4)
     assert trial.before.psnr_b == pytest.approx(float(metrics.psnr_b(damaged, clean)), abs=1e-4)

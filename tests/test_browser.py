@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import restoration
-from restoration import artifacts, denoising, job, upscaling
+from restoration import artifacts, denoising, running, upscaling
 from restoration.files import read, write
 from restoration.image import enlarged
-from restoration.orders import Order, read_receipt
+from restoration.orders import Order
+from restoration.receipts import read_receipt
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
@@ -84,7 +85,7 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     expect(page.locator("#denoise-status")).to_contain_text(Order("denoise").method.title)
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(2)
 
-    restored = job.finish(denoising.denoise(photo))
+    restored = running.finish(denoising.denoise(photo))
     np.testing.assert_array_equal(shown(page, 0)[0].samples, photo.samples)
     np.testing.assert_array_equal(shown(page, 1)[0].samples, restored.image().samples)
     assert not np.array_equal(restored.image().samples, photo.samples)
@@ -92,7 +93,7 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     with page.expect_download() as download:
         page.locator("#denoise-download").click()
     assert download.value.suggested_filename == "my photo_denoised.png"
-    assert download.value.path().read_bytes() == job.finish(Order("denoise").carry_out(read(path))).files()[0]
+    assert download.value.path().read_bytes() == running.finish(Order("denoise").run(read(path))).files()[0]
 
     page.locator("#denoise-strength input[type=number]").fill("0")
     page.locator("#denoise-strength input[type=number]").press("Enter")
@@ -142,7 +143,7 @@ def test_the_quality_of_a_jpeg_is_told_its_artifacts_removed_and_the_strength_mo
     page.locator("#artifacts-run").click()
     expect(page.locator("#artifacts-status")).to_contain_text("JPEG quality 20")
     expect(page.locator("#artifacts-compare [data-testid=imageslider-image]")).to_have_count(2)
-    cleaned = job.finish(artifacts.remove_artifacts(saved, restoration.methods("artifacts")[0].name)).image()
+    cleaned = running.finish(artifacts.remove_artifacts(saved, restoration.methods("artifacts")[0].name)).image()
     np.testing.assert_array_equal(shown(page, 0, "artifacts")[0].samples, saved.samples)
     np.testing.assert_array_equal(shown(page, 1, "artifacts")[0].samples, cleaned.samples)
     with page.expect_download() as download:
@@ -168,17 +169,17 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
     expect(page.locator("#upscale-status")).to_contain_text("matches the photo to")
     expect(page.locator("#upscale-compare [data-testid=imageslider-image]")).to_have_count(2)
 
-    expected = job.finish(upscaling.upscale(photo, "compact", 3))
+    expected = running.finish(upscaling.upscale(photo, "compact", 3))
     np.testing.assert_array_equal(shown(page, 0, "upscale")[0].samples, enlarged(photo, 3).samples)
     np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, expected.image().samples)
     with page.expect_download() as download:
         page.locator("#upscale-download").click()
     assert download.value.suggested_filename == "my photo_x3.png"
     order = Order("upscale", "compact", {"scale": 3})
-    assert download.value.path().read_bytes() == job.finish(order.carry_out(read(path))).files()[0]
+    assert download.value.path().read_bytes() == running.finish(order.run(read(path))).files()[0]
 
     page.locator("#upscale-true input").check()
-    true = job.finish(upscaling.upscale(photo, "compact", 3, stay_true=True))
+    true = running.finish(upscaling.upscale(photo, "compact", 3, stay_true=True))
     expect(page.locator("#upscale-status")).to_contain_text(f"{true.found.psnr:.2f} dB")
     np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, true.image().samples)
     page.get_by_text("Where was detail invented?").click()

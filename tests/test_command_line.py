@@ -171,7 +171,7 @@ def test_importing_the_package_needs_neither_gradio_nor_the_training_code():
 def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch, capsys):
     for name in ("a.png", "b.png"):
         write(Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / name)
-    monkeypatch.setattr(Order, "carry_out", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr(Order, "run", lambda *_: pytest.fail("it was run"))
     one, two = str(tmp_path / "a.png"), str(tmp_path / "b.png")
     assert main(["denoise", one, "-o", str(tmp_path / "out.jpg"), "--model", "median"]) == 1
     assert main(["denoise", one, two, "-o", str(tmp_path / "out"), "--format", "jpeg", "--model", "median"]) == 1

@@ -12,8 +12,8 @@ import restoration
 from restoration import catalog, classical
 from restoration.catalog import Method
 from restoration.deep_image_prior import Attempt
-from restoration.job import loaded
 from restoration.models.drunet import DRUNet
+from restoration.running import loaded
 
 METHODS = [pytest.param(method, id=f"{method.task} {method.name}") for method in restoration.methods()]
 QUICK = [method for method in METHODS if not method.values[0].prior]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import data
 
-from restoration import deep_image_prior, denoising, inpainting, job, upscaling
+from restoration import deep_image_prior, denoising, inpainting, running, upscaling
 from restoration.deep_image_prior import Attempt, Hourglass
 from restoration.degradations import GaussianNoise, PixelHoles
 from restoration.image import Image
@@ -124,7 +124,7 @@ def test_the_time_is_measured_after_the_first_steps_which_take_longer(monkeypatc
 
 def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
     monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
-    finished = job.finish(jobs(photo)["denoise"]())
+    finished = running.finish(jobs(photo)["denoise"]())
     real, calls = Hourglass.forward, []
 
     def interrupted(self, noise):
@@ -134,12 +134,12 @@ def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
         return real(self, noise)
 
     monkeypatch.setattr(Hourglass, "forward", interrupted)
-    kept = job.finish(jobs(photo)["denoise"]())
+    kept = running.finish(jobs(photo)["denoise"]())
     assert kept.image().samples.shape == photo.samples.shape
     assert not np.array_equal(kept.image().samples, finished.image().samples)
     calls[:] = [1, 1]
     with pytest.raises(KeyboardInterrupt):  # nothing there yet
-        job.finish(jobs(photo)["denoise"]())
+        running.finish(jobs(photo)["denoise"]())
 
 
 @pytest.mark.parametrize("size", [(16, 16), (33, 47)])

@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import catalog, denoising, job, tasks
+from restoration import catalog, denoising, running, tasks
 from restoration.degradations import CameraNoise
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
@@ -33,7 +33,7 @@ def test_every_bundled_model_beats_the_noise_on_a_natural_picture(model, grey):
     cat = torch.from_numpy(data.chelsea()[60:188, 100:260].copy()).permute(2, 0, 1) / 255
     clean = from_tensor(cat[:1] if grey else cat)
     noisy = noisy_version(clean)
-    restored = job.finish(denoising.denoise(noisy, model)).image()
+    restored = running.finish(denoising.denoise(noisy, model)).image()
     gain = psnr(restored.tensor(), clean.tensor()) - psnr(noisy.tensor(), clean.tensor())
     assert gain > 3
 
@@ -45,7 +45,7 @@ def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (19, 23, channels)).astype(kind)
     alpha = rng.integers(0, 2**bits, (19, 23)).astype(kind)
-    result = job.finish(denoising.denoise(Image(samples, alpha), model)).image()
+    result = running.finish(denoising.denoise(Image(samples, alpha), model)).image()
     assert result.samples.shape == samples.shape
     assert result.samples.dtype == samples.dtype
     np.testing.assert_array_equal(result.alpha, alpha)
@@ -53,15 +53,15 @@ def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits
 
 def test_small_tiles_give_the_same_file(photo):
     whole, tiled = (
-        job.finish(denoising.denoise(noisy_version(photo), "drunet-fast", tile=tile)) for tile in (None, 32)
+        running.finish(denoising.denoise(noisy_version(photo), "drunet-fast", tile=tile)) for tile in (None, 32)
     )
     difference = whole.image().samples.astype(int) - tiled.image().samples
     assert np.abs(difference).max() <= 1
 
 
 def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
-    restored = job.finish(denoising.denoise(noisy_version(photo), "median"))
-    monkeypatch.setattr(job, "run_tiled", None)
+    restored = running.finish(denoising.denoise(noisy_version(photo), "median"))
+    monkeypatch.setattr(running, "run_tiled", None)
     full, half = restored.image().samples.astype(float), restored.image(0.5).samples.astype(float)
     start = restored.image(0).samples.astype(float)
     np.testing.assert_array_equal(start, noisy_version(photo).samples)
@@ -70,10 +70,10 @@ def test_strength_moves_without_another_run_of_the_model(photo, monkeypatch):
 
 def test_auto_measures_and_says_so_and_a_given_level_is_used():
     noisy = noisy_version(Image(np.ascontiguousarray(data.astronaut()[:96, 100:220])))
-    measured = job.finish(denoising.denoise(noisy, "gaussian"))
+    measured = running.finish(denoising.denoise(noisy, "gaussian"))
     assert measured.found.measured
     assert 255 * measured.found.sigma == pytest.approx(25, rel=0.2)
-    given = job.finish(denoising.denoise(noisy, "gaussian", 60 / 255))
+    given = running.finish(denoising.denoise(noisy, "gaussian", 60 / 255))
     assert not given.found.measured
     assert given.found.sigma == 60 / 255
     assert not np.array_equal(given.image().samples, measured.image().samples)
@@ -83,13 +83,13 @@ def test_a_level_that_is_measured_can_be_set(rng):
     dots = Image((rng.random((64, 64, 1)) < 0.5).astype(np.uint8) * 255)
     level = denoising.measured_sigma(dots)
     assert 255 * level == denoising.MAX_SIGMA_255
-    assert job.finish(denoising.denoise(dots, "median", level)).found.sigma == level
+    assert running.finish(denoising.denoise(dots, "median", level)).found.sigma == level
 
 
 @pytest.mark.parametrize("arguments", [("nothing",), ("median", 2.0), ("median", -0.1)])
 def test_wrong_settings_are_answered_in_a_sentence(photo, arguments):
     with pytest.raises(ValueError, match=r"There is no denoise model|noise level goes from 0 to 100"):
-        job.finish(denoising.denoise(photo, *arguments))
+        running.finish(denoising.denoise(photo, *arguments))
 
 
 def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
@@ -98,10 +98,10 @@ def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
     assert shares[-1] == 1
     assert shares == sorted(shares)
     calls = []
-    monkeypatch.setattr(job, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
-    running = denoising.denoise(photo, "median", 0.1, tile=16)
-    next(running), next(running)
-    running.close()
+    monkeypatch.setattr(running, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
+    work = denoising.denoise(photo, "median", 0.1, tile=16)
+    next(work), next(work)
+    work.close()
     assert len(calls) == 1
 
 
@@ -112,44 +112,44 @@ def noise_trial(clean, kind, level):
 
 @pytest.mark.parametrize("kind", denoising.NOISES)
 def test_a_trial_scores_what_is_shown(photo, kind):
-    trial = job.finish(noise_trial(photo, kind, 20))
+    trial = running.finish(noise_trial(photo, kind, 20))
     assert trial.before.psnr == pytest.approx(psnr(trial.damaged.tensor(), photo.tensor()).item())
     assert trial.after.psnr == pytest.approx(psnr(trial.restored.tensor(), photo.tensor()).item())
     assert trial.before.ssim < 1
-    again = job.finish(noise_trial(photo, kind, 20))
+    again = running.finish(noise_trial(photo, kind, 20))
     np.testing.assert_array_equal(again.damaged.samples, trial.damaged.samples)
 
 
 def test_noise_beyond_the_highest_level_is_tried_at_that_level(photo):
-    trial = job.finish(noise_trial(photo, "Salt and pepper", 100))
+    trial = running.finish(noise_trial(photo, "Salt and pepper", 100))
     assert float((trial.damaged.tensor() - photo.tensor()).std()) > denoising.MAX_SIGMA_255 / 255
-    told = job.finish(denoising.denoise(trial.damaged, "median", denoising.MAX_SIGMA_255 / 255)).image()
+    told = running.finish(denoising.denoise(trial.damaged, "median", denoising.MAX_SIGMA_255 / 255)).image()
     np.testing.assert_array_equal(trial.restored.samples, told.samples)
 
 
 def test_a_trial_refuses_unknown_noise(photo):
     with pytest.raises(ValueError, match="Choose one of Gaussian"):
-        job.finish(noise_trial(photo, "snow", 20))
+        running.finish(noise_trial(photo, "snow", 20))
 
 
 def test_a_decorator_decides_where_the_network_runs_and_is_told_for_how_long(photo, monkeypatch):
-    monkeypatch.setattr(job, "_runner", job._runner)  # put back afterwards
-    expected = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    monkeypatch.setattr(running, "_runner", running._runner)  # put back afterwards
+    expected = running.finish(denoising.denoise(photo, "drunet-fast")).image()
     calls = []
 
     def decorate(function):
         def elsewhere(*arguments):
-            calls.append(job.gpu_seconds(*arguments))
+            calls.append(running.gpu_seconds(*arguments))
             return function(*arguments)
 
         return elsewhere
 
-    job.hand_over(decorate)
-    there = job.finish(denoising.denoise(photo, "drunet-fast")).image()
+    running.use_gpu(decorate)
+    there = running.finish(denoising.denoise(photo, "drunet-fast")).image()
     np.testing.assert_array_equal(there.samples, expected.samples)
     assert calls == [10]
     method = catalog.method("upscale", "compact-x4")
-    assert job.gpu_seconds(method, 1.0, torch.zeros(1, 3, 500, 1000)) == 90
+    assert running.gpu_seconds(method, 1.0, torch.zeros(1, 3, 500, 1000)) == 90
 
 
 def smooth_noise(like: torch.Tensor, sigma_255: float) -> torch.Tensor:

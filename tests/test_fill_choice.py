@@ -10,8 +10,8 @@ from restoration.fill_choice import STRAINED, Choice, choose
 from restoration.graph_cut import finished
 from restoration.image import Image
 from restoration.inpainting import Mask, inpaint
-from restoration.job import finish
 from restoration.orders import Order, replay
+from restoration.running import finish
 
 
 def box(side: int, size: int = 160) -> np.ndarray:
@@ -55,17 +55,17 @@ def test_the_default_says_what_it_took_and_its_receipt_takes_the_same(side):
     hole = Mask(box(side).astype(np.float32))
     order = Order("inpaint", settings={"grow": 0, "feather": 0})
     assert order.model == "auto"
-    done = finish(order.carry_out(image, hole))
+    done = finish(order.run(image, hole))
     assert done.order.model == ("fourier-fill" if side == 4 else "offset-fill")
-    assert done.result.notes[0].startswith("Chosen: ")
+    assert done.notes[0].startswith("Chosen: ")
     receipt = json.loads(json.dumps(done.receipt))
     assert receipt["asked"] == "auto"
     content = done.files()[1]
     again = finish(replay(json.loads(content), image))
     assert again.same
-    assert again.done.order == done.order
+    assert again.result.order == done.order
     by_name = Order("inpaint", done.order.model, done.order.settings)
-    assert finish(by_name.carry_out(image, hole)).picture.digest == done.picture.digest
+    assert finish(by_name.run(image, hole)).picture.digest == done.picture.digest
 
 
 def test_variants_are_other_fills_of_the_same_hole():

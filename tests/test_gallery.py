@@ -5,8 +5,8 @@ import pytest
 from restoration import gallery, tasks
 from restoration.files import read
 from restoration.inpainting import mask_from
-from restoration.job import finish
 from restoration.metrics import psnr
+from restoration.running import finish
 
 
 @pytest.mark.parametrize("task", tasks.every())
@@ -26,7 +26,7 @@ def test_every_example_has_a_picture_a_thumbnail_and_an_order_of_its_task(task):
 def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(index):
     example, clean = gallery.examples("denoise")[index], read(gallery.clean()[index])
     noisy = read(example.picture)
-    restored = finish(example.order.carry_out(noisy)).picture
+    restored = finish(example.order.run(noisy)).picture
     assert psnr(restored.tensor(), clean.tensor()) > psnr(noisy.tensor(), clean.tensor()) + 3
 
 
@@ -34,7 +34,7 @@ def test_a_scratched_example_is_filled_where_its_mask_is_and_only_there():
     example, clean = gallery.examples("inpaint")[0], read(gallery.clean()[0])
     scratched = read(example.picture)
     mask = mask_from(read(example.mask), scratched)
-    filled = finish(example.order.carry_out(scratched, mask)).picture
+    filled = finish(example.order.run(scratched, mask)).picture
     changed = (filled.samples != scratched.samples).any(axis=2)
     assert not changed[mask.opacity == 0].any()
     assert psnr(filled.tensor(), clean.tensor()) > psnr(scratched.tensor(), clean.tensor()) + 8

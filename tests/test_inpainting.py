@@ -9,7 +9,7 @@ from skimage import data
 from torch.nn import functional as F
 
 import restoration
-from restoration import job
+from restoration import running
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.image import Image
@@ -32,8 +32,8 @@ def box(image: Image, top=40, bottom=60, left=50, right=80) -> Mask:
     return Mask(opacity)
 
 
-def run(image: Image, mask: Mask, model: str = "diffusion") -> job.Result:
-    return job.finish(inpaint(image, mask, model))
+def run(image: Image, mask: Mask, model: str = "diffusion") -> running.Result:
+    return running.finish(inpaint(image, mask, model))
 
 
 @pytest.mark.parametrize("model", METHODS)
@@ -99,14 +99,14 @@ def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(
 
 def test_cancelling_stops_between_pieces(monkeypatch):
     calls = []
-    real = job.with_channels
-    monkeypatch.setattr(job, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
+    real = running.with_channels
+    monkeypatch.setattr(running, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
     opacity = np.zeros((700, 1200), np.float32)
     opacity[340:350] = 1
-    running = inpaint(Image(np.zeros((700, 1200, 1), np.uint8)), Mask(opacity), "diffusion")
+    work = inpaint(Image(np.zeros((700, 1200, 1), np.uint8)), Mask(opacity), "diffusion")
     while len(calls) < 2:
-        next(running)
-    running.close()
+        next(work)
+    work.close()
     assert len(calls) == 2  # of five pieces that the hole crosses
 
 
@@ -238,7 +238,7 @@ def test_patches_that_were_found_at_half_of_the_resolution_give_the_detail_of_al
 def test_the_middle_of_a_large_hole_is_as_sharp_as_the_picture(rng, texture):
     samples = rng.integers(60, 200, (700, 720, 1)).astype(np.uint8)
     image = Image(samples)
-    result = job.finish(inpaint(image, box(image, 200, 500, 200, 520), "diffusion", texture))
+    result = running.finish(inpaint(image, box(image, 200, 500, 200, 520), "diffusion", texture))
     middle = result.image().samples[300:400, 300:420, 0].astype(float)
     assert (np.diff(middle).std() > 0.4 * np.diff(samples[..., 0].astype(float)).std()) == texture
     assert any("soft" in note for note in result.notes) != texture
@@ -254,7 +254,7 @@ def test_where_nothing_can_be_copied_the_fill_stays(size):
 
 def test_texture_is_a_setting_and_on_by_default(cat):
     mask = box(cat)
-    textured, plain = (job.finish(inpaint(cat, mask, "diffusion", *more)).image() for more in ((), (False,)))
+    textured, plain = (running.finish(inpaint(cat, mask, "diffusion", *more)).image() for more in ((), (False,)))
     changed = textured.samples != plain.samples
     assert changed.any()
     assert not changed[mask.opacity == 0].any()

@@ -11,8 +11,8 @@ from torch import Tensor
 from restoration.graph_cut import finished, grid_pairs, least_cost
 from restoration.image import Image
 from restoration.inpainting import Mask, inpaint
-from restoration.job import finish
 from restoration.offset_fill import Copied, filling, offset_fill
+from restoration.running import finish
 from train.made_pictures import made_pictures
 
 MADE = {name: (picture, mask) for name, picture, mask in made_pictures()}

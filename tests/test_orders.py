@@ -9,13 +9,14 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import deep_image_prior, orders, tasks, weights
+from restoration import deep_image_prior, receipts, tasks, weights
 from restoration.files import FORMATS, embedded_receipt, read, write
 from restoration.image import Image, from_tensor
 from restoration.inpainting import Mask, mask_from, mask_image
-from restoration.job import finish
 from restoration.jpeg import compressed
-from restoration.orders import Order, read_receipt, replay
+from restoration.orders import Order, replay
+from restoration.receipts import read_receipt
+from restoration.running import finish
 
 ORDERS = [
     Order("denoise", "drunet-fast", {"sigma_255": 12.5, "strength": 0.5}),
@@ -33,7 +34,7 @@ def hole(photo):
 
 
 def done(order, image, hole):
-    return finish(order.carry_out(image, hole if order.task == "inpaint" else None))
+    return finish(order.run(image, hole if order.task == "inpaint" else None))
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.task)
@@ -45,7 +46,7 @@ def test_a_replay_from_the_receipt_beside_the_result_gives_the_same_pixels(order
     outcome = finish(replay(read_receipt(tmp_path / "receipt.json"), photo))
     assert outcome.same
     assert outcome.differences == ()
-    np.testing.assert_array_equal(outcome.done.picture.samples, first.picture.samples)
+    np.testing.assert_array_equal(outcome.result.picture.samples, first.picture.samples)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -85,7 +86,7 @@ def test_a_replay_names_what_differs(photo, monkeypatch):
     outcome = finish(replay(receipt, brighter))
     assert not outcome.same
     assert outcome.differences[0].startswith("the picture differs: ")
-    monkeypatch.setattr(orders, "_version", lambda: "9.9")
+    monkeypatch.setattr(receipts, "_version", lambda: "9.9")
     outcome = finish(replay(receipt, photo))
     assert outcome.same
     assert outcome.differences == ("the version differs: 0.1.0 then, 9.9 now.",)
@@ -94,7 +95,7 @@ def test_a_replay_names_what_differs(photo, monkeypatch):
 @pytest.mark.parametrize("order", [Order("inpaint", "deep-image-prior"), Order("upscale", "deep-image-prior-x2")])
 def test_a_receipt_holds_the_steps_and_a_replay_says_that_it_was_stopped(order, photo, hole, monkeypatch):
     monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0.0)
-    job = order.carry_out(photo, hole if order.task == "inpaint" else None)
+    job = order.run(photo, hole if order.task == "inpaint" else None)
     stopped = [next(job) for _ in range(3)][-1].so_far.receipt
     assert stopped["steps"] == {"done": 2, "planned": 4}
     with pytest.raises(ValueError, match=r"stopped after 2 of 4 steps, so it cannot be repeated\.$"):
@@ -107,7 +108,7 @@ def test_a_receipt_holds_the_steps_and_a_replay_says_that_it_was_stopped(order, 
 
 
 def test_the_receipt_inside_an_inpainted_picture_wants_the_mask(photo, hole):
-    receipt = json.loads(done(ORDERS[3], photo, hole).image.receipt)
+    receipt = json.loads(done(ORDERS[3], photo, hole).signed.receipt)
     with pytest.raises(ValueError, match="does not hold the mask"):
         finish(replay(receipt, photo))
     assert finish(replay(receipt, photo, mask_image(hole))).same
@@ -146,8 +147,10 @@ def test_what_holds_no_receipt_is_refused(tmp_path, content):
 
 def test_weights_are_named_by_their_hash():
     method = Order("denoise").method
-    assert orders.weights_digest(method) == orders._file_digest(weights.place(method.name).folder / "model.safetensors")
-    assert orders.weights_digest(Order("denoise", "median").method) == ""
+    assert receipts.weights_digest(method) == receipts._file_digest(
+        weights.place(method.name).folder / "model.safetensors"
+    )
+    assert receipts.weights_digest(Order("denoise", "median").method) == ""
     assert Image(np.zeros((2, 2, 1), np.uint8)).digest != Image(np.zeros((2, 2, 1), np.uint16)).digest
 
 
@@ -181,5 +184,5 @@ def test_the_two_ends_of_every_setting_give_other_pictures(task, method, setting
     hole[20:40, 24:56] = 255
     mask = mask_from(Image(hole), picture) if tasks.named(task).holes else None
     orders = (Order(task, method.name, {setting.name: end}) for end in ends(task, setting))
-    low, high = (finish(order.carry_out(picture, mask)).image.samples.astype(float) for order in orders)
+    low, high = (finish(order.run(picture, mask)).picture.samples.astype(float) for order in orders)
     assert np.sqrt(((high - low) ** 2).mean()) >= 1

@@ -13,7 +13,7 @@ from gradio_client import handle_file
 from huggingface_hub import ModelCard, RepoCard
 
 import restoration
-from restoration import job
+from restoration import running
 from restoration.denoising import denoise
 from restoration.files import read, write
 from restoration.weights import bundled
@@ -158,5 +158,5 @@ def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, c
     assert all(place == f"from the Hub, me/{name}@{hub.head(f'me/{name}')}." for name, place in listed.items())
     write(photo, tmp_path / "photo.png")
     answer = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
-    expected = job.finish(denoise(photo)).image()
+    expected = running.finish(denoise(photo)).image()
     np.testing.assert_array_equal(read(answer).samples, expected.samples)

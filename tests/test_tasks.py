@@ -15,16 +15,16 @@ from restoration.__main__ import main as command_line
 from restoration.bakeoff import bake_off_damaged
 from restoration.files import read, write
 from restoration.image import Image
-from restoration.job import finish
 from restoration.orders import Order, replay
 from restoration.page.api import endpoint
 from restoration.page.layout import tab_of
+from restoration.running import finish
 
 SHARPEN = """
 from torch.nn import functional as F
 
 from restoration.classical import listed
-from restoration.job import restored
+from restoration.running import restored
 from restoration.tasks._task import STRENGTH, Setting, Task, Test
 
 
@@ -85,7 +85,7 @@ def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, 
     runs = tab_of(tasks.named(sharpen)).runs
     shown = [step for step in runs.run(lambda *_, **__: None, path, "unsharp", 2.0, 50, "png", 95)][-1]
     assert "**Unsharp mask**" in shown[3]
-    done = finish(Order(sharpen, "", {"amount": 2.0, "strength": 0.5}).carry_out(read(path)))
+    done = finish(Order(sharpen, "", {"amount": 2.0, "strength": 0.5}).run(read(path)))
     assert finish(replay(done.receipt, read(path))).same
     entries = list(bake_off_damaged(sharpen, photo))
     assert [entry.name for entry in entries] == ["", "unsharp"]

@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 import restoration
-from restoration import catalog, job, tasks, upscaling
+from restoration import catalog, running, tasks, upscaling
 from restoration.degradations import Downscale
 from restoration.image import Image, enlarged, from_tensor, to_8_bit
 from restoration.metrics import psnr_y
@@ -26,8 +26,8 @@ def small(image: Image, scale: int) -> Image:
     return from_tensor(Downscale(scale)(image.tensor()), image.name)
 
 
-def run(*arguments, **settings) -> job.Result:
-    return job.finish(upscale(*arguments, **settings))
+def run(*arguments, **settings) -> running.Result:
+    return running.finish(upscale(*arguments, **settings))
 
 
 def test_the_flagships_family_comes_first_with_all_scales():
@@ -127,7 +127,7 @@ def test_staying_true_pulls_the_result_back_to_the_photo(cat, name, bits):
     plain = run(lr, name, 4)
     true = run(lr, name, 4, stay_true=True)
     assert true.found.psnr > max(50, plain.found.psnr + 6)
-    again = job.finish(corrected(plain)).image()  # as the page does when the switch is moved after the run
+    again = running.finish(corrected(plain)).image()  # as the page does when the switch is moved after the run
     np.testing.assert_array_equal(again.samples, true.image().samples)
 
 
@@ -140,10 +140,10 @@ def test_progress_rises_to_one_also_with_a_correction(photo):
 
 def test_dropping_the_job_stops_it(photo, monkeypatch):
     calls = []
-    monkeypatch.setattr(job, "with_channels", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
-    running = upscale(photo, "nearest", 2, tile=16)
-    next(running), next(running)
-    running.close()
+    monkeypatch.setattr(running, "with_channels", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
+    work = upscale(photo, "nearest", 2, tile=16)
+    next(work), next(work)
+    work.close()
     assert len(calls) == 1
 
 
@@ -184,7 +184,7 @@ def reduction_trial(sharp, model, scale):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_trial_scores_luma_with_the_border_cut(cat, scale):
-    trial = job.finish(reduction_trial(cat, "lanczos", scale))
+    trial = running.finish(reduction_trial(cat, "lanczos", scale))
     height, width = (side // scale * scale for side in (cat.height, cat.width))
     sharp = cat.tensor((slice(0, height), slice(0, width)))
     assert (trial.restored.height, trial.restored.width) == (height, width)
@@ -196,4 +196,4 @@ def test_a_trial_scores_luma_with_the_border_cut(cat, scale):
 def test_a_trial_needs_a_few_pixels(photo):
     tiny = Image(to_8_bit(photo).samples[:20, :20])
     with pytest.raises(ValueError, match="at least 32 pixels"):
-        job.finish(reduction_trial(tiny, "bicubic", 4))
+        running.finish(reduction_trial(tiny, "bicubic", 4))

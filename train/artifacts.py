@@ -14,9 +14,9 @@ from torch import Tensor
 
 from restoration.degradations import Jpeg
 from restoration.files import write_grid
-from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import ArtifactRemover
+from restoration.running import with_channels
 from train.arguments import changed, command, run_arguments
 from train.data import split
 from train.losses import build_loss
@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> None:
         inputs = [damaged]
         if run.model.takes_quality:
             blind = torch.rand(quality.shape, generator=generator, device=run.device) < recipe.blind_share
-            told = torch.where(blind, run.model.UNKNOWN_QUALITY, quality / 100)
-            inputs.append(told.expand(-1, -1, *damaged.shape[-2:]))
+            given = torch.where(blind, run.model.UNKNOWN_QUALITY, quality / 100)
+            inputs.append(given.expand(-1, -1, *damaged.shape[-2:]))
         loss = build_loss(recipe.loss_at(progress))
         run.learn(loss(run.network(*inputs).float(), clean), progress)
 
@@ -68,8 +68,8 @@ def validate(recipe: ArtifactsRecipe, model: ArtifactRemover, images: list[Tenso
             if recipe.damage.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
                 clean = clean[:, :1]
             damaged = Jpeg(quality)(clean).to(device)
-            for told in (quality, None) if model.takes_quality else (None,):
-                scores.append(float(psnr(with_channels(model, damaged, told).cpu(), clean)))
+            for given in (quality, None) if model.takes_quality else (None,):
+                scores.append(float(psnr(with_channels(model, damaged, given).cpu(), clean)))
     return sum(scores) / len(scores)
 
 

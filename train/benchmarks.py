@@ -28,9 +28,9 @@ from restoration.degradations import (
 from restoration.files import ENDINGS, read
 from restoration.image import Image, ImageError
 from restoration.inpainting import mask_from
-from restoration.job import loaded, with_channels
 from restoration.metrics import Lpips, luma, psnr, psnr_b, ssim
 from restoration.photo_damage import PhotoDamage
+from restoration.running import loaded, with_channels
 from restoration.texture import copy_texture
 from train.data import centre_crop, divisible, samples, text_page
 from train.holes import MadeSet, ObjectSet
@@ -40,17 +40,17 @@ Settings = tuple[float | None, ...]
 BEST = 99.0  # dB that equal images count as
 
 
-class Run(NamedTuple):
+class Row(NamedTuple):
     """A row of the table.
 
     Args:
-        row: its name, which begins with the method's.
+        name: of the row, which begins with the method's.
         settings: what `restore` gets besides what it is given; of the degraded and the clean image, if they matter.
         before: what is done with the degraded image first.
         after: what is done with the result and the mask.
     """
 
-    row: str
+    name: str
     settings: Settings | Callable[[Tensor, Tensor], Settings] = ()
     before: Callable[[Tensor], Tensor] | None = None
     after: Callable[[Tensor, Tensor], Tensor] | None = None
@@ -75,7 +75,7 @@ class TestSet(Protocol):
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         """What the methods are given for the image at that index: the degraded image, and a mask if there is one."""
 
-    def runs(self, method: Method) -> list[Run]:
+    def rows(self, method: Method) -> list[Row]:
         """The rows of a method, each with what `restore` gets besides the image; none if it is not for this set."""
 
     def summary(
@@ -112,11 +112,11 @@ class NoisySet:
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (self.noise(clean, torch.Generator().manual_seed(0)),)
 
-    def runs(self, method: Method) -> list[Run]:
-        told = [Run(method.name, (self.sigma,))]
+    def rows(self, method: Method) -> list[Row]:
+        rows = [Row(method.name, (self.sigma,))]
         if method.learned and method.takes_sigma:
-            told.append(Run(f"{method.name} blind", (None,)))
-        return told
+            rows.append(Row(f"{method.name} blind", (None,)))
+        return rows
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -152,11 +152,11 @@ class RealNoiseSet:
     def _middle(self, file: Path) -> Tensor:
         return centre_crop(read(file).bytes(3), self.side)[None].float() / 255
 
-    def runs(self, method: Method) -> list[Run]:
-        told = [Run(method.name, lambda noisy, clean: (float((noisy - clean).square().mean().sqrt()),))]
+    def rows(self, method: Method) -> list[Row]:
+        rows = [Row(method.name, lambda noisy, clean: (float((noisy - clean).square().mean().sqrt()),))]
         if method.takes_sigma:  # a filter measures the level itself
-            told.append(Run(f"{method.name} blind", (None,)))
-        return told
+            rows.append(Row(f"{method.name} blind", (None,)))
+        return rows
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -204,11 +204,11 @@ class CompressedSet:
             clean = Jpeg(self.before)(F.pad(clean, (4, 0, 4, 0), mode="reflect"))[..., 4:, 4:]
         return (Jpeg(self.quality)(clean),)
 
-    def runs(self, method: Method) -> list[Run]:
-        told = [Run(method.name, (self.quality,))]
+    def rows(self, method: Method) -> list[Row]:
+        rows = [Row(method.name, (self.quality,))]
         if method.learned and method.takes_quality:
-            told.append(Run(f"{method.name} blind", (None,)))
-        return told
+            rows.append(Row(f"{method.name} blind", (None,)))
+        return rows
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -244,8 +244,8 @@ class ReducedSet:
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (Downscale(self.scale)(clean),)
 
-    def runs(self, method: Method) -> list[Run]:
-        return [Run(method.name)] if method.scale == self.scale else []
+    def rows(self, method: Method) -> list[Row]:
+        return [Row(method.name)] if method.scale == self.scale else []
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -287,12 +287,12 @@ class WornSet(ReducedSet):
     def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
         return (self.damage(clean, torch.Generator().manual_seed(index)),)
 
-    def runs(self, method: Method) -> list[Run]:
+    def rows(self, method: Method) -> list[Row]:
         if method.scale != self.scale or method.family not in self.FAMILIES:
             return []
-        rows = [Run(method.name)]
+        rows = [Row(method.name)]
         if method.family == "compact":
-            rows.append(Run(f"{method.name} cleaned", before=lambda image: cleaned(image, self.cleaners)))
+            rows.append(Row(f"{method.name} cleaned", before=lambda image: cleaned(image, self.cleaners)))
         return rows
 
 
@@ -365,10 +365,10 @@ class HoledSet:
             )
         return files
 
-    def runs(self, method: Method) -> list[Run]:
-        rows = [Run(method.name)]
+    def rows(self, method: Method) -> list[Row]:
+        rows = [Row(method.name)]
         if method.learned and isinstance(self.holes, str):  # between single pixels there is nothing to copy
-            rows.append(Run(f"{method.name} textured", after=copy_texture))
+            rows.append(Row(f"{method.name} textured", after=copy_texture))
         return rows
 
     def summary(

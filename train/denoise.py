@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from restoration.files import write_grid
-from restoration.job import with_channels
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
+from restoration.running import with_channels
 from train.arguments import changed, command, run_arguments
 from train.data import split
 from train.losses import build_loss, level_distance
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
         clean, noisy, sigma = recipe.noise(crops(*recipe.crops_at(progress), generator), generator)
         inputs, wanted = [noisy], clean
         if run.model.takes_sigma:
-            told = recipe.told(sigma, progress, generator)
-            inputs.append(told.expand(-1, -1, *noisy.shape[-2:]))
-            kept = (told == 0).all(-1, keepdim=True).all(-2, keepdim=True)
+            given = recipe.level_given(sigma, progress, generator)
+            inputs.append(given.expand(-1, -1, *noisy.shape[-2:]))
+            kept = (given == 0).all(-1, keepdim=True).all(-2, keepdim=True)
             wanted = torch.where(kept, noisy, clean)
         outputs = run.network(*inputs)
         loss = torch.zeros((), device=run.device)
@@ -76,8 +76,8 @@ def validate(recipe: DenoiseRecipe, model: Denoiser, images: list[Tensor]) -> fl
                 clean = clean[:, :1]
             noisy = noise(clean, torch.Generator().manual_seed(0)).to(device)
             level = float((noisy.cpu() - clean).square().mean().sqrt())
-            for told in (level, None) if model.takes_sigma else (None,):
-                scores.append(float(psnr(with_channels(model, noisy, told).cpu(), clean)))
+            for given in (level, None) if model.takes_sigma else (None,):
+                scores.append(float(psnr(with_channels(model, noisy, given).cpu(), clean)))
     return sum(scores) / len(scores)
 
 

@@ -31,9 +31,9 @@ from restoration.denoising import denoise
 from restoration.files import read, write_grid
 from restoration.gallery import noisy as noisy_examples
 from restoration.image import ImageError
-from restoration.job import finish, typical, with_channels
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
+from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
 from train import artifacts as artifacts_training
 from train import denoise as denoise_training
@@ -127,7 +127,7 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
         if test_set.baseline:
             results[test_set.baseline] = test_set.summary([image for image, *_ in given], clean, given, lpips)
         for restorer, method in loaded.values():
-            for row, settings, before, after in test_set.runs(method):
+            for row, settings, before, after in test_set.rows(method):
                 apart = method.prior or before is not None or after is not None  # from `cost`
                 restored = []
                 started = time.process_time()
@@ -140,9 +140,9 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
                         result = with_channels(restorer, before(image) if before else image, *extra, *told).cpu()
                         restored.append(after(result, *extra) if after else result)
                 if apart:
-                    pace = (time.process_time() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
+                    seconds = (time.process_time() - started) / sum(image[0, 0].numel() for image in restored) * 1e6
                     price = scores["methods"].get(method.name, {"parameters": 0, "macs_per_pixel": 0})
-                    scores["methods"][row] = {**price, "seconds_per_megapixel": pace}
+                    scores["methods"][row] = {**price, "seconds_per_megapixel": seconds}
                 results[row] = test_set.summary(restored, clean, given, lpips)
                 print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
     return scores

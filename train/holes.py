@@ -92,13 +92,13 @@ class ObjectSet:
         mask = torch.from_numpy(hole)[None, None]
         return clean * (1 - mask), mask
 
-    def runs(self, method: Method) -> list:
-        from train.benchmarks import Run  # which lists these sets
+    def rows(self, method: Method) -> list:
+        from train.benchmarks import Row  # which lists these sets
 
         if method.prior or method.name == "biharmonic":  # minutes for each hole
             return []
-        learned = [Run(f"{method.name} textured", after=copy_texture)] if method.learned else []
-        return [Run(method.name), *learned]
+        learned = [Row(f"{method.name} textured", after=copy_texture)] if method.learned else []
+        return [Row(method.name), *learned]
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None

@@ -14,8 +14,8 @@ from accelerate.utils import broadcast, parse_flag_from_env
 from torch import Tensor
 
 from restoration.degradations import Downscale
-from restoration.job import typical
 from restoration.restorer import Restorer
+from restoration.running import typical
 from train.recipe import ARTIFACTS, DENOISE, UPSCALE, Recipe
 from train.state import STATE, folder_of, load_tensors
 

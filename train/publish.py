@@ -25,9 +25,9 @@ from restoration.card import edited, signed
 from restoration.degradations import StrokeHoles
 from restoration.files import encode, read
 from restoration.image import from_tensor
-from restoration.job import with_channels
 from restoration.resampling import NEAREST, enlarge
 from restoration.restorer import Restorer
+from restoration.running import with_channels
 from restoration.weights import bundled
 
 ROOT = Path(restoration.__file__).parent.parent

@@ -208,7 +208,7 @@ class DenoiseRecipe(Recipe):
     told_factors: tuple[float, float] = (1.0, 1.0)
     kept_share: float = 0.0
 
-    def told(self, sigma: Tensor, progress: float, generator: Generator) -> Tensor:
+    def level_given(self, sigma: Tensor, progress: float, generator: Generator) -> Tensor:
         """What a model is told of the levels (B, 1, H, W) or (B, 1, 1, 1); negative where it is blind.
 
         Of levels that differ from place to place, half of the images are told the one that a visitor would set, the
@@ -217,10 +217,10 @@ class DenoiseRecipe(Recipe):
         draw = torch.rand(4, len(sigma), 1, 1, 1, generator=generator, device=sigma.device)
         whole = sigma.square().mean((2, 3), keepdim=True).sqrt()
         low, high = self.told_factors
-        told = torch.where(draw[0] < 0.5, whole, sigma) * (low + (high - low) * draw[1])
+        given = torch.where(draw[0] < 0.5, whole, sigma) * (low + (high - low) * draw[1])
         blind = draw[2] < (self.blind_share if progress >= self.blind_from else 0)
-        told = torch.where(blind, Denoiser.UNKNOWN_SIGMA, told)
-        return torch.where(draw[3] < self.kept_share, 0, told)
+        given = torch.where(blind, Denoiser.UNKNOWN_SIGMA, given)
+        return torch.where(draw[3] < self.kept_share, 0, given)
 
 
 def _gaussian(*sigmas_255: float) -> tuple[GaussianNoise, ...]:

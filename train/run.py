@@ -17,8 +17,8 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from restoration.catalog import load
-from restoration.job import typical
 from restoration.restorer import Restorer
+from restoration.running import typical
 from train.data import TrainingError
 from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step_generator
 from train.precision import precision_of

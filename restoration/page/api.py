@@ -39,7 +39,7 @@ def list_models() -> list[dict]:
 def file_of(
     image: str | None, order: Order, format: str, jpeg_quality: float, progress: gr.Progress, mask: str | None = None
 ) -> Generator:
-    """Carry out an order; the last thing that it yields is the result's file, which holds its receipt."""
+    """Run an order; the last thing that it yields is the result's file, which holds its receipt."""
     format, quality = checked_format(format), round(number(jpeg_quality, "jpeg_quality"))
     with recorded(order, chosen(image), kept()) as log:
         with log.stage("reading"):
@@ -47,7 +47,7 @@ def file_of(
             check_holds(format, picture)
             hole = mask_from(read(mask, "The mask"), picture) if mask else None
         with log.stage("restoring"):
-            done = yield from stepped(order.carry_out(picture, hole), progress, outputs=1)
+            done = yield from stepped(order.run(picture, hole), progress, outputs=1)
         log.finished(done)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / output_name(done.picture, done.suffix, format)
@@ -71,7 +71,7 @@ def endpoint(kind: Task) -> Callable[..., Generator]:
         bound.apply_defaults()
         given = bound.arguments
         with sentences(str):
-            order = Order(kind.name, given["model"], {s.name: s.told(given[s.public]) for s in kind.settings})
+            order = Order(kind.name, given["model"], {s.name: s.parsed(given[s.public]) for s in kind.settings})
             result = given["format"], given["jpeg_quality"]
             yield from file_of(given["image"], order, *result, given["progress"], given.get("mask"))
 

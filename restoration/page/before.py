@@ -58,8 +58,8 @@ def guide(task: str, name: str, scale: int | None = None) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method(task, name, scale)
     parts = [method.summary]
-    if told := tasks.named(task).guide(method):
-        parts.append(told)
+    if guide := tasks.named(task).guide(method):
+        parts.append(guide)
     scores = method.load().run.get("scores") if method.learned else None
     if method.learned and weights.namespace():
         parts.append(f"Weights {weights.place(method.name)}")

@@ -9,11 +9,12 @@ import gradio as gr
 from restoration import catalog
 from restoration.files import write
 from restoration.fill_choice import AMONG
-from restoration.orders import Done, Order
+from restoration.orders import Order
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.parts import PRIVATE, QUIET, UploadedImage, run_on_click, sentences, unchanged
 from restoration.page.runs import Runs, Shown
 from restoration.page.task_tab import TaskTab
+from restoration.receipts import OrderResult
 from restoration.tasks._task import Setting
 
 
@@ -53,9 +54,11 @@ class HoleRuns(Runs):
         number = (order.settings["variant"] + 1) % (self.variant.limits[1] + 1)
         yield from self._again(result.done, order.changed(variant=number), path, output, progress)
 
-    def _again(self, done: Done, order: Order, path: str | None, output: tuple, progress: gr.Progress) -> Generator:
+    def _again(
+        self, done: OrderResult, order: Order, path: str | None, output: tuple, progress: gr.Progress
+    ) -> Generator:
         with sentences():
-            yield from self.carry_out(order, path, lambda image: done.hole, output, progress)
+            yield from self.restore(order, path, lambda image: done.hole, output, progress)
 
 
 def other_fill(name: str) -> str:

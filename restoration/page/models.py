@@ -8,9 +8,9 @@ import gradio as gr
 
 import restoration
 from restoration import card, catalog, tasks, weights
-from restoration.job import pace
 from restoration.page.before import measured, typical_score
 from restoration.page.parts import QUIET, run_on_click, sentences, start_and_cancel
+from restoration.running import seconds_per_megapixel
 from restoration.tasks._task import AUTO
 
 
@@ -20,8 +20,8 @@ def model_rows(seconds: dict[tuple[str, str], float] | None = None) -> list[list
     for method in restoration.methods():
         scores = run_of(method.name).get("scores") if method.learned else None
         score = "{psnr:.2f} dB, {set}".format(**typical_score(scores)) if scores else ""
-        pace = (seconds or {}).get((method.task, method.name))
-        rows.append([method.name, method.task, score, "" if pace is None else f"{pace:.2f} s"])
+        taken = (seconds or {}).get((method.task, method.name))
+        rows.append([method.name, method.task, score, "" if taken is None else f"{taken:.2f} s"])
     return rows
 
 
@@ -66,7 +66,7 @@ def paces(progress=gr.Progress()) -> Generator:
     with sentences():
         for number, method in enumerate(offered):
             progress((number, len(offered)), desc=method.title)
-            seconds[method.task, method.name] = pace(method)
+            seconds[method.task, method.name] = seconds_per_megapixel(method)
             yield model_rows(seconds)
 
 

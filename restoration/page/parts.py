@@ -187,8 +187,8 @@ def run_on_click(
     start, cancel = buttons
     on = [status or outputs[0]]
     running = start.click(function, inputs, outputs, show_progress_on=on, **ONE_AT_A_TIME, **PRIVATE)
-    said = (lambda: "Cancelled.", None, status) if status else (None,)
-    cancel.click(*said, cancels=[running], queue=False, **PRIVATE)
+    answer = (lambda: "Cancelled.", None, status) if status else (None,)
+    cancel.click(*answer, cancels=[running], queue=False, **PRIVATE)
     return running
 
 

@@ -17,11 +17,12 @@ from restoration.batch import restore_all, store
 from restoration.files import check_holds, output_name, read
 from restoration.image import Image
 from restoration.inpainting import Mask
-from restoration.job import Score
-from restoration.orders import Done, Order
+from restoration.orders import Order
 from restoration.page.masks import chosen_hole, mask_is_painted
 from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
+from restoration.receipts import OrderResult
 from restoration.recording import kept, record_of, recorded
+from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
 SHOWN = 6  # outputs of a run in every tab
@@ -61,11 +62,11 @@ class Shown:
         true: an enlarged picture pulled back to the photo, once that was asked for.
     """
 
-    done: Done
+    done: OrderResult
     before: bytes
     run: str
-    plain: Done | None = None
-    true: Done | None = None
+    plain: OrderResult | None = None
+    true: OrderResult | None = None
 
     def light(self) -> "Shown":
         """The same without the pictures that were made of it, to be kept."""
@@ -92,10 +93,10 @@ class Runs:
 
     def ordered(self, model: str, values: tuple) -> Order:
         """The order of what is chosen in the tab: the model, and what the controls say."""
-        said, settings = iter(values), {}
+        controls, settings = iter(values), {}
         for setting in self.kind.settings:
-            found = bool(setting.automatic) and next(said)
-            value = next(said)
+            found = bool(setting.automatic) and next(controls)
+            value = next(controls)
             settings[setting.name] = None if found else in_order(setting, value)
         return Order(self.kind.name, model, settings)
 
@@ -111,9 +112,9 @@ class Runs:
             order = self.ordered(model, values[: self.controls])
             format, quality, *marks = values[self.controls :]
             hole = (lambda image: chosen_hole(image, *marks)) if marks else None
-            yield from self.carry_out(order, path, hole, (format, quality), progress)
+            yield from self.restore(order, path, hole, (format, quality), progress)
 
-    def carry_out(
+    def restore(
         self,
         order: Order,
         path: str | None,
@@ -121,7 +122,7 @@ class Runs:
         output: tuple[str, float],
         progress: gr.Progress,
     ) -> Generator:
-        """Carry out an order on the upload and show what comes of it.
+        """Run an order on the upload and show what comes of it.
 
         Args:
             hole: finds what is missing.
@@ -134,11 +135,11 @@ class Runs:
                 before = preview(self.kind.before(image, order.method))
                 missing = hole(image) if hole else None
 
-            def show(done: Done) -> Generator:
+            def show(done: OrderResult) -> Generator:
                 return self.shown(Shown(done, before, log.id, plain=done), *output)
 
             with log.stage("restoring"):
-                job = self.plain(order).carry_out(image, missing)
+                job = self.plain(order).run(image, missing)
                 done = yield from stepped(job, progress, self.outputs, show)
                 result = yield from self.moved(Shown(done, before, log.id, plain=done), order, progress)
             log.finished(result.done)
@@ -184,17 +185,17 @@ class Runs:
             yield (
                 compared(folder, result.before, after, done.picture.name),
                 *downloads,
-                self.told(done),
+                self.describe(done),
                 gr.update(interactive=True, value=None),
                 result.light(),
                 *self.besides(done, folder),
             )
 
-    def besides(self, done: Done, folder: str) -> tuple:
+    def besides(self, done: OrderResult, folder: str) -> tuple:
         """What the tab shows besides, with files in a folder."""
         return ()
 
-    def told(self, done: Done) -> str:
+    def describe(self, done: OrderResult) -> str:
         """A result in one line."""
         method, image, given = done.order.method, done.picture, done.given
         title, size = f"**{method.title}**", f"{image.width} × {image.height} px"
@@ -202,8 +203,8 @@ class Runs:
             title, size = f"**{method.title} ×{method.scale}**", f"{given.width} × {given.height} → {size}"
         settings = done.order.settings
         shares = [f"{s.name} {100 * settings[s.name]:g} %" for s in self.kind.settings if s.shown == 100]
-        facts = [title, f"{done.seconds:.1f} s", size, str(done.result.found), *shares]
-        return "  \n".join([" · ".join(facts), *done.result.notes])
+        facts = [title, f"{done.seconds:.1f} s", size, str(done.found), *shares]
+        return "  \n".join([" · ".join(facts), *done.notes])
 
     # Many files
 
@@ -299,7 +300,7 @@ def in_order(setting: Setting, value: float) -> float:
 def run_batch(
     files: list[str] | None, order: Order, output: tuple[str, float], progress: gr.Progress, mask: str | None = None
 ) -> Generator:
-    """Carry out an order on many uploads: a row and a result for each, then a zip that has receipts and the table too.
+    """Run an order on many uploads: a row and a result for each, then a zip that has receipts and the table too.
 
     The results are given one by one, so that a batch that is cancelled has not worked for nothing.
     """

@@ -9,12 +9,13 @@ import gradio as gr
 
 from restoration import catalog
 from restoration.gallery import Example
-from restoration.orders import Done, Order
+from restoration.orders import Order
 from restoration.page.before import guide
 from restoration.page.parts import QUIET, control, preview
 from restoration.page.results import forget
 from restoration.page.runs import Runs, Shown, stepped
 from restoration.page.task_tab import TaskTab
+from restoration.receipts import OrderResult
 from restoration.upscaling import corrected
 
 
@@ -31,14 +32,14 @@ class ScaledRuns(Runs):
         if not order.settings["stay_true"]:
             return replace(result, done=result.plain)
         if result.true is None:
-            pulled = yield from stepped(corrected(result.plain.result), progress, self.outputs)
-            result = replace(result, true=replace(result.plain, order=order, result=pulled))
+            pulled = yield from stepped(corrected(result.plain), progress, self.outputs)
+            result = replace(result, true=replace(pulled, order=order))
         return replace(result, done=result.true)
 
-    def besides(self, done: Done, folder: str) -> tuple:
+    def besides(self, done: OrderResult, folder: str) -> tuple:
         """The map of invented detail."""
         heat = Path(folder) / "invented.png"
-        heat.write_bytes(preview(done.result.found.heat_map()))
+        heat.write_bytes(preview(done.found.heat_map()))
         return (str(heat),)
 
 

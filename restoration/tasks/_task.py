@@ -14,7 +14,7 @@ from torch import Tensor
 from restoration.catalog import Method
 from restoration.image import Image, from_tensor
 from restoration.inpainting import Mask
-from restoration.job import Job, Result, Score, middle, score
+from restoration.running import Job, Result, Score, middle, score
 
 AUTO = "auto"  # what programs write for a setting that is found automatically
 
@@ -74,7 +74,7 @@ class Setting:
 
     @property
     def line(self) -> str:
-        """What programmers are told of it."""
+        """What programmers read of it."""
         values = ['"auto" or a number'] if self.default is None else []
         values += ["from {:g} to {:g}".format(*self.limits)] if self.limits else []
         return f"{self.public}: {self.help}" + (f" ({' '.join(values)})" if values else "")
@@ -96,7 +96,7 @@ class Setting:
             raise ValueError(f"{self.noun or self.name} goes from {lowest:g} to {highest:g}, not {value:g}.")
         return round(value) if self.kind is int else float(value)
 
-    def told(self, value: object) -> float | None:
+    def parsed(self, value: object) -> float | None:
         """What a program means by a value: "auto", a number as text, or the value itself.
 
         Raises:
@@ -301,8 +301,8 @@ class Task:
         """
         clean = middle(image, method.scale)
         damaged = from_tensor(self.damaged(clean, method.scale, *how), image.name)
-        told = {} if blind else self.known(damaged.tensor(), clean, *how)
-        result = yield from self.run(damaged, method, {**settings, **told})
+        known = {} if blind else self.known(damaged.tensor(), clean, *how)
+        result = yield from self.run(damaged, method, {**settings, **known})
         before, after = self.before(damaged, method), result.image()
         scores = (self.score(picture.tensor(), clean, method.scale) for picture in (before, after))
         return Trial(before, after, *scores)

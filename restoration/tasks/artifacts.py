@@ -3,7 +3,7 @@
 from restoration.artifacts import BLOCKY_BELOW, HIGHEST, LOWEST, measured_quality, remove_artifacts
 from restoration.degradations import Jpeg
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
-from restoration.job import score
+from restoration.running import score
 from restoration.tasks._task import STRENGTH, Setting, Task, Test
 
 SOUND_FROM = 90  # a JPEG quality from which removing them can only lose detail

@@ -6,7 +6,7 @@ from restoration.catalog import Method
 from restoration.degradations import Downscale
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
 from restoration.image import enlarged, visible_colours
-from restoration.job import score
+from restoration.running import score
 from restoration.tasks._task import Setting, Task, Test
 from restoration.upscaling import output_size, upscale
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import restoration
-from restoration import gallery, job
+from restoration import gallery, running
 from restoration.degradations import Downscale, GaussianNoise
 from restoration.files import read
 from restoration.jpeg import compressed
@@ -28,9 +28,9 @@ def given_and_wanted(task: str, scale: int) -> tuple[torch.Tensor, torch.Tensor]
 )
 def test_half_precision_costs_less_than_a_fiftieth_of_a_decibel(method):
     given, clean = given_and_wanted(method.task, method.scale)
-    settings = job.typical(method.task, SIDE)
-    full = job.with_channels(method.load(), given, *settings)
-    half = job.in_half(method.load(), given, *settings)
+    settings = running.typical(method.task, SIDE)
+    full = running.with_channels(method.load(), given, *settings)
+    half = running.in_half(method.load(), given, *settings)
     assert not torch.equal(half, full)
     assert abs(float(psnr(half, clean) - psnr(full, clean))) < 0.02
 
@@ -41,7 +41,7 @@ def test_what_overflows_in_half_precision_is_computed_in_full():
         model.down[0][0].weight *= 1e9
         model.down[0][2].weight /= 1e9
     image = torch.rand(1, 1, 16, 16)
-    assert torch.equal(job.in_half(model, image), job.with_channels(model, image))
+    assert torch.equal(running.in_half(model, image), running.with_channels(model, image))
 
 
 def test_the_speed_is_measured_where_the_runs_are(monkeypatch):
@@ -54,7 +54,7 @@ def test_the_speed_is_measured_where_the_runs_are(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(job, "_runner", job._runner)
-    job.hand_over(decorate)
-    assert job.pace(restoration.methods("denoise")[0], 64) > 0
+    monkeypatch.setattr(running, "_runner", running._runner)
+    running.use_gpu(decorate)
+    assert running.seconds_per_megapixel(restoration.methods("denoise")[0], 64) > 0
     assert len(runs) == 2

@@ -165,7 +165,7 @@ def loaded(method: Method, alpha: float = 1.0) -> Restorer | Filter:
 
 
 def infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> Tensor:
-    """The restored image on the CPU: all that a GPU is needed for, see `hand_over`.
+    """The restored image on the CPU: all that a GPU is needed for, see `use_gpu`.
 
     Args:
         alpha: see `catalog.load`.
@@ -174,7 +174,7 @@ def infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor
     return _runner(method, alpha, image, *settings)
 
 
-def hand_over(decorate: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) -> None:
+def use_gpu(decorate: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) -> None:
     """Let a decorator, `spaces.GPU` on a ZeroGPU Space, say where `infer` runs."""
     global _runner
     _runner = decorate(_infer)
@@ -228,7 +228,7 @@ def typical(task: str, side: int) -> tuple[float | Tensor, ...]:
     return tasks.named(task).typical(side)
 
 
-def pace(method: Method, side: int = 256) -> float:
+def seconds_per_megapixel(method: Method, side: int = 256) -> float:
     """Seconds that a method takes here for a megapixel of its result, from one run after a small one to warm up."""
     seconds = 0.0
     for length in (32, side // method.scale):

@@ -1,0 +1,191 @@
+"""What comes of an order, and its receipt: all that the result depends on, inside the file and beside it."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from restoration import tasks, weights
+from restoration.catalog import Filter, Method
+from restoration.files import Format, Metadata, embedded_receipt, encode
+from restoration.image import Image
+from restoration.inpainting import Mask, mask_image
+from restoration.running import Result, loaded, tile_side
+
+if TYPE_CHECKING:
+    from restoration.orders import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderResult(Result):
+    """The result of an order.
+
+    Args:
+        order: with the settings that the picture has; those that need no model may be changed afterwards.
+        given: the picture.
+        hole: what was missing, before it was inverted, grown and feathered.
+        steps: of Deep Image Prior, done and planned: fewer were done where it was stopped.
+        asked: what was ordered instead of the order's method, which it chose; else empty.
+    """
+
+    order: "Order"
+    given: Image
+    hole: Mask | None = None
+    steps: tuple[int, int] | None = None
+    asked: str = ""
+
+    @classmethod
+    def of(cls, result: Result, **more: object) -> "OrderResult":
+        """A task's result with what its order adds."""
+        return cls(**{field.name: getattr(result, field.name) for field in fields(Result)}, **more)
+
+    @property
+    def suffix(self) -> str:
+        """What the name of the result's file ends in."""
+        return self.order.suffix
+
+    @cached_property
+    def picture(self) -> Image:
+        """The result, without a receipt."""
+        strength = self.order.settings.get("strength")
+        return self.image() if strength is None else self.image(strength)
+
+    @property
+    def signed(self) -> Image:
+        """The result, with the receipt that its file will hold."""
+        return replace(self.picture, receipt=json.dumps(self.receipt))
+
+    @property
+    def metrics(self) -> dict[str, object]:
+        """What was measured on the way, by name."""
+        return tasks.named(self.order.task).metrics(self)
+
+    @property
+    def summary(self) -> str:
+        """One line on what was done."""
+        seconds = " ".join([f"{self.seconds:.1f} s", *self.notes])
+        return f"{self.order.model}, {self.found}, {seconds}"
+
+    @cached_property
+    def receipt(self) -> dict:
+        """All that the result depends on, and its own hash: the same for equal runs on equal machines."""
+        picture = self.picture
+        known = facts(self.order, self.given, self.hole) | {
+            "metrics": self.metrics,
+            "output": {
+                "sha256": picture.digest,
+                "width": picture.width,
+                "height": picture.height,
+                "bits": picture.bits,
+            },
+        }
+        if self.asked:
+            known["asked"] = self.asked
+        if self.steps:
+            known["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
+        return known
+
+    def files(self, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> tuple[bytes, str]:
+        """The result's file with its receipt inside, and the fuller receipt that accompanies it, as JSON.
+
+        Raises:
+            ImageError: the format cannot hold the picture.
+        """
+        content = encode(self.signed, format, quality, metadata)
+        beside = {**self.receipt, "file": {"sha256": hashlib.sha256(content).hexdigest(), "format": format}}
+        if format == "jpeg":
+            beside["file"]["jpeg_quality"] = quality
+        if self.hole is not None:
+            beside["hole_png"] = base64.b64encode(encode(_bare(self.hole))).decode()
+        return content, json.dumps(beside, indent=1) + "\n"
+
+
+def facts(order: "Order", image: Image, hole: Mask | None) -> dict:
+    """What a receipt tells that is known before the run: the order, the picture, the weights, the machine."""
+    method = order.method
+    return {
+        "version": _version(),
+        "task": order.task,
+        "model": order.model,
+        "settings": dict(order.settings),
+        "input": {
+            "file_sha256": image.file_digest,
+            "sha256": image.digest,
+            "width": image.width,
+            "height": image.height,
+            "bits": image.bits,
+        },
+        "weights": _weights(method),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "tiles": _tiles(method),
+        **({} if hole is None else {"hole_sha256": _bare(hole).digest}),
+    }
+
+
+def _version() -> str:
+    from restoration import __version__  # the package is complete by now
+
+    return __version__
+
+
+def _bare(hole: Mask) -> Image:
+    """A hole as a picture of one bit a pixel, which is all that it has before it is feathered."""
+    return mask_image(replace(hole, opacity=(hole.opacity > 0.5).astype("float32")))
+
+
+def weights_digest(method: Method) -> str:
+    """sha256 of a learned method's weights, in hexadecimal; empty for others."""
+    return _file_digest(weights.place(method.name).folder / "model.safetensors") if method.learned else ""
+
+
+@lru_cache(maxsize=64)
+def _file_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _weights(method: Method) -> list[dict] | None:
+    """Name, hash and origin of the weights, of both where two are blended; None without weights."""
+    if not method.learned:
+        return None
+    names = [method.name, *([method.source.blends_with] if method.blends else [])]
+    found = [(name, weights.place(name)) for name in names]
+    return [
+        {"name": name, "sha256": _file_digest(place.folder / "model.safetensors"), "from": place.source or "bundled"}
+        for name, place in found
+        if place
+    ]
+
+
+def _tiles(method: Method) -> dict | None:
+    """Side and halo in input pixels of the tiles that a picture is cut into; None where it is not."""
+    if method.prior or tasks.named(method.task).holes:
+        return None
+    restorer: Filter = loaded(method)
+    side = tile_side(method, restorer)
+    return {"side": side, "halo": restorer.receptive_field}
+
+
+def read_receipt(path: Path) -> dict:
+    """The receipt in a JSON file or in a picture that holds one.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    text = embedded_receipt(path)
+    if text is None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ValueError(f"{path.name} holds no receipt.") from None
+    try:
+        receipt = json.loads(text)
+        receipt["task"], receipt["model"], receipt["settings"], receipt["input"]["sha256"], receipt["output"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path.name} holds no receipt.") from None
+    return receipt
