@@ -53,11 +53,16 @@ def measured_sigma(image: Image) -> float:
     estimator = _estimator()
     parts = [image.tensor(window) for window in _sample_windows(image.height, image.width)]
     if estimator is None or min(image.height, image.width) < 8:
-        levels = torch.tensor([estimate_sigma(part) for part in parts])
+        level = float(torch.tensor([estimate_sigma(part) for part in parts]).square().mean().sqrt())
     else:
-        levels = torch.cat([_noisy_cells(estimator, part) for part in parts])
-    level = float(levels.square().mean().sqrt()) if len(levels) else 0.0
+        level = level_by(estimator, parts)
     return min(level, MAX_SIGMA_255 / 255)
+
+
+def level_by(estimator: Denoiser, parts: list[Tensor]) -> float:
+    """What `measured_sigma` finds in parts (1, C, H, W) of an image with a model that estimates levels, on [0, 1]."""
+    levels = torch.cat([_noisy_cells(estimator, part) for part in parts])
+    return float(levels.square().mean().sqrt()) if len(levels) else 0.0
 
 
 def _sample_windows(height: int, width: int) -> list[tuple[slice, slice]]:
