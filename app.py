@@ -16,7 +16,7 @@ except ImportError:
 from restoration import catalog, cleaning, memory, recording
 from restoration.page.doors import guard
 from restoration.page.layout import build
-from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, bound_waiting
+from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, rule
 from restoration.page.theme import CSS, HEAD, THEME
 from restoration.running import gpu_seconds, use_gpu
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     guard(arguments.mcp)
     page.queue(max_size=10 * WAITING, api_open=False)  # past the queue only what does not queue, such as Cancel
-    bound_waiting(page)
+    rule(page)
     page.launch(
         share=arguments.share,
         mcp_server=arguments.mcp,

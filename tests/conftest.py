@@ -8,7 +8,7 @@ import sys
 import time
 import types
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,8 @@ from restoration.image import Image
 from tests.hub import START_UPS
 
 torch.set_num_threads(2)
+
+CHECKOUT = Path(__file__).parent.parent
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -169,6 +171,40 @@ def serving(folder: Path, scratch: Path, settings: dict[str, str], *, traceless:
         finally:
             process.terminate()
     assert not traceless or "Traceback" not in log.read_text(), log.read_text()
+
+
+@contextmanager
+def running(scratch: Path, settings: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A server in a process of its own, which is killed in the end; gives its address too."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+        "HF_HUB_OFFLINE": "1",
+        "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(CHECKOUT),
+        **settings,
+    }
+    log = scratch / f"server-{port}.txt"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "app.py"], cwd=CHECKOUT, env=environment, stdout=output, stderr=output
+        ) as server,
+    ):
+        try:
+            yield reached(f"http://127.0.0.1:{port}", server, log), server
+        finally:
+            server.kill()
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,7 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +11,7 @@ from gradio_client import Client, handle_file
 
 from restoration import cleaning
 from restoration.files import write
-from tests.conftest import free_port, reached
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import running, until
 
 
 def aged(path: Path, seconds: float) -> Path:
@@ -123,38 +117,6 @@ def test_a_folder_that_holds_more_is_not_swept_itself(system, monkeypatch, tmp_p
     cleaner.sweep()
     assert mine.exists()
     assert Path(environment["GRADIO_TEMP_DIR"]).is_relative_to(given / "restoration-page")
-
-
-@contextmanager
-def running(scratch: Path, settings: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A server in a process of its own, which is killed in the end; gives its address too."""
-    port = free_port()
-    environment = {
-        **os.environ,
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "HF_HUB_OFFLINE": "1",
-        "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
-        "TMPDIR": str(scratch),
-        "PYTHONPATH": str(ROOT),
-        **settings,
-    }
-    log = scratch / f"server-{port}.txt"
-    with (
-        log.open("w") as output,
-        subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output) as server,
-    ):
-        try:
-            yield reached(f"http://127.0.0.1:{port}", server, log), server
-        finally:
-            server.kill()
-
-
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["folder given", "folder made"])

@@ -47,7 +47,7 @@ WRITTEN = [
     *(f"{API}/{name}" for name in (
         "process_recording", "vibe-edit", "vibe-edit/", "undo-vibe-edit", "vibe-code", "vibe-starter-queries",
         "run/models", "run/denoise/", "api/models", "run-history/connect", "profiling/clear",
-        "stream/x", "stream/x/close", "mcp/", "deep_link",
+        "stream/x", "stream/x/close", "mcp/", "deep_link", "component_server", "component_server/",
     )),
     "/login", "/", "/config", "/gradio_api/file=x",
 ]  # fmt: skip
@@ -119,7 +119,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("method", ["POST", "OPTIONS"])
-@pytest.mark.parametrize("path", ["upload", "queue/join", "call/models", "cancel", "reset", "component_server"])
+@pytest.mark.parametrize("path", ["upload", "queue/join", "call/models", "cancel", "reset", "run/predict"])
 def test_scripts_of_other_sites_are_refused(server, path, method, origin):
     origin = origin.format(port=urllib.parse.urlsplit(server).port)
     headers = {"Origin": origin, "Content-Type": "text/plain", "Access-Control-Request-Method": "POST"}

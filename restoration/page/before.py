@@ -1,6 +1,5 @@
 """What is known before a run: of the picture, of the model, and of how long it will take."""
 
-import html
 import json
 import tempfile
 from collections.abc import Generator
@@ -14,7 +13,7 @@ from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
-from restoration.page.parts import duration
+from restoration.page.parts import as_text, duration
 from restoration.page.theme import ASSETS
 
 BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, measured from 12 to 40 megapixels
@@ -50,7 +49,7 @@ def facts(task: str, path: str | None, model: str = "", scale: int | None = None
         image = read(path)
         more, notes = tasks.named(task).facts(image, catalog.method(task, model, scale))
     except (ImageError, ValueError) as error:
-        return f"⚠️ {html.escape(str(error))}"
+        return f"⚠️ {as_text(str(error))}"
     return " · ".join([*described(image), *more]) + "  \n" + " ".join([*image.notes, *notes])
 
 

@@ -48,7 +48,7 @@ _READ = re.compile(
     rf"|{_API}/file=(?!.*://).+",
     re.DOTALL,
 )
-_WRITTEN = re.compile(rf"{_API}/((upload|queue/join|cancel|reset|component_server|run/predict)/?|call/(v2/)?[^/]+/?)")
+_WRITTEN = re.compile(rf"{_API}/((upload|queue/join|cancel|reset|run/predict)/?|call/(v2/)?[^/]+/?)")
 _MCP = re.compile(rf"{_API}/mcp(/.*)?")
 
 

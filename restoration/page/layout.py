@@ -2,12 +2,12 @@
 
 import gradio as gr
 
-from restoration import catalog, tasks
+from restoration import catalog, cleaning, tasks
 from restoration.page.address import ADDRESS, from_address, share
 from restoration.page.api import list_models
 from restoration.page.inpaint_tab import HoleTab
 from restoration.page.models import model_rows, models_tab, snippets
-from restoration.page.parts import KEEP_SECONDS, QUIET, SWEEP_SECONDS
+from restoration.page.parts import QUIET
 from restoration.page.performance import performance_tab
 from restoration.page.task_tab import TaskTab
 from restoration.page.theme import INTRO
@@ -17,9 +17,7 @@ from restoration.tasks._task import Task
 
 def build() -> gr.Blocks:
     """The whole page."""
-    with gr.Blocks(
-        title="Image restoration", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, KEEP_SECONDS)
-    ) as page:
+    with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=cleaning.limits()) as page:
         gr.Markdown("\n\n".join([INTRO, *(f"⚠️ {sentence}" for sentence in catalog.warnings())]))
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             parts = []

@@ -2,6 +2,7 @@
 
 import html
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +10,11 @@ from pathlib import Path
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration import cleaning, gallery
+from restoration import gallery
 from restoration.files import FORMATS, encode, read
 from restoration.image import Image, ImageError, to_8_bit
 from restoration.tasks._task import Setting, Task
 
-SWEEP_SECONDS, KEEP_SECONDS = cleaning.limits()
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
@@ -45,6 +45,11 @@ def sentences(escape: Callable[[str], str] = html.escape) -> Iterator[None]:
     except Exception:
         logging.exception("a handler failed")
         raise gr.Error("Something went wrong here; try another picture or model.", print_exception=False) from None
+
+
+def as_text(words: str) -> str:
+    """Words for a Markdown component, in which nothing is markup or a link: signs but the plainest by their numbers."""
+    return re.sub(r"[^\w\s,?'-]|_|^-|\s", lambda sign: " " if sign[0].isspace() else f"&#{ord(sign[0])};", words)
 
 
 def chosen(path: str | None) -> str:

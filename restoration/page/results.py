@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration.page.parts import KEEP_SECONDS, PRIVATE, QUIET, comparison, run_on_click, start_and_cancel
+from restoration import cleaning
+from restoration.page.parts import PRIVATE, QUIET, comparison, run_on_click, start_and_cancel
 from restoration.page.runs import Runs, rate
 from restoration.tasks._task import Task
 
@@ -40,7 +41,7 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
     Args:
         between: draws what comes above the file format; given back.
     """
-    state = gr.State(None, time_to_live=KEEP_SECONDS)
+    state = gr.State(None, time_to_live=cleaning.limits()[1])
     compare = comparison(kind.compared, f"{kind.name}-compare")
     status = gr.Markdown(kind.hint, elem_id=f"{kind.name}-status", elem_classes=["line", "status"])
     drawn = between()

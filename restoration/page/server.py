@@ -4,27 +4,28 @@ import gradio as gr
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from restoration.page.parts import ONE_AT_A_TIME, duration
+from restoration.page.requests import HANDLERS, Understood, answer_in_sentences, complaint
 
 UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
 WAITING = 20  # runs that may wait for the model
 
 
-def bound_waiting(page: gr.Blocks) -> None:
-    """Let at most `WAITING` runs wait for the model, and tell whoever comes then when to try again.
+def rule(page: gr.Blocks) -> None:
+    """Let the page take only calls that make sense, and at most `WAITING` runs that wait for the model.
 
-    Gradio's own limit counts what needs no model too, and does not say how long.
+    Gradio's own limit counts what needs no model too, and does not say when to try again.
     """
     queue, push = page._queue, page._queue.push
+    answer_in_sentences(page)
 
     async def bounded(body, request, username):
-        function = page.fns.get(body.fn_index)
+        if sentence := complaint(page, body):
+            return False, sentence, "error"
         waiting = queue.event_queue_per_concurrency_id.get(ONE_AT_A_TIME["concurrency_id"])
-        needs_model = function is not None and function.concurrency_id == ONE_AT_A_TIME["concurrency_id"]
+        needs_model = page.fns[body.fn_index].concurrency_id == ONE_AT_A_TIME["concurrency_id"]
         if not needs_model or waiting is None or len(waiting.queue) < WAITING:
             return await push(body, request, username)
         known = [queue.process_time_per_fn[event.fn].avg_time for event in waiting.queue]
@@ -59,27 +60,7 @@ class BoundedBody:
         await self.server(scope, bounded, send)
 
 
-class QuietStreams:
-    """Ends without a traceback the stream of a session that is no more; gradio tells the visitor in the stream."""
-
-    def __init__(self, server: ASGIApp):
-        self.server = server
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self.server(scope, receive, send)
-        except RuntimeError as error:  # an answer had begun, and no other can be given
-            if not isinstance(error.__cause__, HTTPException):
-                raise
-            await send({"type": "http.response.body"})
-
-
-def gone(request: Request, error: Exception) -> Response:
-    """The answer to a visitor who left in the middle of an upload: nobody hears it, and nothing is logged."""
-    return Response(status_code=499)
-
-
 APP_SETTINGS = {
-    "exception_handlers": {ClientDisconnect: gone},
-    "middleware": [Middleware(BoundedBody), Middleware(QuietStreams)],
+    "exception_handlers": HANDLERS,
+    "middleware": [Middleware(BoundedBody), Middleware(Understood)],
 }
