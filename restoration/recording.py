@@ -23,6 +23,8 @@ def device() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
+COMMIT = 1.0  # seconds that an answer waits at most until its run is on the disk
+
 _records: Records | None = None
 
 
@@ -54,14 +56,16 @@ class Log:
         sizes: width and height of the picture and of the result.
         seconds: by stage.
         metrics: true ones, where the original is known.
+        on_record: whether the run is recorded already.
     """
 
-    def __init__(self, order: Order, path: str):
-        self.order, self.path = order, Path(path)
+    def __init__(self, order: Order, path: str, records: Records):
+        self.order, self.path, self.records = order, Path(path), records
         self.id = secrets.token_hex(16)
         self.sizes = (0, 0, 0, 0)
         self.seconds: dict[str, float] = {}
         self.metrics: dict | None = None
+        self.on_record = False
 
     def read(self) -> Image:
         """The picture that the run is about.
@@ -76,6 +80,16 @@ class Log:
     def finished(self, done: OrderResult) -> None:
         made = done.picture
         self.sizes = (done.given.width, done.given.height, made.width, made.height)
+
+    def answered(self) -> None:
+        """Put the run on record as done, before whoever asked has the answer: a server may be killed right after."""
+        self.end("done")
+
+    def end(self, outcome: Outcome, reason: str = "") -> None:
+        """Record how the run ended, once; waits for the disk if somebody waits for the answer."""
+        if not self.on_record:
+            self.on_record = True
+            self.records.add(self.record(outcome, reason), wait=0.0 if outcome == "cancelled" else COMMIT)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -100,20 +114,23 @@ class Log:
 
 @contextmanager
 def recorded(order: Order, path: str, records: Records) -> Iterator[Log]:
-    """Record a run of an order on a file, however it ends; dropping the generator that it is in cancels it."""
-    log = Log(order, path)
+    """Record a run of an order on a file, however it ends; dropping the generator that it is in cancels it.
+
+    What was answered stays so, however the rest ends.
+    """
+    log = Log(order, path, records)
     try:
         yield log
     except GeneratorExit:
-        records.add(log.record("cancelled"))
+        log.end("cancelled")
         raise
     except (ValueError, MemoryError) as error:
-        records.add(log.record("failed", str(error) or "There is not enough memory."))
+        log.end("failed", str(error) or "There is not enough memory.")
         raise
     except Exception:
-        records.add(log.record("failed", "Something unexpected."))
+        log.end("failed", "Something unexpected.")
         raise
-    records.add(log.record("done"))
+    log.end("done")
 
 
 def record_of(row: Row, order: Order) -> Record:

@@ -153,12 +153,20 @@ class Records:
         self._writer = threading.Thread(target=self._write, name="records", daemon=True)
         self._writer.start()
 
-    def add(self, record: Record) -> None:
-        """Hand a run to the writer and return at once; a row with the id of another changes nothing."""
+    def add(self, record: Record, wait: float = 0.0) -> None:
+        """Hand a run to the writer; a row with the id of another changes nothing.
+
+        Args:
+            wait: seconds to give the disk until the run is on it; then, or if it cannot be, this returns all the same.
+        """
         try:
-            self._submit(partial(self._insert, row(record)))
+            written = self._submit(partial(self._insert, row(record)))
         except Exception:  # besides a full queue whatever is no data
             self._miss()
+            return
+        if wait:
+            with suppress(TimeoutError):
+                written.result(wait)
 
     def rate(self, id: str, rating: Rating, comment: str = "") -> bool:
         """Rate a run; False if there is no such run, if it has been rated, or if the database does not answer.

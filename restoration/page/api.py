@@ -53,6 +53,7 @@ def file_of(
             file = Path(folder) / output_name(done.picture, done.suffix, format)
             with log.stage("writing"):
                 store(done, file, format, quality, receipt=False)
+            log.answered()
             yield str(file)
 
 

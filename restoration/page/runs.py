@@ -6,6 +6,7 @@ Inputs of a handler are the picture, the model, what the controls of the setting
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from restoration.orders import Order
 from restoration.page.masks import chosen_hole, mask_is_painted
 from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
-from restoration.recording import kept, record_of, recorded
+from restoration.recording import COMMIT, kept, record_of, recorded
 from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
@@ -144,8 +145,11 @@ class Runs:
                 result = yield from self.moved(Shown(done, before, log.id, plain=done), order, progress)
             log.finished(result.done)
             progress(1, desc="Writing the file")
-            with log.stage("writing"):
-                yield from self.shown(result, *output)
+            with closing(self.shown(result, *output)) as showing:
+                with log.stage("writing"):
+                    outputs = next(showing)
+                log.answered()
+                yield outputs
 
     def plain(self, order: Order) -> Order:
         """The order without what is done afterwards, see `moved`."""
@@ -289,7 +293,9 @@ class Runs:
                 log.sizes = (made.width // scale, made.height // scale, made.width, made.height)
                 rows = dict(zip(self.kind.test.rows, (trial.before, trial.after), strict=True))
                 with tempfile.TemporaryDirectory() as folder:
-                    yield compared(folder, preview(trial.damaged), preview(made), clean.name), score_rows(rows)
+                    pair = compared(folder, preview(trial.damaged), preview(made), clean.name)
+                    log.answered()
+                    yield pair, score_rows(rows)
 
 
 def in_order(setting: Setting, value: float) -> float:
@@ -329,7 +335,7 @@ def run_batch(
             rows.append([row.file, row.result.name if row.result else "not restored", row.reason])
             if row.result:
                 restored.append(str(row.result))
-            kept().add(record_of(row, order))
+            kept().add(record_of(row, order), wait=COMMIT)
             yield rows, restored, gr.skip()
         zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
         yield rows, restored, gr.update(value=zipped, interactive=True)
