@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import sys
 from importlib.util import find_spec
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
@@ -13,12 +14,20 @@ try:
 except ImportError:
     spaces = None
 
-from restoration import catalog, cleaning, memory, recording
-from restoration.page.doors import guard
-from restoration.page.layout import build
-from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, rule
-from restoration.page.theme import CSS, HEAD, THEME
+from restoration import catalog, cleaning, limits, memory, recording
 from restoration.running import gpu_seconds, use_gpu
+
+try:
+    from gradio import Blocks
+
+    from restoration.page.doors import guard
+    from restoration.page.layout import build
+    from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, rule
+    from restoration.page.theme import CSS, HEAD, THEME
+except ValueError:  # gradio reads the environment when it is imported
+    if not (sentence := limits.complaint()):
+        raise
+    sys.exit(sentence)
 
 if spaces:
     use_gpu(spaces.GPU(duration=gpu_seconds))
@@ -31,6 +40,13 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
+    if sentence := limits.complaint():
+        sys.exit(sentence)
+    try:
+        limits.chosen()
+        cleaner = cleaning.prepare()
+    except ValueError as error:
+        sys.exit(str(error))
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     logging.basicConfig(level=logging.WARNING)
     memory.keep()
@@ -38,12 +54,20 @@ def main(argv: list[str] | None = None) -> None:
     for sentence in catalog.warnings():
         logging.warning(sentence)
     recording.open_records()
-    cleaner = cleaning.prepare()
     page = build()
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     guard(arguments.mcp)
     page.queue(max_size=10 * WAITING, api_open=False)  # past the queue only what does not queue, such as Cancel
     rule(page)
+    try:
+        start(page, arguments)
+    except OSError as error:  # the port is taken, or no address of this machine
+        sys.exit(f"The server cannot start: {error}")
+    recording.kept().close()
+
+
+def start(page: Blocks, arguments: argparse.Namespace) -> None:
+    """Serve the page until it is interrupted."""
     page.launch(
         share=arguments.share,
         mcp_server=arguments.mcp,
@@ -58,7 +82,6 @@ def main(argv: list[str] | None = None) -> None:
         theme=THEME,
         app_kwargs=APP_SETTINGS,
     )
-    recording.kept().close()
 
 
 if __name__ == "__main__":

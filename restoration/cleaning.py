@@ -92,6 +92,9 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Cleaner:
     """Choose the folder for all that visitors send and get, and let gradio and `tempfile` use it.
 
     That is the one that `GRADIO_TEMP_DIR` names, in which everything is swept, or a new one in the system's.
+
+    Raises:
+        ValueError: it cannot be written, or see `limits`.
     """
     every, keep = limits(environment)
     system = Path(tempfile.gettempdir())
@@ -99,8 +102,11 @@ def prepare(environment: MutableMapping[str, str] = os.environ) -> Cleaner:
     if given:
         root = Path(given).absolute()
         root = root / "restoration-page" if _holds_more(root, system) else root
-        root.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="work-", dir=root))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix="work-", dir=root))
+        except OSError as error:
+            raise ValueError(f"GRADIO_TEMP_DIR names {given}, which cannot be written: {error.strerror}.") from None
         atexit.register(shutil.rmtree, work, ignore_errors=True)
     else:
         root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=system))

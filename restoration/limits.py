@@ -1,0 +1,93 @@
+"""How the visitors of a public page share its worker: the usual limits, and what the environment says instead."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import inf, isfinite
+from urllib.parse import urlsplit
+
+# Numbers that gradio reads when it is imported, with a traceback where one is none.
+_OF_GRADIO = (
+    "GRADIO_SERVER_PORT",
+    "GRADIO_NUM_PORTS",
+    "GRADIO_ANALYTICS_MAX_EVENTS",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a visitor may take; infinite where nothing is limited, as on one's own machine.
+
+    Args:
+        deadline: seconds of work that a job gets.  `RESTORATION_DEADLINE`
+        unheard: seconds after which a job that nobody listens to gives way to one that waits.  `RESTORATION_UNHEARD`
+        waiting: jobs of a session that may wait.  `RESTORATION_WAITING`
+        runs: that an address may start in a window.  `RESTORATION_RUNS`
+        megabytes: that an address may send in a window.  `RESTORATION_MEGABYTES`
+        window: seconds.  `RESTORATION_WINDOW`
+        proxied: 1 where a proxy of the platform stands in front of the page and ends `X-Forwarded-For` with the address
+            that it was asked from; elsewhere that header says what a visitor likes.  `RESTORATION_PROXIED`
+    """
+
+    deadline: float = inf
+    unheard: float = inf
+    waiting: float = inf
+    runs: float = inf
+    megabytes: float = inf
+    window: float = 600
+    proxied: float = 0
+
+
+PUBLIC = Limits(deadline=120, unheard=10, waiting=2, runs=30, megabytes=200)
+
+
+def chosen(public: bool = False, deadline: float | None = None, environment: Mapping[str, str] = os.environ) -> Limits:
+    """The limits for a start of the page.
+
+    Args:
+        public: whether strangers may come; on a Space they always may.
+        deadline: see `Limits`, instead of what the environment says.
+
+    Raises:
+        ValueError: a variable holds no such number.
+    """
+    on_space = "SPACE_ID" in environment
+    usual = replace(PUBLIC if public or on_space else Limits(), proxied=1 if on_space else 0)
+    found = {
+        field.name: _number(f"RESTORATION_{field.name.upper()}", environment)
+        for field in fields(Limits)
+        if environment.get(f"RESTORATION_{field.name.upper()}", "").strip()
+    }
+    limits = replace(usual, **found)
+    return limits if deadline is None else replace(limits, deadline=deadline)
+
+
+def complaint(environment: Mapping[str, str] = os.environ) -> str:
+    """What is wrong with the variables that are read elsewhere, in a sentence; empty if nothing is."""
+    for name in _OF_GRADIO:
+        text = environment.get(name, "0")
+        if not text.strip().isdecimal() or (name.endswith("PORT") and int(text) > 65535):
+            return f"{name} is a whole number{' up to 65535' if name.endswith('PORT') else ''}, not {text!r}."
+    for origin in environment.get("RESTORATION_ORIGINS", "").replace(",", " ").split():
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}":
+            return f"RESTORATION_ORIGINS lists origins such as https://example.org, not {origin!r}."
+    for item in filter(None, environment.get("RESTORATION_REVISIONS", "").split(",")):
+        name, _, revision = item.strip().partition("=")
+        if not (name and revision):
+            return f"RESTORATION_REVISIONS lists checkpoints such as drunet-fast=1a2b3c, not {item.strip()!r}."
+    if os.path.isdir(environment.get("RESTORATION_RECORDS", "")):
+        return "RESTORATION_RECORDS names a file, not a folder."
+    return ""
+
+
+def _number(name: str, environment: Mapping[str, str]) -> float:
+    text = environment[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (value >= 0 and (isfinite(value) or value == inf)):
+        raise ValueError(f"{name} is a number from 0 on, or inf for no limit, not {text!r}.")
+    return value

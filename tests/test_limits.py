@@ -1,0 +1,78 @@
+"""What a public page limits by itself, and that a wrong variable stops the start with one sentence."""
+
+import os
+import socket
+import subprocess
+import sys
+from math import inf
+
+import pytest
+
+from restoration import limits
+from restoration.limits import PUBLIC, Limits, chosen, complaint
+from tests.conftest import CHECKOUT
+
+
+def test_ones_own_machine_limits_nothing_and_a_public_page_does():
+    assert chosen(environment={}) == Limits()
+    assert chosen(public=True, environment={}) == PUBLIC
+    assert (PUBLIC.deadline, PUBLIC.waiting, PUBLIC.runs, PUBLIC.megabytes, PUBLIC.window) == (120, 2, 30, 200, 600)
+    on_space = chosen(environment={"SPACE_ID": "me/demo"})
+    assert (on_space.deadline, on_space.proxied) == (120, 1)
+
+
+def test_the_flag_comes_before_the_environment_and_that_before_what_is_usual():
+    environment = {"RESTORATION_DEADLINE": "30", "RESTORATION_RUNS": "inf", "RESTORATION_WAITING": " "}
+    found = chosen(public=True, environment=environment)
+    assert (found.deadline, found.runs, found.waiting) == (30, inf, 2)
+    assert chosen(environment=environment).deadline == 30
+    assert chosen(public=True, deadline=5, environment=environment).deadline == 5
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "-inf", "1,5"])
+@pytest.mark.parametrize("name", ["DEADLINE", "UNHEARD", "WAITING", "RUNS", "MEGABYTES", "WINDOW", "PROXIED"])
+def test_a_limit_that_is_no_number_is_named(name, text):
+    with pytest.raises(ValueError, match=f"RESTORATION_{name} is a number") as caught:
+        chosen(environment={f"RESTORATION_{name}": text})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable, text", [
+    ("GRADIO_SERVER_PORT", "http"), ("GRADIO_SERVER_PORT", "70000"), ("GRADIO_NUM_PORTS", "-1"),
+    ("RESTORATION_ORIGINS", "example.org"), ("RESTORATION_ORIGINS", "https://example.org/path"),
+    ("RESTORATION_REVISIONS", "drunet-fast"), ("RESTORATION_RECORDS", "{folder}"),
+])  # fmt: skip
+def test_other_variables_that_are_wrong_are_named(tmp_path, variable, text):
+    assert complaint({variable: text.format(folder=tmp_path)}).startswith(variable)
+
+
+def test_variables_that_are_right_are_no_complaint(tmp_path):
+    assert complaint({}) == ""
+    assert limits.complaint({
+        "GRADIO_SERVER_PORT": "7860", "RESTORATION_ORIGINS": "https://a.example, http://b.example:81",
+        "RESTORATION_REVISIONS": "drunet-fast=1a2b3c,", "RESTORATION_RECORDS": str(tmp_path / "records.sqlite"),
+    }) == ""  # fmt: skip
+
+
+@pytest.mark.parametrize("variable, text", [
+    ("RESTORATION_KEEP_SECONDS", "soon"), ("RESTORATION_DEADLINE", "soon"), ("GRADIO_SERVER_PORT", "http"),
+    ("GRADIO_SERVER_PORT", "{taken}"), ("GRADIO_TEMP_DIR", "{file}"),
+])  # fmt: skip
+def test_the_start_stops_with_one_sentence(tmp_path, variable, text):
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        text = text.format(taken=taken.getsockname()[1], file=tmp_path / "file")
+        environment = {
+            **os.environ,
+            "GRADIO_SERVER_NAME": "127.0.0.1",
+            "HF_HUB_OFFLINE": "1",
+            "RESTORATION_RECORDS": str(tmp_path / "records.sqlite"),
+            "TMPDIR": str(tmp_path),
+            variable: text,
+        }
+        done = subprocess.run([sys.executable, "app.py"], cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    said = done.stderr.strip().splitlines()
+    assert len(said) == 1, done.stderr
+    assert said[0].endswith(".")
+    assert text in said[0] or variable in said[0]
