@@ -32,6 +32,8 @@ class Image:
         name: file name without folder and ending.
         icc: colour profile of the samples.
         exif: EXIF block as it was read, its orientation already applied.
+        xmp: packet of XMP as it was read.
+        texts: of a PNG, or the comment of a JPEG: pairs of a key and a text.
         dpi: pixels per inch, across and down.
         notes: what reading changed, one sentence each.
         jpeg_quality: that the file was saved with, by its tables; None for other files.
@@ -44,6 +46,8 @@ class Image:
     name: str = "image"
     icc: bytes | None = None
     exif: bytes | None = None
+    xmp: bytes | None = None
+    texts: tuple[tuple[str, str], ...] = ()
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = field(default=())
     jpeg_quality: int | None = None
@@ -65,6 +69,11 @@ class Image:
     @property
     def bits(self) -> int:
         return self.samples.itemsize * 8
+
+    @property
+    def opaque(self) -> bool:
+        """Whether nothing shines through."""
+        return self.alpha is None or bool((self.alpha == np.iinfo(self.alpha.dtype).max).all())
 
     @property
     def planes(self) -> np.ndarray:

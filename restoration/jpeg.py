@@ -4,6 +4,7 @@ Qualities are those of the Independent JPEG Group's library, 1 to 100, which Pil
 """
 
 import io
+import re
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,36 @@ def compressed(image: Tensor, quality: int, subsampling: Subsampling = "4:2:0") 
     picture.save(buffer, "JPEG", quality=quality, **({} if len(image) == 1 else {"subsampling": subsampling}))
     read = np.array(Pillow.open(buffer))
     return torch.from_numpy(read if read.ndim == 3 else read[..., None]).permute(2, 0, 1).contiguous()
+
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # that ends the data of a scan
+_END = b"\xff\xd9"
+
+
+def closed(content: bytes) -> bytes:
+    """A JPEG file with an end: as it is where it has one, else ended after its last whole segment (ITU-T T.81, B.1)."""
+    at = 2
+    while at + 4 <= len(content):
+        if content[at] != 0xFF or content[at + 1] == 0xFF:  # filling
+            at += 1
+            continue
+        marker = content[at + 1]
+        if marker == 0xD9:
+            return content
+        if marker in (0, 1) or 0xD0 <= marker <= 0xD8:  # without a length
+            at += 2
+            continue
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if end > len(content):
+            break
+        at = end
+        if marker == 0xDA:
+            found = _MARKER.search(content, at)
+            at = found.start() if found else len(content)
+    else:
+        if content[at:].startswith(_END):
+            return content
+    return content[:at].rstrip(b"\xff") + _END
 
 
 def quality_of_table(table: list[int]) -> int:

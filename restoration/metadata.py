@@ -1,52 +1,191 @@
-"""What image files tell beside their pixels: EXIF, XMP and pixels per inch."""
+"""What image files tell beside their pixels: EXIF, XMP, texts and pixels per inch.
+
+EXIF is read and written tag by tag as the bytes that it is (CIPA DC-008, "Exif", version 3.0; Adobe, "TIFF", revision
+6.0), so that a text of any encoding stays what it was.
+"""
 
 import html
 import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from PIL import ExifTags
-from PIL import Image as Pillow
 
 Metadata = Literal["private", "all", "none"]
 RECEIPT = "restoration"
+Texts = tuple[tuple[str, str], ...]
+
+ASCII, SHORT, LONG, UNDEFINED, UTF8 = 2, 3, 4, 7, 129
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+    UTF8: 1,
+}
+_CAMERA, _PLACE = int(ExifTags.IFD.Exif), int(ExifTags.IFD.GPSInfo)
+_DESCRIPTIVE = {
+    int(ExifTags.Base[name])
+    for name in (
+        *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright"),
+        *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
+    )
+}
+_OWNER = {int(ExifTags.Base[name]) for name in ("MakerNote", "BodySerialNumber", "LensSerialNumber", "CameraOwnerName")}
+_WIDTH, _HEIGHT = int(ExifTags.Base.ExifImageWidth), int(ExifTags.Base.ExifImageHeight)
 
 
-def xmp(receipt: str) -> bytes:
-    """A packet of XMP (ISO 16684-1) with a receipt in it."""
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
-        f'xmlns:{RECEIPT}="urn:{RECEIPT}:1" {RECEIPT}:receipt="{html.escape(receipt)}"/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    ).encode()
+@dataclass(frozen=True)
+class Tag:
+    """A value of EXIF: its type by number, how many there are, and their bytes."""
+
+    kind: int
+    count: int
+    data: bytes
 
 
-_DESCRIPTIVE = (
-    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "Copyright"),
-    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
-)
+Directory = dict[int, Tag]
 
 
-def exif_to_write(block: bytes | None, metadata: Metadata) -> Pillow.Exif | None:
-    """The EXIF to write: upright, without a thumbnail, and private unless all of it is wanted."""
-    if block is None or metadata == "none":
-        return None
-    old, new = Pillow.Exif(), Pillow.Exif()
-    old.load(block)
-    for name in _DESCRIPTIVE:
-        if (value := old.get(ExifTags.Base[name])) is not None:
-            new[ExifTags.Base[name]] = value
-    camera = dict(old.get_ifd(ExifTags.IFD.Exif))
-    camera.pop(ExifTags.IFD.Interop, None)  # an address in the file that was read
-    if metadata == "private":
-        camera.pop(ExifTags.Base.MakerNote, None)
-        for owner in ("BodySerialNumber", "LensSerialNumber", "CameraOwnerName"):
-            camera.pop(ExifTags.Base[owner], None)
-    elif place := old.get_ifd(ExifTags.IFD.GPSInfo):
-        new[ExifTags.IFD.GPSInfo] = dict(place)
-    if camera:
-        new[ExifTags.IFD.Exif] = camera
-    return new if len(new) else None
+@dataclass(frozen=True)
+class Exif:
+    """The tags of a file.
+
+    Args:
+        order: of bytes, "<" or ">".
+        main, camera, place: the tags of the first directory, of the one on the camera, and of the one on the place.
+        damaged: whether some could not be read.
+    """
+
+    order: str = "<"
+    main: Directory = field(default_factory=dict)
+    camera: Directory = field(default_factory=dict)
+    place: Directory = field(default_factory=dict)
+    damaged: bool = False
+
+    @property
+    def orientation(self) -> int | None:
+        """1 to 8; 1 is upright; None where it is not told."""
+        tag = self.main.get(int(ExifTags.Base.Orientation))
+        value = struct.unpack_from(f"{self.order}H", tag.data)[0] if tag and tag.kind == SHORT and tag.count else 0
+        return value if value in range(1, 9) else None
+
+    @classmethod
+    def read(cls, content: bytes) -> "Exif":
+        """That of an EXIF block, or of a TIFF.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        content = content.removeprefix(b"Exif\0\0")
+        order = {b"II": "<", b"MM": ">"}.get(content[:2])
+        if order is None or len(content) < 8:
+            raise ValueError("no EXIF")
+        big = struct.unpack_from(f"{order}H", content, 2)[0] == 43  # BigTIFF
+        reader = _Reader(content, order, big)
+        start = struct.unpack_from(f"{order}{'Q' if big else 'I'}", content, 8 if big else 4)
+        main = reader.directory(start[0])
+        camera, place = (reader.inner(main, pointer) for pointer in (_CAMERA, _PLACE))
+        return cls(order, main, camera, place, reader.damaged)
+
+    def to_write(self, metadata: Metadata, size: tuple[int, int] | None = None) -> "Exif":
+        """What goes into a result: upright, without a thumbnail, and private unless all of it is wanted.
+
+        Args:
+            size: the result's width and height, which it tells where it tells any.
+        """
+        if metadata == "none":
+            return Exif(self.order)
+        main = {name: tag for name, tag in self.main.items() if name in _DESCRIPTIVE and tag.kind in (1, ASCII, UTF8)}
+        camera = {name: tag for name, tag in self.camera.items() if name != ExifTags.IFD.Interop}
+        if metadata == "private":
+            camera = {name: tag for name, tag in camera.items() if name not in _OWNER}
+        for name, side in zip((_WIDTH, _HEIGHT), size or (), strict=bool(size)):
+            if name in camera:
+                camera[name] = Tag(LONG, 1, struct.pack(f"{self.order}I", side))
+        return replace(self, main=main, camera=camera, place=self.place if metadata == "all" else {})
+
+    def block(self) -> bytes:
+        """It as a block, which starts as in a JPEG; empty without a tag."""
+        if not (self.main or self.camera or self.place):
+            return b""
+        mark = {"<": b"II", ">": b"MM"}[self.order]
+        return b"Exif\0\0" + mark + struct.pack(f"{self.order}HI", 42, 8) + self.directories()
+
+    def directories(self, start: int = 8) -> bytes:
+        """Its directories, the first of which begins at `start` in the file."""
+        inner = {_CAMERA: self.camera, _PLACE: self.place}
+        inner = {pointer: tags for pointer, tags in inner.items() if tags}
+        ends = start + len(_written({**self.main, **dict.fromkeys(inner, Tag(LONG, 1, bytes(4)))}, self.order, start))
+        main, after = dict(self.main), b""
+        for pointer, tags in inner.items():
+            main[pointer] = Tag(LONG, 1, struct.pack(f"{self.order}I", ends + len(after)))
+            after += _written(tags, self.order, ends + len(after))
+        return _written(main, self.order, start) + after
+
+
+class _Reader:
+    """Reads directories of a TIFF or EXIF block; what lies outside of it is damaged, and left out."""
+
+    def __init__(self, content: bytes, order: str, big: bool):
+        self.content, self.order, self.big, self.damaged = content, order, big, False
+
+    def inner(self, outer: Directory, pointer: int) -> Directory:
+        tag = outer.pop(pointer, None)
+        if tag is None or tag.kind not in (LONG, 13, 16, 18) or tag.count != 1:
+            return {}
+        return self.directory(struct.unpack(f"{self.order}{'I' if len(tag.data) == 4 else 'Q'}", tag.data)[0])
+
+    def directory(self, at: int) -> Directory:
+        count, entry, inline = ("Q", "HHQ", 8) if self.big else ("H", "HHI", 4)
+        tags: Directory = {}
+        try:
+            number = struct.unpack_from(self.order + count, self.content, at)[0]
+            at += struct.calcsize(self.order + count)
+            for _ in range(min(number, 4096)):
+                name, kind, many = struct.unpack_from(self.order + entry, self.content, at)
+                at += struct.calcsize(self.order + entry)
+                length, where = _SIZES.get(kind, 0) * many, at
+                if length > inline:
+                    where = struct.unpack_from(f"{self.order}{'Q' if self.big else 'I'}", self.content, at)[0]
+                at += inline
+                data = self.content[where : where + length]
+                if length and len(data) == length:
+                    tags.setdefault(name, Tag(kind, many, data))
+                elif length or kind not in _SIZES:
+                    self.damaged = True
+        except struct.error:
+            self.damaged = True
+        return tags
+
+
+def _written(tags: Mapping[int, Tag], order: str, start: int) -> bytes:
+    """A directory that begins at `start` in the file, with its values after it."""
+    entries, values = b"", b""
+    begin = start + 2 + 12 * len(tags) + 4
+    for name, tag in sorted(tags.items()):
+        if len(tag.data) <= 4:
+            place = tag.data.ljust(4, b"\0")
+        else:
+            place = struct.pack(f"{order}I", begin + len(values))
+            values += tag.data + b"\0" * (len(tag.data) % 2)
+        entries += struct.pack(f"{order}HHI", name, tag.kind, tag.count) + place
+    return struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + values
 
 
 def density(value: object) -> tuple[float, float] | None:
@@ -57,3 +196,77 @@ def density(value: object) -> tuple[float, float] | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return (across, down) if all(math.isfinite(side) and 1 <= side <= 100_000 for side in (across, down)) else None
+
+
+# XMP (ISO 16684-1) ---------------------------------------------------------------------------------------------------
+
+_ORIENTATION = re.compile(r"""(\btiff:Orientation(?:\s*=\s*["']|>))\s*([1-8])""")
+_OWN = re.compile(rf'<rdf:Description[^>]*? {RECEIPT}:receipt="[^"]*"/>')
+
+
+def xmp_to_write(packet: bytes | None, receipt: str | None, metadata: Metadata) -> bytes | None:
+    """The packet of a result: that of the picture if all is wanted, and its own receipt."""
+    own = (
+        ""
+        if receipt is None
+        else (
+            f'<rdf:Description rdf:about="" xmlns:{RECEIPT}="urn:{RECEIPT}:1" '
+            f'{RECEIPT}:receipt="{html.escape(receipt)}"/>'
+        )
+    )
+    if metadata == "all" and packet:
+        try:
+            text = _ORIENTATION.sub(r"\g<1>1", _OWN.sub("", packet.decode("utf-8")))
+        except UnicodeDecodeError:
+            text = ""
+        before, end, after = text.rpartition("</rdf:RDF>")
+        if end:
+            return (before + own + end + after).encode()
+    if receipt is None:
+        return None
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">{own}</rdf:RDF></x:xmpmeta>'
+        '<?xpacket end="w"?>'
+    ).encode()
+
+
+def orientation_in(packet: bytes | str | None) -> int | None:
+    """1 to 8, as a packet tells it; None where it does not."""
+    found = _ORIENTATION.search(decoded(packet) if isinstance(packet, bytes) else packet or "")
+    return int(found[2]) if found else None
+
+
+def receipt_in(packet: bytes | str | None) -> str | None:
+    """The receipt in a packet; None without one."""
+    if isinstance(packet, str):
+        packet = packet.encode()
+    found = re.search(rf'{RECEIPT}:receipt="([^"]*)"', (packet or b"").decode("utf-8", "replace"))
+    return html.unescape(found[1]) if found else None
+
+
+# Texts ---------------------------------------------------------------------------------------------------------------
+
+COMMENT = "Comment"
+
+
+def decoded(text: bytes) -> str:
+    """A text that may be UTF-8 or Latin-1."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def texts_of(values: Mapping[str, object]) -> Texts:
+    """The texts of a PNG that people wrote: neither a receipt nor EXIF or XMP in disguise."""
+    return tuple(
+        (key, str(text))
+        for key, text in values.items()
+        if key not in (RECEIPT, "XML:com.adobe.xmp") and not key.startswith("Raw profile type")
+    )
+
+
+def as_comment(texts: Texts) -> bytes:
+    """Texts as one comment of a JPEG."""
+    return "\n".join(text if key == COMMENT else f"{key}: {text}" for key, text in texts).encode("utf-8", "replace")

@@ -257,7 +257,7 @@ def test_an_intact_photo_with_odd_exif_is_read_without_it(tag, kind, value, form
     content = saved(Pillow.new("RGB", (20, 10), "teal"), format, exif=exif_with(ExifTags.Base[tag], kind, value))
     image = read(content)
     assert image.exif is None
-    assert image.notes == ("The damaged EXIF was ignored.",)
+    assert image.notes == ()
 
 
 def test_a_title_of_numbers_does_not_end_the_program():
@@ -336,7 +336,7 @@ def test_the_size_is_refused_from_the_header_alone(size, words):
 @pytest.mark.parametrize("content", [
     b"", b"hello", b"<svg></svg>", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
     saved(Pillow.new("RGB", (64, 64)), "png")[:60],
-    saved(Pillow.effect_noise((64, 64), 90), "jpeg")[:900],
+    saved(Pillow.effect_noise((64, 64), 90), "jpeg")[:300],
     saved(Pillow.new("RGB", (64, 64)), "tiff")[:40],
 ])  # fmt: skip
 def test_a_broken_file_gets_one_plain_sentence(content):

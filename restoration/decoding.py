@@ -1,0 +1,183 @@
+"""The bytes of image files to pictures, by content: upright, in grey or sRGB, with what else they tell, and notes."""
+
+import io
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from restoration import colour, jpeg, png, tiff
+from restoration.image import Image, ImageError
+from restoration.metadata import COMMENT, Exif, decoded, density, orientation_in, texts_of
+
+MAX_MEGAPIXELS = 40
+READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
+    "bmp": BmpImageFile,
+    "gif": GifImageFile,
+    "jpeg": JpegImageFile,
+    "png": PngImageFile,
+    "tiff": TiffImageFile,
+    "webp": WebPImageFile,
+}
+
+
+def kind_of(head: bytes) -> str | None:
+    """What kind of picture a file is, by its first bytes; None for what cannot be read."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(png.SIGNATURE):
+        return "png"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if head[:2] == b"BM" and head[14:18] in (struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)):
+        return "bmp"
+    return None
+
+
+def _check_size(width: int, height: int, limit: float | None) -> None:
+    if limit is not None and width * height > limit * 1_000_000:
+        megapixels = math.ceil(width * height / 100_000) / 10
+        raise ImageError(
+            f"This image has {megapixels:g} megapixels; the limit is {limit:g}. Scale it down"
+            + (", or use the command line." if limit == MAX_MEGAPIXELS else " or raise the limit.")
+        )
+
+
+def decode(kind: str, content: bytes, limit: float | None) -> Image:
+    """The image in the bytes of a file of a kind.
+
+    Raises:
+        ImageError: what it holds cannot be used, or is over the limit.
+        Exception: of nearly any kind, for damaged files.
+    """
+    notes: list[str] = []
+    upright = False
+    if kind == "tiff" and (found := tiff.first_page(content)):
+        page, more = found
+        _check_size(page.imagewidth, page.imagelength, limit)
+        icc, dpi, packet, texts, block = tiff.profile(page), tiff.dots_per_inch(page), tiff.xmp(page), (), content
+        if more:
+            notes.append("Only the first page is used.")
+        planes = tiff.planes_of(page, content, icc, notes)
+        quality = None
+        if planes is None:
+            file = TiffImageFile(io.BytesIO(content))
+            planes, icc, changes = colour.to_planes(file, icc)
+            notes += changes
+            upright = True  # Pillow turns them
+        elif int(page.photometric) in (5, 6, 8, 9):  # is sRGB by now
+            icc = None
+    else:
+        if kind == "jpeg" and (whole := jpeg.closed(content)) is not content:
+            notes.append("This JPEG is cut short and was read as far as it goes.")
+            content = whole
+        file = READERS[kind](io.BytesIO(content))
+        _check_size(*file.size, limit)
+        icc, dpi, packet = file.info.get("icc_profile"), file.info.get("dpi"), file.info.get("xmp")
+        quality = _jpeg_quality(file)
+        planes, changes, icc = _planes(kind, file, content, icc)
+        notes += changes
+        notes += _left_out(kind, file)
+        texts = texts_of(file.text) if kind == "png" else ()
+        if isinstance(comment := file.info.get("comment"), bytes) and comment:
+            texts = ((COMMENT, decoded(comment)),)
+        block = file.info.get("exif") or (png.exif_in_text(file.text) if kind == "png" else None)
+    exif = Exif()
+    if block:
+        try:
+            exif = Exif.read(block)
+        except ValueError:
+            exif = replace(exif, damaged=True)
+    if exif.damaged:
+        notes.append("Some of its EXIF is damaged and was ignored.")
+    dpi = density(dpi)
+    orientation = exif.orientation or orientation_in(packet) or 1
+    if orientation in _UPRIGHT:
+        planes = planes if upright else _UPRIGHT[orientation](planes)
+        notes.append("Turned upright.")
+        if dpi and orientation > 4:
+            dpi = dpi[::-1]
+    colours = 1 if planes.shape[2] < 3 else 3
+    samples = np.ascontiguousarray(planes[..., :colours])
+    if icc is not None:
+        samples, icc, changes = colour.apply_profile(samples, icc)
+        notes += changes
+    return Image(
+        samples,
+        np.ascontiguousarray(planes[..., -1]) if planes.shape[2] in (2, 4) else None,
+        icc=icc,
+        exif=exif.to_write("all").block() or None,
+        xmp=packet.encode() if isinstance(packet, str) else packet or None,
+        texts=texts,
+        dpi=dpi,
+        notes=tuple(dict.fromkeys(notes)),
+        jpeg_quality=quality,
+    )
+
+
+def _planes(
+    kind: str, file: Pillow.Image, content: bytes, icc: bytes | None
+) -> tuple[np.ndarray, list[str], bytes | None]:
+    """What Pillow has opened as (H, W, 1 to 4), what that changed, and the profile that it has then."""
+    if kind != "png":
+        planes, icc, notes = colour.to_planes(file, icc)
+        return planes, notes, icc
+    chunks = png.header(content)
+    planes, notes = png.planes_of(file, chunks), []
+    if planes is None:
+        planes, icc, notes = colour.to_planes(file, icc)
+    space, note = png.colours_of(chunks)
+    if note:
+        notes, icc = [*notes, note], None
+    if space is not None:
+        colours = 1 if planes.shape[2] < 3 else 3
+        planes = np.dstack([space.converted(planes[..., :colours]), planes[..., colours:]])
+    return planes, notes, icc
+
+
+def _left_out(kind: str, file: Pillow.Image) -> list[str]:
+    """What there is in a file beside its first picture, which is decoded by now."""
+    if kind == "jpeg":
+        if b"hdrgm:" in (file.info.get("xmp") or b""):
+            return ["Its brighter version for HDR displays was left out."]
+        more = any(name == "APP2" and data.startswith(b"MPF\0") for name, data in file.applist)
+        return ["Only the first of its pictures is used."] if more else []
+    if kind == "gif":
+        try:
+            file.seek(1)
+        except EOFError:
+            return []
+        except Exception:  # a damaged frame takes nothing from the first
+            return ["What follows the first frame is damaged and was left out."]
+        return ["Only the first frame is used."]
+    return ["Only the first frame is used."] if getattr(file, "n_frames", 1) > 1 else []
+
+
+def _jpeg_quality(file: Pillow.Image) -> int | None:
+    tables = getattr(file, "quantization", None) if file.format == "JPEG" else None
+    return jpeg.quality_of_table(tables[0]) if tables and len(tables.get(0, ())) == 64 else None
+
+
+_UPRIGHT = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a.swapaxes(0, 1)[::-1],
+}

@@ -1,0 +1,157 @@
+"""PNG beyond what Pillow reads and writes: 16-bit colours, transparent levels, colour spaces (W3C, third edition)."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngImageFile
+
+from restoration.colour import CONVERTED, HDR, PRIMARIES, SRGB_PRIMARIES, TRANSFERS, WHITE_D65, Space, srgb_light
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def header(content: bytes) -> dict[bytes, bytes]:
+    """The chunks before the picture's data, by kind; of several of one kind, the first."""
+    chunks: dict[bytes, bytes] = {}
+    at = len(SIGNATURE)
+    while at + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        if kind == b"IDAT":
+            break
+        chunks.setdefault(kind, content[at + 8 : at + 8 + length])
+        at += 12 + length
+    return chunks
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def planes_of(file: PngImageFile, chunks: Mapping[bytes, bytes]) -> np.ndarray | None:
+    """Samples (H, W, 1 to 4) of the grey and RGB that Pillow does not give as they are; None for the others.
+
+    These are 16 bits, and grey with a level that is transparent.
+    """
+    depth, kind = chunks[b"IHDR"][8:10]
+    if depth == 16:
+        planes = _sixteen_bits(file)
+    elif kind in (0, 2) and b"tRNS" in chunks:
+        planes = np.asarray(file.convert("L") if file.mode == "1" else file)
+        planes = planes[..., None] if planes.ndim == 2 else planes
+    else:
+        return None
+    if kind in (0, 2) and (levels := chunks.get(b"tRNS")):
+        mask, steps = 2**depth - 1, max(1, 255 // (2**depth - 1)) if depth < 8 else 1
+        hidden = [(level & mask) * steps for level in struct.unpack(f">{planes.shape[2]}H", levels)]
+        opaque = (planes != np.array(hidden, planes.dtype)).any(axis=2, keepdims=True)
+        planes = np.concatenate([planes, opaque * planes.dtype.type(np.iinfo(planes.dtype).max)], axis=2)
+    return planes
+
+
+def _sixteen_bits(file: PngImageFile) -> np.ndarray:
+    """uint16 (H, W, 1 to 4).
+
+    Pillow has 16-bit modes for grey alone and drops the low bytes of colours.  Asking its decoder for the other byte
+    order brings exactly those low bytes, so two passes give both halves.
+    """
+    if file.mode.startswith("I"):
+        return np.asarray(file).astype(np.uint16)[..., None]
+    raw_mode = file.tile[0].args if isinstance(file.tile[0].args, str) else file.tile[0].args[0]
+    if raw_mode == "LA;16B":  # four bytes a pixel, which the 8-bit RGBA mode hands over as they are
+        halves = _with_raw_mode(file, "RGBA").astype(np.uint16)
+        return halves[..., ::2] << 8 | halves[..., 1::2]
+    low = _with_raw_mode(file, raw_mode.replace("16B", "16L"))
+    return np.asarray(file).astype(np.uint16) << 8 | low
+
+
+def _with_raw_mode(file: PngImageFile, raw_mode: str) -> np.ndarray:
+    """The samples of an opened, not yet decoded file as its decoder gives them in another raw mode."""
+    file.fp.seek(0)
+    again = PngImageFile(io.BytesIO(file.fp.read()))
+    again.tile = [
+        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+        for tile in again.tile
+    ]
+    return np.asarray(again)
+
+
+def colours_of(chunks: Mapping[bytes, bytes]) -> tuple[Space | None, str]:
+    """The colour space that chunks other than a profile tell, and a sentence on its conversion; None for sRGB.
+
+    Of several, cICP goes before iCCP, sRGB, and gAMA with cHRM.
+    """
+    if len(code := chunks.get(b"cICP", b"")) == 4:
+        primaries, transfer, matrix, full = code
+        if primaries not in PRIMARIES or transfer not in TRANSFERS or matrix != 0:
+            return None, "Its colour space (cICP) is unknown here and was taken for sRGB."
+        light = TRANSFERS[transfer]
+        space = Space.of(light if full else lambda samples: light(_full(samples)), *PRIMARIES[primaries])
+        note = "Converted from HDR to sRGB: what is brighter than white was clipped." if transfer in HDR else CONVERTED
+    elif b"iCCP" in chunks or b"sRGB" in chunks:
+        return None, ""
+    else:
+        light, primaries, note = srgb_light, (*SRGB_PRIMARIES, WHITE_D65), CONVERTED
+        gamma = chunks.get(b"gAMA", b"")
+        exponent = struct.unpack(">I", gamma)[0] / 100_000 if len(gamma) == 4 else 0
+        if exponent and abs(exponent * 2.2 - 1) > 0.02:  # 1 / 2.2 is how sRGB is written there
+            light = lambda samples: samples ** (1 / exponent)  # noqa: E731
+        if len(points := chunks.get(b"cHRM", b"")) == 32:
+            white, *given = [tuple(pair) for pair in np.array(struct.unpack(">8I", points)).reshape(4, 2) / 100_000]
+            if all(y > 0 for _, y in (white, *given)):
+                primaries = (*given, white)
+        try:
+            space = Space.of(light, *primaries)
+        except np.linalg.LinAlgError:
+            return None, "Its damaged primaries were ignored."
+    return (None, "") if space.is_srgb() else (space, note)
+
+
+def _full(samples: np.ndarray) -> np.ndarray:
+    """Samples of full range of such of narrow range, 16 to 235 of 255."""
+    return np.clip((samples * 255 - 16) / 219, 0, 1)
+
+
+def exif_in_text(texts: Mapping[str, str]) -> bytes | None:
+    """EXIF as older programs wrote it, in hexadecimal under a line each of its name and length."""
+    try:
+        return bytes.fromhex("".join(texts["Raw profile type exif"].split("\n")[3:]))
+    except (KeyError, ValueError):
+        return None
+
+
+# Writing -------------------------------------------------------------------------------------------------------------
+
+
+def encoded(planes: np.ndarray, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A PNG of planes (H, W, 1 to 4) of 8 or 16 bits, with further chunks; Pillow writes 16 for grey alone."""
+    if planes.dtype == np.uint8:
+        buffer = io.BytesIO()
+        Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes).save(buffer, "PNG", compress_level=1)
+        content = buffer.getvalue()
+        end = len(SIGNATURE) + 25  # of IHDR
+        return content[:end] + b"".join(_chunk(*each) for each in chunks) + content[end:]
+    height, width, channels = planes.shape
+    rows = planes.astype(">u2").reshape(height, -1).view(np.uint8)
+    # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.hstack([np.full((height, 1), 2, np.uint8), rows - above])
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    data = zlib.compress(filtered.tobytes(), 1)
+    every = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
+    return SIGNATURE + b"".join(_chunk(*each) for each in every)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def text_chunk(key: str, text: str) -> tuple[bytes, bytes]:
+    """A chunk with a text under a key: tEXt where Latin-1 has its letters, else iTXt."""
+    name = key.encode("latin-1", "replace")[:79] or b"Comment"
+    try:
+        return b"tEXt", name + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        return b"iTXt", name + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
