@@ -15,7 +15,7 @@ from restoration.files import write
 from restoration.image import Image
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
-from train import benchmarks, evaluate
+from train import benchmarks, evaluate, tables
 
 
 def test_results_are_rounded_to_8_bits_before_they_are_scored():
@@ -77,9 +77,9 @@ def test_targets_say_how_far_away_a_score_is():
     def scores(value):
         return {"sets": {"CBSD68 σ15": {"drunet-fast": {"psnr": value}}}}
 
-    assert "0.50 short of the floor" in evaluate.targets(scores(33.0), "denoise")
-    assert "floor reached, 0.30 to the aim" in evaluate.targets(scores(33.7), "denoise")
-    assert "aim reached" in evaluate.targets(scores(34.1), "denoise")
+    assert "0.50 short of the floor" in tables.targets(scores(33.0), "denoise")
+    assert "floor reached, 0.30 to the aim" in tables.targets(scores(33.7), "denoise")
+    assert "aim reached" in tables.targets(scores(34.1), "denoise")
 
 
 def test_every_denoiser_has_a_home_and_every_home_a_set():
@@ -163,9 +163,9 @@ def test_lpips_counts_the_other_way_round():
     def scores(value):
         return {"sets": {"BSD100 x4": {"esrgan-x4": {"psnr": 24.5, "lpips": value}}}}
 
-    assert "**0.050 short of the floor**" in evaluate.targets(scores(0.35), "upscale")
-    assert "floor reached, 0.070 to the aim" in evaluate.targets(scores(0.25), "upscale")
-    assert "aim reached" in evaluate.targets(scores(0.17), "upscale")
+    assert "**0.050 short of the floor**" in tables.targets(scores(0.35), "upscale")
+    assert "floor reached, 0.070 to the aim" in tables.targets(scores(0.25), "upscale")
+    assert "aim reached" in tables.targets(scores(0.17), "upscale")
 
 
 def test_inpainters_are_measured_against_the_biharmonic_fill():
@@ -174,10 +174,10 @@ def test_inpainters_are_measured_against_the_biharmonic_fill():
         biharmonic = {"psnr": 24.0, "hole_psnr": 18.0, "lpips": 0.2}
         return {"sets": {"BSD100 20-30 %": {"deepfill": row, "biharmonic": biharmonic}}}
 
-    better = evaluate.targets(scores(18.5, 0.19), "inpaint")
+    better = tables.targets(scores(18.5, 0.19), "inpaint")
     assert "| -0.010 LPIPS over biharmonic | 0.000 | -0.050 | floor reached, 0.040 to the aim |" in better
     assert "| +0.50 in the holes over biharmonic | 0.00 | 2.00 | floor reached, 1.50 to the aim |" in better
-    worse = evaluate.targets(scores(17.5, 0.21), "inpaint")
+    worse = tables.targets(scores(17.5, 0.21), "inpaint")
     assert "**0.50 short of the floor**" in worse
     assert "**0.010 short of the floor**" in worse
 

@@ -20,7 +20,7 @@ from restoration.files import write
 from restoration.models.srcnn import SRCNN
 from restoration.orders import Order
 from restoration.page.layout import build
-from train import evaluate
+from train import evaluate, tables
 
 ROOT = Path(__file__).parent.parent
 
@@ -156,7 +156,7 @@ def test_only_what_was_written_is_taken_for_new(copy):
 
 def test_new_scores_keep_the_manifest_up_to_date(copy, monkeypatch):
     monkeypatch.setattr(evaluate, "bundled", lambda: copy)
-    scores = json.loads(evaluate.SCORES.read_text())
+    scores = json.loads(tables.SCORES.read_text())
     changed = next(rows["srcnn-x2"] for rows in scores["sets"].values() if "srcnn-x2" in rows)
     changed["psnr"] += 1
     evaluate.write_cards(scores)

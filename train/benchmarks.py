@@ -533,7 +533,7 @@ def sets_of(task: str, folder: Path, masks: Path | None = None) -> tuple[TestSet
 
 
 _PHOTO_NAMES = tuple(test_set.name for test_set in SETS["upscale"] if isinstance(test_set, WornSet))
-# The tables of the README: the names of the columns, sets with a metric.
+# The tables of SCORES.md: the names of the columns, sets with a metric.
 TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "denoise": (
         ("PolyU", "CBSD68 σ25, JPEG 90", "BSD100 clean"),
@@ -658,4 +658,35 @@ TARGETS: dict[str, tuple[Target, ...]] = {
         for metric, aim in (("lpips", -0.05), ("hole_psnr", 2.0))
         for low in (20, 30, 40, 50)
     ),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the README says of a task, or of one scale of it.
+
+    Args:
+        real: name of a set of photos with real damage.
+        baseline: row of what these are without a model.
+        textbook: name of a set of the papers.
+        published: the highest score of a paper on that set that we know of.
+    """
+
+    real: str
+    baseline: str
+    textbook: str
+    published: str = ""
+    metric: str = "psnr"
+
+
+OVERVIEW: dict[str, tuple[Line, ...]] = {
+    "denoise": (Line("PolyU", "noisy", "CBSD68 σ25", "31.82, [Xformer](https://arxiv.org/abs/2303.06440)"),),
+    "artifacts": (
+        Line("CBSD68 q75 then q30", "jpeg", "Classic5 q10", "30.37, [MambaIRv2](https://arxiv.org/abs/2411.15269)"),
+    ),
+    "upscale": (
+        Line("photos x4, JPEG 75", "bicubic-x4", "Set5 x4", "33.30, [HAT-L](https://arxiv.org/abs/2205.04437)"),
+        Line("photos x2, JPEG 75", "bicubic-x2", "Set5 x2", "38.65, [MambaIRv2](https://arxiv.org/abs/2411.15269)"),
+    ),
+    "inpaint": (Line("", "", "BSD100 30-40 %", metric="hole_psnr"),),
 }

@@ -1,6 +1,6 @@
 """Score every method on the standard test sets, and let a new checkpoint replace a bundled one only if it is better.
 
-    python -m train.evaluate --task denoise                          # everything: prints, scores.json, README, cards
+    python -m train.evaluate --task denoise                          # everything: prints, scores.json, tables, cards
     python -m train.evaluate --task upscale --methods srcnn-x2       # only these; the other scores stay
     python -m train.evaluate --task upscale --folder FOLDER          # any images: prints, and writes nothing
     python -m train.evaluate --task inpaint --folder FOLDER --masks FOLDER
@@ -40,13 +40,13 @@ from train import denoise as denoise_training
 from train import esrgan as esrgan_training
 from train import inpaint as inpaint_training
 from train import upscale as upscale_training
-from train.benchmarks import BEST_CLASSICAL, SETS, TABLES, TARGETS, TestSet, at_home, sets_of
+from train.benchmarks import SETS, TestSet, at_home, sets_of
 from train.data import centre_crop, samples
 from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE
 from train.state import STATE
+from train.tables import SCORES, best_classical, content, describe, table
+from train.tables import write as write_tables
 
-SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
-README = Path(restoration.__file__).parent.parent / "README.md"
 MARGIN = 0.01  # dB, or hundredths of LPIPS, that rounding the weights to 16 bits may cost
 
 
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     print(content(scores, arguments.task))
     if arguments.json == SCORES:
         write_cards(scores)
-        write_readme(scores, arguments.task)
+        write_tables()
         if arguments.task == "denoise":
             write_picture(SCORES.parent / "example.png")
     return 0
@@ -144,7 +144,7 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
                     price = scores["methods"].get(method.name, {"parameters": 0, "macs_per_pixel": 0})
                     scores["methods"][row] = {**price, "seconds_per_megapixel": seconds}
                 results[row] = test_set.summary(restored, clean, given, lpips)
-                print(f"{test_set.name:<24}{row:<24}{_cell(results[row])}", flush=True)
+                print(f"{test_set.name:<24}{row:<24}{describe(results[row])}", flush=True)
     return scores
 
 
@@ -201,83 +201,6 @@ def cost(restorer: Restorer | Filter, task: str) -> dict:
 # Showing ------------------------------------------------------------------------------------------------------------
 
 
-def _cell(score: dict) -> str:
-    """PSNR of the holes if there are any, PSNR, SSIM, PSNR-B of JPEGs, and LPIPS if it was measured.
-
-    For removed objects, the gradient energy by that of the surroundings and how visible the seam is.
-    """
-    shown = (("gradients", 2), ("seam", 2), ("hole_psnr", 2), ("psnr", 2), ("ssim", 3), ("psnr_b", 2), ("lpips", 3))
-    return " / ".join(f"{score[metric]:.{digits}f}" for metric, digits in shown if metric in score)
-
-
-def _count(parameters: int) -> str:
-    if parameters >= 100_000:
-        return f"{parameters / 1e6:.2f} M"
-    return f"{parameters / 1e3:.0f} k" if parameters else "-"
-
-
-def table(scores: dict, sets: list[str]) -> str:
-    """A Markdown table with a row for each method: its scores on every set as `_cell` has them, then what it costs."""
-    known = [name for name in sets if name in scores["sets"]]
-    rows = list(dict.fromkeys(row for name in known for row in scores["sets"][name]))
-    lines = [
-        "| method | " + " | ".join(known) + " | s/MP | parameters | kMAC/px |",
-        "|---" * (len(known) + 4) + "|",
-    ]
-    for row in rows:
-        results = [scores["sets"][name].get(row) for name in known]
-        cells = [_cell(score) if score else "" for score in results]
-        price = scores["methods"].get(row.removesuffix(" blind"))
-        if price is None:
-            cells += ["", "", ""]
-        else:
-            cells.append(f"{price['seconds_per_megapixel']:.2f}")
-            cells.append(_count(price["parameters"]))
-            cells.append(f"{price['macs_per_pixel'] / 1e3:.0f}" if price["macs_per_pixel"] else "-")
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def targets(scores: dict, task: str) -> str:
-    """Every floor and aim with what was measured."""
-    lines = ["| method | set | measured | floor | aim | |", "|---|---|---|---|---|---|"]
-    for target in TARGETS[task]:
-        score = scores["sets"].get(target.set, {}).get(target.method)
-        if not score or target.metric not in score:
-            continue
-        value, digits = score[target.metric], 3 if target.metric == "lpips" else 2
-        unit = {"lpips": " LPIPS", "hole_psnr": " in the holes", "kept": " to the input"}.get(target.metric, "")
-        measured = f"{value:.{digits}f}{unit}"
-        if target.over:
-            name = best_classical(scores, target.set)[0] if target.over == BEST_CLASSICAL else target.over
-            value -= scores["sets"][target.set][name][target.metric]
-            measured = f"{value:+.{digits}f}{unit} over {name}"
-        sign = -1 if target.metric == "lpips" else 1
-        if sign * value >= sign * target.aim:
-            mark = "aim reached"
-        elif sign * value >= sign * target.floor:
-            mark = f"floor reached, {abs(target.aim - value):.{digits}f} to the aim"
-        else:
-            mark = f"**{abs(target.floor - value):.{digits}f} short of the floor**"
-        bounds = f"{target.floor:.{digits}f} | {target.aim:.{digits}f}"
-        lines.append(f"| {target.method} | {target.set} | {measured} | {bounds} | {mark} |")
-    return "\n".join(lines)
-
-
-def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
-    """The classical method with the highest PSNR on a set, and that PSNR."""
-    results = scores["sets"][set_name]
-    filters = [m.name for m in methods() if not (m.learned or m.prior or m.chooses) and m.name in results]
-    best = max(filters, key=lambda name: results[name]["psnr"])
-    return best, results[best]["psnr"]
-
-
-def content(scores: dict, task: str) -> str:
-    """What the README says of a task's scores."""
-    parts = [table(scores, list(sets)) for sets in TABLES[task]]
-    return "\n\n".join([*parts, targets(scores, task)] if TARGETS[task] else parts)
-
-
 def write_cards(scores: dict) -> None:
     """Put the scores into the bundled checkpoints' records and write their cards anew."""
     for method in methods():
@@ -300,14 +223,6 @@ def write_cards(scores: dict) -> None:
         manifest.write(bundled(), [method.name])
         restoration.load(method.name).generate_model_card().save(bundled() / method.name / "README.md")
         manifest.write(bundled(), [method.name])
-
-
-def write_readme(scores: dict, task: str) -> None:
-    """Put the tables between the README's marks."""
-    start, end = f"<!-- {task} scores: written by train.evaluate -->", f"<!-- end of {task} scores -->"
-    before, rest = README.read_text().split(start)
-    after = rest.split(end)[1]
-    README.write_text(f"{before}{start}\n\n{content(scores, task)}\n\n{end}{after}")
 
 
 def write_picture(path: Path) -> None:

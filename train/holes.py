@@ -79,6 +79,7 @@ class ObjectSet:
     masks: Path = OBJECTS
     channels: int = 3
     baseline: str | None = field(default=None, init=False)
+    real: bool = field(default=False, init=False)
 
     def images(self, data: Path) -> Iterable[Tensor]:
         for mask in sorted(self.masks.glob("*.png")):
