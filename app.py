@@ -14,7 +14,7 @@ try:
 except ImportError:
     spaces = None
 
-from restoration import catalog, cleaning, limits, memory, recording
+from restoration import catalog, cleaning, limits, memory, precision, recording
 from restoration.running import gpu_seconds, use_gpu
 
 try:
@@ -37,12 +37,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python app.py", description="Start the page.")
     parser.add_argument("--share", action="store_true", help="also at a public gradio.live address for a while")
     parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs gradio[mcp]")
+    parser.add_argument("--precision", choices=precision.CHOICES, help="of the models; fp32 is slower, not better")
     arguments = parser.parse_args(argv)
     if arguments.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
     if sentence := limits.complaint():
         sys.exit(sentence)
+    if arguments.precision:
+        precision.choose(arguments.precision)
     try:
+        precision.choice()
         limits.chosen()
         cleaner = cleaning.prepare()
     except ValueError as error:

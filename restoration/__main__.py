@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from restoration import catalog, memory, tasks
+from restoration import catalog, memory, precision, tasks
 from restoration.batch import pictures, restore_all, store
 from restoration.files import FORMATS, check_holds, format_of, read
 from restoration.image import Image
@@ -55,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--no-receipt", dest="receipt", action="store_false", help="no JSON beside the results")
     files.add_argument("--overwrite", action="store_true", help="replace files that this run did not make")
     files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
+    files.add_argument(
+        "--precision",
+        choices=precision.CHOICES,
+        help=f"of the models: the fastest that costs no quality, or fp32; default: {precision.VARIABLE}, else auto",
+    )
 
     for name, kind in tasks.every().items():
         _add_task(commands.add_parser(name, parents=[files], help=kind.help), kind)
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("receipt", type=Path, metavar="RECEIPT", help="JSON, or a result that holds its receipt")
     command.add_argument("input", type=Path, metavar="INPUT", help="the picture that was restored")
     command.add_argument("--mask", type=Path, help="of an inpainted picture, if the receipt does not hold it")
+    command.add_argument("--precision", choices=precision.CHOICES, help="see the tasks")
     command.set_defaults(run=_replay)
     return parser
 
@@ -111,6 +117,9 @@ def _models(_: argparse.Namespace) -> int:
 def _restore(arguments: argparse.Namespace) -> int:
     """Every input that can be read is restored; the exit code tells whether one could not."""
     try:
+        if arguments.precision:
+            precision.choose(arguments.precision)
+        precision.choice()
         settings = {setting.name: getattr(arguments, setting.name) for setting in arguments.task.settings}
         order = Order(arguments.task.name, arguments.model, settings)
         mask = read(arguments.mask) if getattr(arguments, "mask", None) else None
@@ -188,6 +197,8 @@ def _failed(reason: object) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     try:
+        if arguments.precision:
+            precision.choose(arguments.precision)
         receipt = read_receipt(arguments.receipt)
         mask = read(arguments.mask) if arguments.mask else None
         outcome = finish(replay(receipt, read(arguments.input), mask))

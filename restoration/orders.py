@@ -158,11 +158,17 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
             return {key: kept(inner) for key, inner in value.items() if key not in ignored}
         return [kept(inner) for inner in value] if isinstance(value, list) else value
 
+    precisions = receipt.get("precision", now["precision"]), now["precision"]
+    apart = precisions[0] != precisions[1]  # then samples differ by a level, which says nothing more
     differences = tuple(
         f"{title} differs: {_brief(receipt.get(key))} then, {_brief(now.get(key))} now."
         for key, title in names.items()
-        if kept(receipt.get(key)) != kept(now.get(key))
+        if kept(receipt.get(key)) != kept(now.get(key)) and not (apart and key in ("metrics", "output"))
     )
+    if apart:
+        differences += (
+            "It was computed in {} then and in {} now, so samples may differ by a level.".format(*precisions),
+        )
     return Replayed(now["output"]["sha256"] == receipt["output"]["sha256"], differences, result)
 
 

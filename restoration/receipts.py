@@ -15,6 +15,7 @@ from restoration.catalog import Filter, Method
 from restoration.files import Format, Metadata, embedded_receipt, encode
 from restoration.image import Image
 from restoration.inpainting import Mask, mask_image
+from restoration.precision import precision_of
 from restoration.running import Result, loaded, tile_side
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def facts(order: "Order", image: Image, hole: Mask | None) -> dict:
         "weights": _weights(method),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "torch": torch.__version__,
+        "precision": _precision(method),
         "tiles": _tiles(method),
         **({} if hole is None else {"hole_sha256": _bare(hole).digest}),
     }
@@ -160,6 +162,11 @@ def _weights(method: Method) -> list[dict] | None:
         for name, place in found
         if place
     ]
+
+
+def _precision(method: Method) -> str | None:
+    """What the method computes in; None where it has no weights."""
+    return precision_of(loaded(method)) if method.learned else None
 
 
 def _tiles(method: Method) -> dict | None:

@@ -50,6 +50,17 @@ class Checkpoint:
     cleans: bool = False
 
 
+def in_full(layer: nn.Module, x: Tensor) -> Tensor:
+    """A layer in fp32 where the network runs in half the bits: the first, which is cheap, should see every level.
+
+    bf16 has 8 bits of precision: bright pixels would be rounded to whole levels, more than the noise of many photos.
+    """
+    if not torch.is_autocast_enabled(x.device.type):
+        return layer(x)
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())
+
+
 class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags=["image-restoration"]):
     """Base of the contracts: runs `forward` on images of any size and loads weights strictly.
 

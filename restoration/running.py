@@ -18,6 +18,7 @@ from restoration.deep_image_prior import Attempt
 from restoration.image import Canvas, Image
 from restoration.jpeg import brightness
 from restoration.metrics import psnr, psnr_b, ssim
+from restoration.precision import precision_of
 from restoration.restorer import Restorer
 from restoration.tiling import Progress, default_tile, relayed, run_tiled
 
@@ -187,19 +188,10 @@ def gpu_seconds(method: Method, alpha: float, image: Tensor, *settings: float | 
 
 def _infer(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> Tensor:
     restorer = loaded(method, alpha)
-    on_gpu = isinstance(restorer, Restorer) and next(restorer.parameters()).is_cuda
-    run = in_half if on_gpu else with_channels
-    return run(restorer, image, *settings).cpu()
+    return RUNNERS[precision_of(restorer)](restorer, image, *settings).cpu()
 
 
 _runner: Callable[..., Tensor] = _infer
-
-
-def in_half(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
-    """`with_channels` in half precision; what is too large for that is computed again in full."""
-    with torch.autocast(next(restorer.parameters()).device.type, torch.float16):
-        restored = with_channels(restorer, image, *settings).float()
-    return restored if restored.isfinite().all() else with_channels(restorer, image, *settings)
 
 
 def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float | None) -> Tensor:
@@ -221,6 +213,25 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
         planes = restorer.restore(image.reshape(-1, 1, *image.shape[-2:]), *settings)
         return planes.reshape(-1, channels, *planes.shape[-2:])
     return restorer.restore(image.expand(-1, restorer.channels, -1, -1), *settings).mean(1, keepdim=True)
+
+
+def in_fp16(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    """`with_channels` in fp16; what is too large for that is computed again in fp32."""
+    restored = _under(torch.float16, restorer, image, *settings)
+    return restored if restored.isfinite().all() else with_channels(restorer, image, *settings)
+
+
+def in_bf16(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    """`with_channels` in bf16, which holds numbers of any size."""
+    return _under(torch.bfloat16, restorer, image, *settings)
+
+
+def _under(kind: torch.dtype, restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
+    with torch.autocast(next(restorer.parameters()).device.type, kind):
+        return with_channels(restorer, image, *settings).float()
+
+
+RUNNERS = {"fp32": with_channels, "bf16": in_bf16, "fp16": in_fp16}
 
 
 def typical(task: str, side: int) -> tuple[float | Tensor, ...]:

@@ -30,18 +30,18 @@ def test_half_precision_costs_less_than_a_fiftieth_of_a_decibel(method):
     given, clean = given_and_wanted(method.task, method.scale)
     settings = running.typical(method.task, SIDE)
     full = running.with_channels(method.load(), given, *settings)
-    half = running.in_half(method.load(), given, *settings)
+    half = running.in_fp16(method.load(), given, *settings)
     assert not torch.equal(half, full)
     assert abs(float(psnr(half, clean) - psnr(full, clean))) < 0.02
 
 
-def test_what_overflows_in_half_precision_is_computed_in_full():
+def test_what_overflows_in_fp16_precision_is_computed_in_full():
     model = restoration.load("mwcnn-gray")
     with torch.no_grad():
         model.down[0][0].weight *= 1e9
         model.down[0][2].weight /= 1e9
     image = torch.rand(1, 1, 16, 16)
-    assert torch.equal(running.in_half(model, image), running.with_channels(model, image))
+    assert torch.equal(running.in_fp16(model, image), running.with_channels(model, image))
 
 
 def test_the_speed_is_measured_where_the_runs_are(monkeypatch):

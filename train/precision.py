@@ -14,6 +14,7 @@ from accelerate.utils import broadcast, parse_flag_from_env
 from torch import Tensor
 
 from restoration.degradations import Downscale
+from restoration.precision import has_bf16
 from restoration.restorer import Restorer
 from restoration.running import typical
 from train.recipe import ARTIFACTS, DENOISE, UPSCALE, Recipe
@@ -44,14 +45,6 @@ def prepared(recipe: Recipe, arguments: argparse.Namespace) -> Accelerator:
 def precision_of(accelerator: Accelerator) -> Precision:
     """What networks run in under an accelerator."""
     return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
-
-
-def has_bf16() -> bool:
-    """Whether there are units for bf16: a GPU's, or a processor's; elsewhere it is emulated, and slow."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    known = torch.cpu.get_capabilities()
-    return any(known.get(flag, False) for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def faster(recipe: Recipe) -> Precision:

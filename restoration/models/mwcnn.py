@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.restorer import ArtifactRemover, Checkpoint, Denoiser
+from restoration.restorer import ArtifactRemover, Checkpoint, Denoiser, in_full
 
 
 def haar(image: Tensor) -> Tensor:
@@ -62,8 +62,11 @@ class WaveletUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         x = image
         skips = []
-        for down in self.down:
-            x = down(haar(x))
+        for level, (first, *others) in enumerate(self.down):
+            x = haar(x)
+            x = first(x) if level else in_full(first, x)
+            for layer in others:
+                x = layer(x)
             skips.append(x)
         x = self.up[-1](x)
         for up, skip in zip(reversed(self.up[:-1]), reversed(skips[:-1]), strict=True):

@@ -1,0 +1,100 @@
+"""What models compute in, by the processor, by what was measured, and by what one says."""
+
+import json
+
+import pytest
+import torch
+
+import restoration
+from restoration import precision, running
+from restoration.image import Image
+from restoration.orders import Order, replay
+from restoration.restorer import in_full
+from restoration.running import finish
+
+
+@pytest.fixture
+def units(monkeypatch):
+    """A processor with units for bf16, or without."""
+    monkeypatch.delenv(precision.VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def given(flag: bool):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": flag})
+
+    return given
+
+
+@pytest.mark.parametrize(
+    ("flag", "loss", "chosen", "expected"),
+    [
+        (True, 0.001, None, "bf16"),
+        (True, 0.001, "auto", "bf16"),
+        (True, -0.01, None, "bf16"),
+        (True, 0.02, None, "fp32"),
+        (True, None, None, "fp32"),
+        (False, 0.001, None, "fp32"),
+        (True, 0.001, "fp32", "fp32"),
+    ],
+)
+def test_bf16_is_for_processors_that_have_it_and_models_that_lose_nothing(
+    units, monkeypatch, flag, loss, chosen, expected
+):
+    units(flag)
+    if chosen:
+        monkeypatch.setenv(precision.VARIABLE, chosen)
+    model = restoration.load("compact-x2")
+    model.run = {} if loss is None else {"bf16_loss": loss}
+    assert precision.precision_of(model) == expected
+
+
+def test_filters_are_exact(units):
+    units(True)
+    assert precision.precision_of(restoration.methods("denoise")[-1].load()) == "fp32"
+
+
+def test_a_wrong_word_is_refused_with_the_right_ones(monkeypatch):
+    monkeypatch.setenv(precision.VARIABLE, "fp8")
+    with pytest.raises(ValueError, match="RESTORATION_PRECISION is auto or fp32, not fp8"):
+        precision.choice()
+
+
+def test_the_first_layer_sees_every_level_in_bf16():
+    layer = torch.nn.Conv2d(1, 1, 1, bias=False)
+    levels = (torch.arange(256) / 255).view(1, 1, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert len(layer(levels).unique()) < 256
+        assert torch.equal(in_full(layer, levels), layer.weight * levels)
+
+
+@pytest.fixture
+def noisy(rng):
+    return Image(rng.integers(0, 256, (40, 56, 3), dtype="uint8"))
+
+
+def in_bf16(monkeypatch):
+    monkeypatch.setattr(running, "precision_of", lambda _: "bf16")
+    monkeypatch.setattr("restoration.receipts.precision_of", lambda _: "bf16")
+
+
+def test_bf16_is_within_a_level_or_so_tiled_too_and_the_receipt_tells(noisy, monkeypatch):
+    order = Order("denoise", "drunet-photo", {"sigma_255": 10.0})
+    exact = finish(order.run(noisy))
+    assert exact.receipt["precision"] == "fp32"
+    in_bf16(monkeypatch)
+    fast = finish(order.run(noisy))
+    assert fast.receipt["precision"] == "bf16"
+    difference = (fast.picture.tensor() - exact.picture.tensor()).abs()
+    assert 0 < difference.mean() < 0.5 / 255
+    monkeypatch.setattr(running, "tile_side", lambda *_: 24)
+    tiled = finish(order.run(noisy))
+    assert (tiled.picture.tensor() - fast.picture.tensor()).abs().max() <= 1.001 / 255
+
+
+def test_a_replay_in_another_precision_says_so_instead_of_that_the_result_differs(noisy, monkeypatch):
+    order = Order("denoise", "drunet-photo", {"sigma_255": 10.0})
+    receipt = json.loads(json.dumps(finish(order.run(noisy)).receipt))
+    in_bf16(monkeypatch)
+    replayed = finish(replay(receipt, noisy))
+    assert not replayed.same
+    assert replayed.differences == ("It was computed in fp32 then and in bf16 now, so samples may differ by a level.",)
