@@ -28,7 +28,7 @@ from restoration.files import write
 from restoration.image import Image
 from tests.hub import START_UPS
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # several workers share the cores
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -40,6 +40,22 @@ def pytest_terminal_summary(terminalreporter):
     for case, taken, deadline, place in START_UPS:
         said = f"{place.origin}: {place.note}" if place.note else place.origin
         terminalreporter.write_line(f"{taken:5.1f} s of {deadline:g}  {case}: {said}")
+
+
+SERVED = {"server", "serve", "trusting"}  # fixtures that start a process
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark as `slow` what asks for a server, and leave out what is marked `load` unless it is asked for."""
+    for item in items:
+        if not SERVED.isdisjoint(item.fixturenames):
+            item.add_marker("slow")
+    named = config.option.keyword or any("::" in argument for argument in config.args)
+    if "load" not in config.option.markexpr and not named:
+        heavy = [item for item in items if item.get_closest_marker("load")]
+        items[:] = [item for item in items if not item.get_closest_marker("load")]
+        config.hook.pytest_deselected(items=heavy)
 
 
 @pytest.fixture
@@ -209,9 +225,15 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
+def server_folder(tmp_path_factory):
+    """Where the page of this checkout keeps its records."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="session")
+def server(server_folder):
     """The page of this checkout; gives its address."""
-    with serving(Path(__file__).parent.parent, tmp_path_factory.mktemp("server"), {"HF_HUB_OFFLINE": "1"}) as address:
+    with serving(CHECKOUT, server_folder, {"HF_HUB_OFFLINE": "1"}) as address:
         yield address
 
 

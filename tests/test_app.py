@@ -4,11 +4,13 @@ import importlib.util
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,7 +37,7 @@ from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.runs import rate
 from restoration.page.server import UPLOAD_LIMIT, WAITING
 from restoration.records import Record, Records
-from tests.conftest import serving
+from tests.conftest import serving, until
 
 
 def silent(*_, **__):
@@ -202,20 +204,18 @@ def test_the_api_answers_a_broken_file_with_a_sentence(client, tmp_path):
     assert "/" not in str(caught.value)
 
 
-def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng):
-    big = read(_noise_file(tmp_path, rng, 2400))
+def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng, server_folder):
+    _noise_file(tmp_path, rng, 2400)
     long = client.submit(handle_file(tmp_path / "noise.png"), "bilateral", "25", 1.0, "png", 95, api_name="/denoise")
-    while long.status().code.name not in ("PROCESSING", "ITERATING"):
-        time.sleep(0.05)
-    time.sleep(1)
+    until(lambda: long.status().code.name == "ITERATING" or long.done())
     assert not long.done(), "the picture is too small to be cancelled in the middle"
     long.cancel()
-    started = time.monotonic()
     small = tmp_path / "small.png"
     write(read(_noise_file(tmp_path, rng, 32)), small)
     client.predict(handle_file(small), "mean", "auto", 1.0, "png", 95, api_name="/denoise")
-    assert time.monotonic() - started < 6
-    assert big.width == 2400
+    with closing(sqlite3.connect(server_folder / "records.sqlite")) as database:
+        outcomes = "SELECT outcome FROM runs WHERE model = 'bilateral' AND width = 2400"
+        until(lambda: database.execute(outcomes).fetchall() == [("cancelled",)])
 
 
 def _noise_file(folder, rng, side: int) -> str:
@@ -478,6 +478,7 @@ SNIPPETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task, model", SNIPPETS)
 def test_the_lines_to_copy_run(server, files, task, model):
     class Request:
@@ -584,9 +585,7 @@ def test_a_record_that_cannot_be_kept_costs_nobody_the_picture(monkeypatch, phot
     write(photo, tmp_path / "photo.png")
     (tmp_path / "records.sqlite").mkdir()  # nothing can be written there
     monkeypatch.setattr(recording, "_records", Records(tmp_path / "records.sqlite"))
-    started = time.monotonic()
     *_, shown = runs("denoise").run(silent, str(tmp_path / "photo.png"), "mean", True, 25, 100, "png", 95)
-    assert time.monotonic() - started < 5
     assert Path(shown[1]["value"]).name == "photo_denoised.png"
 
 
@@ -662,6 +661,7 @@ def test_what_a_run_will_take_is_said_before_it(records, photo, tmp_path):
     assert expected("denoise", None, "mean") == ""
 
 
+@pytest.mark.load
 def test_twenty_visitors_with_five_pictures_each_get_their_own(server, rng, tmp_path):
     pictures, wanted = [], []
     for index in range(5):
@@ -693,15 +693,14 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
         data = {"data": [picture, "deep-image-prior", "auto", 1, "png", 95]}
         return httpx.post(f"{url}/gradio_api/call/denoise", json=data, headers=headers, timeout=20)
 
-    started = [call().status_code for _ in range(WAITING + 1)]  # one runs, the others wait
-    time.sleep(1)
-    while (answer := call()).status_code == 200:
-        started.append(200)
-    assert started == [200] * len(started)
-    assert WAITING <= len(started) <= WAITING + 2
-    began = time.monotonic()
+    accepted = []
+
+    def crowded() -> bool:
+        accepted.extend([200] if call().status_code == 200 else [])
+        return len(accepted) > WAITING  # one runs, the others wait
+
+    until(crowded)
     answer = call()
-    assert time.monotonic() - began < 1
     assert answer.status_code == 503
     words = f"{WAITING} runs are waiting already; try again in about "
     assert answer.json()["detail"].startswith(words)
@@ -712,6 +711,7 @@ def test_who_comes_to_a_full_queue_is_told_when_to_try_again(serve, photo, tmp_p
     assert facts  # what needs no model is answered still
 
 
+@pytest.mark.slow
 def test_visitors_who_leave_during_an_upload_or_come_back_too_late_are_no_error(tmp_path):
     with serving(Path(app.__file__).parent, tmp_path, {"HF_HUB_OFFLINE": "1"}) as address:  # fails on a traceback
         where = urlsplit(address)
@@ -742,6 +742,7 @@ def test_what_is_sent_beside_uploads_is_bounded(server, route):
         assert b"At most 64 MB can be sent at once." in answer
 
 
+@pytest.mark.slow
 def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
     if importlib.util.find_spec("mcp"):
         pytest.skip("the package is there")

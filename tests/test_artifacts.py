@@ -229,6 +229,7 @@ def test_damage_keeps_pictures_in_place_and_tells_the_lowest_quality(cat):
     assert ((damaged[:, :1] == damaged).flatten(1).all(1) == grey).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, build", [
     ("mwcnn-jpeg", lambda: MWCNNArtifacts(1, (4, 4), 2)),
     ("drunet-jpeg", lambda: DRUNetArtifacts(3, (4, 4, 4, 4), 1)),

@@ -24,6 +24,7 @@ ARGUMENTS = [
 expect.set_options(timeout=60_000)  # on a busy machine a page takes its time
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
     pytest.mark.filterwarnings("default"),  # Playwright's own event loop
 ]

@@ -119,6 +119,7 @@ def test_a_folder_that_holds_more_is_not_swept_itself(system, monkeypatch, tmp_p
     assert Path(environment["GRADIO_TEMP_DIR"]).is_relative_to(given / "restoration-page")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [True, False], ids=["folder given", "folder made"])
 def test_everything_of_a_visitor_goes_also_what_a_killed_server_left(tmp_path, photo, given):
     write(photo, tmp_path / "visitor.png")

@@ -159,6 +159,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path, photo, capsy
     assert "drunet-photo" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_importing_the_package_needs_neither_gradio_nor_the_training_code():
     code = (
         "import sys, restoration, restoration.__main__\n"

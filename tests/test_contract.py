@@ -186,7 +186,7 @@ def test_a_map_reaches_a_network_place_by_place():
     "wrong",
     [
         [0.1, 0.1, 0.1], torch.zeros(3), torch.zeros(0), torch.zeros(21, 26), torch.zeros(2, 21, 26),
-        torch.zeros(2, 3, 21, 26), torch.zeros(2, 1, 26, 21), "strong", ["a", "b"], [None, 0.1], object(),
+        torch.zeros(2, 3, 21, 26), torch.zeros(2, 1, 26, 21), "strong", ["a", "b"], [None, 0.1], object,
         [[0.1], [0.1, 0.2]], float("nan"), [0.1, float("nan")], 1e9, -0.5, float("inf"),
     ],
     ids=str,

@@ -156,6 +156,7 @@ def photos(noise_folder):
     return noise_folder(80, 72)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "build", "first"), [
     ("deepfill", partial(DeepFill, 4), 6), ("fourier-fill", partial(FourierFill, (4, 4, 4), 1), 3),
 ])  # fmt: skip

@@ -54,6 +54,7 @@ def test_variables_that_are_right_are_no_complaint(tmp_path):
     }) == ""  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable, text", [
     ("RESTORATION_KEEP_SECONDS", "soon"), ("RESTORATION_DEADLINE", "soon"), ("GRADIO_SERVER_PORT", "http"),
     ("GRADIO_SERVER_PORT", "{taken}"), ("GRADIO_TEMP_DIR", "{file}"),

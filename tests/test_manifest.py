@@ -177,6 +177,7 @@ def checkout(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_page_and_command_line_start_with_a_cut_checkpoint(checkout, serve, photo, tmp_path):
     sentence = "drunet-fast is off: its file model.safetensors is damaged. Install it again to have it back."
     write(photo, tmp_path / "photo.png")

@@ -34,6 +34,7 @@ print(taken, before - resident())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own settings")
 def test_kept_memory_costs_no_page_faults_and_is_given_back():
     def run(kept: bool) -> list[int]:

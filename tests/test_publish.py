@@ -19,6 +19,8 @@ from restoration.files import read, write
 from restoration.weights import bundled
 from tests.hub import Hub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(restoration.__file__).parent.parent
 
 

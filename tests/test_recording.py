@@ -18,6 +18,7 @@ from restoration.records import Records
 from tests.conftest import running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["program", "page"])
 def test_a_run_that_was_answered_is_on_record_though_the_server_is_killed_at_once(tmp_path, photo, asked):
     write(photo, tmp_path / "photo.png")

@@ -12,6 +12,8 @@ from restoration.page.before import facts
 from restoration.page.parts import as_text
 from tests.conftest import CHECKOUT, serving
 
+pytestmark = pytest.mark.slow
+
 API = "/gradio_api"
 JSON = {"Content-Type": "application/json"}
 

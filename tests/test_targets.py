@@ -226,6 +226,7 @@ def strange(tmp_path, photo) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("console", CONSOLES)
 def test_no_name_and_no_console_ends_a_batch(tmp_path, strange, console):
     environment = {**os.environ, **CONSOLES[console]}
@@ -246,6 +247,7 @@ def test_no_name_and_no_console_ends_a_batch(tmp_path, strange, console):
     assert {row["outcome"] for row in rows(tmp_path / "out")[len(STRANGE) :]} == {"kept"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("console", ["cp1252", "C"])
 @pytest.mark.parametrize("name", [b"caf\xe9.png", "写真.png".encode()], ids=["latin-1", "japanese"])
 def test_one_file_of_any_name_comes_back_on_any_console(tmp_path, strange, console, name):
@@ -265,6 +267,7 @@ def test_one_file_of_any_name_comes_back_on_any_console(tmp_path, strange, conso
     assert b"Traceback" not in missing.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("console", CONSOLES)
 def test_the_list_of_models_is_printed_on_any_console(console, tmp_path):
     environment = {**os.environ, **CONSOLES[console], "PYTHONPATH": str(Path(__file__).parent.parent)}

@@ -158,6 +158,7 @@ def test_the_average_forgets_the_start():
     assert ema.weights["weight"].item() == pytest.approx(7, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_weights_and_everything_is_written(folder, tmp_path):
     for out, seed in (("one", "3"), ("two", "3"), ("three", "4")):
         denoise.main(command(folder, tmp_path / out, "--steps", "8", "--seed", seed))
@@ -183,6 +184,7 @@ def step_of(state: Path) -> int:
     return json.loads(header["__metadata__"]["facts"])["step"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
     denoise.main(command(folder, tmp_path / "whole", "--steps", "20"))
     argv = [sys.executable, "-m", "train.denoise"]
@@ -210,6 +212,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(folder, tmp_path):
         torch.testing.assert_close(value, killed[name], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(folder, tmp_path):
     # accelerate starts several local processes under this flag alone; the variable makes them use the CPU.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
@@ -232,6 +235,7 @@ def test_two_processes_train_one_model(folder, tmp_path):
     assert any(not torch.equal(two[name], one[name]) for name in one)
 
 
+@pytest.mark.slow
 def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     denoise.main(command(folder, tmp_path / "first", "--steps", "2"))
     record = tmp_path / "first" / "run.json"
@@ -263,6 +267,7 @@ def test_a_loss_that_a_script_cannot_use_is_refused(script, model, loss, capsys)
     assert "--loss" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_first_third_of_a_run_may_have_another_loss(folder, tmp_path, monkeypatch):
     names = []
     monkeypatch.setattr(denoise, "build_loss", lambda name: names.append(name) or build_loss(name))
@@ -289,6 +294,7 @@ def test_denoisers_are_validated_told_and_blind_and_with_every_kind_of_noise():
     assert seen == [(told, False), (None, False), (told, True), (None, True)]
 
 
+@pytest.mark.slow
 def test_a_run_that_starts_anew_leaves_no_record_of_an_earlier_one(folder, tmp_path, monkeypatch):
     denoise.main(command(folder, tmp_path, "--steps", "1"))
     monkeypatch.setattr(Run, "learn", lambda *_: 1 / 0)
@@ -297,6 +303,7 @@ def test_a_run_that_starts_anew_leaves_no_record_of_an_earlier_one(folder, tmp_p
     assert not (tmp_path / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_a_network_of_equal_shapes_that_computes_something_else_is_no_start(folder, tmp_path):
     MWCNN(channels=1, widths=(32, 64, 96), depth=3, rectified=True).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="other has rectified=True, but mwcnn-gray is built with rectified=False"):
@@ -402,6 +409,7 @@ def test_dead_channels_are_revived_without_a_change_of_what_the_model_computes()
     assert revive(model.eval(), lambda model: model.restore(image)) == 0
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_precision_and_goes_on_in_it(folder, tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
@@ -420,6 +428,7 @@ def test_a_run_tells_its_precision_and_goes_on_in_it(folder, tmp_path, monkeypat
         assert precision.precision_of(precision.prepared(DENOISE["mwcnn-gray"], arguments)) == chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", PRECISIONS)
 def test_equal_seeds_and_precision_give_equal_weights(chosen, folder, tmp_path):
     for name in ("one", "two"):
@@ -448,6 +457,7 @@ def test_a_step_of_every_recipe_can_be_timed(name, monkeypatch):
     assert precision.step_seconds(recipe, "fp32") > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--minutes", "--steps", "--batch", "--crop", "--validate-every", "--learning-rate"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many"])
 def test_numbers_that_make_no_sense_are_refused_in_one_line(flag, value, capsys):
@@ -464,6 +474,7 @@ def few(folder: Path, out: Path, held_out: bool) -> list[str]:
     return ["mwcnn-gray", "--data", *chosen, "--out", str(out), "--steps", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_work_ends_in_one_sentence(folder, tmp_path):
     cases = {
         "none of the .* images is held out": few(folder, tmp_path, held_out=False),
@@ -478,6 +489,7 @@ def test_a_run_that_cannot_work_ends_in_one_sentence(folder, tmp_path):
             run_command(lambda argv=argv: denoise.main(argv))
 
 
+@pytest.mark.slow
 def test_damaged_and_foreign_files_are_left_out_and_counted(folder, tmp_path, capsys):
     data = tmp_path / "data"
     shutil.copytree(folder, data)
@@ -491,6 +503,7 @@ def test_damaged_and_foreign_files_are_left_out_and_counted(folder, tmp_path, ca
     assert (facts["skipped"], facts["sources"]) == (3, {"cid22": 40})
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(folder, tmp_path, monkeypatch, capsys):
     def poisoned(after: int):
         def loss(name):
@@ -513,6 +526,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(folder, tmp_pa
         denoise.main(command(folder, tmp_path / "early", "--steps", "40"))
 
 
+@pytest.mark.slow
 def test_a_validation_that_is_no_number_never_wins(folder, tmp_path, monkeypatch):
     scores = iter([30.0, math.nan, 31.0])
     monkeypatch.setattr(denoise, "validate", lambda *_: next(scores))
@@ -523,6 +537,7 @@ def test_a_validation_that_is_no_number_never_wins(folder, tmp_path, monkeypatch
         denoise.main(command(folder, tmp_path, "--steps", "18"))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_only_with_its_own_images_and_a_whole_state(folder, tmp_path, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(Run, "learn", lambda *_: 1 / 0)

@@ -111,6 +111,7 @@ def photos(noise_folder):
     return noise_folder(300, 290)
 
 
+@pytest.mark.slow
 def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
     tmp_path, photos, vgg_file, lpips_folder, capsys, monkeypatch
 ):
@@ -141,6 +142,7 @@ def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
     assert "LPIPS is" in (tmp_path / "whole" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_without_progress_stops_early(tmp_path, photos, monkeypatch):
     scores = iter([3.0, 5.0, 4.0, 4.5, 5.0, 9.0])
     monkeypatch.setattr(upscale, "validate", lambda *_: next(scores))
@@ -152,6 +154,7 @@ def test_a_run_without_progress_stops_early(tmp_path, photos, monkeypatch):
     assert (run["steps"], run["validation_psnr"]) == (4, 5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["combined", "vgg+mse"])
 def test_perceptual_losses_train(tmp_path, photos, vgg_file, loss):
     common = ["--data", str(photos), "--batch", "1", "--crop", "8", "--steps", "2", "--vgg", str(vgg_file)]
@@ -161,6 +164,7 @@ def test_perceptual_losses_train(tmp_path, photos, vgg_file, loss):
     assert run["recipe"]["first_loss"] is None
 
 
+@pytest.mark.slow
 def test_a_training_run_writes_a_checkpoint_and_another_scale_starts_from_it(tmp_path, photos):
     common = ["--data", str(photos), "--batch", "1", "--validate-every", "2", "--steps", "2"]
     upscale.main(["compact-x4", *common, "--out", str(tmp_path / "x4")])

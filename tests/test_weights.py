@@ -17,6 +17,8 @@ from restoration import catalog, weights
 from restoration.weights import bundled
 from tests.hub import START_UPS, Hub
 
+pytestmark = pytest.mark.slow
+
 NAME = "srcnn-x2"
 WEIGHT = "conv1.weight"
 DEADLINE = 20.0
