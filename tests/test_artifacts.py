@@ -25,7 +25,8 @@ from restoration.page.before import facts
 from restoration.page.runs import Runs
 from train import artifacts as training
 from train import benchmarks
-from train.recipe import ARTIFACTS, RandomJpeg
+from train.recipes.artifacts import RECIPES as ARTIFACTS
+from train.recipes.artifacts import RandomJpeg
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +209,7 @@ def test_removers_are_validated_told_and_blind(cat):
 
     told = []
     recipe = dataclasses.replace(ARTIFACTS["drunet-jpeg"], scored_qualities=(10, 30))
-    training.validate(recipe, Watched(3, (4, 4, 4, 4), 1).eval(), [cat[:, :32, :32]])
+    recipe.validate(Watched(3, (4, 4, 4, 4), 1).eval(), [cat[:, :32, :32]])
     assert told == [10, None, 30, None]
 
 
@@ -346,7 +347,7 @@ def test_a_trial_on_the_page_shows_all_three_scores_and_warns_of_a_picture_that_
 
 def test_compressed_sets_are_scored_over_all_channels_and_say_what_was_kept(cat, tmp_path):
     write(from_tensor(cat / 255.0), tmp_path / "a.png")
-    (test_set,) = (s for s in benchmarks.sets_of("artifacts", tmp_path) if s.quality == 10)
+    (test_set,) = (s for s in benchmarks.every()["artifacts"].of_folder(tmp_path, None) if s.quality == 10)
     (clean,) = test_set.images(tmp_path)
     (damaged,) = test_set.degraded(clean, 0, tmp_path)
     score = test_set.summary([damaged], [clean], [(damaged,)], None)

@@ -15,14 +15,16 @@ from restoration.files import write
 from restoration.image import Image
 from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
-from train import benchmarks, evaluate, tables
+from train import benchmarks, evaluate, ratchet, tables
+from train.benchmarks import denoise as denoising
+from train.benchmarks._sets import BEST
 
 
 def test_results_are_rounded_to_8_bits_before_they_are_scored():
     clean = [torch.full((1, 1, 16, 16), 100 / 255)]
     nearly = [torch.full((1, 1, 16, 16), 100.4 / 255)]
-    noisy_set = benchmarks.NoisySet("x", (), 1, None, 0.1)
-    assert noisy_set.summary(nearly, clean, [(clean[0],)], None)["psnr"] == benchmarks.BEST
+    noisy_set = denoising.NoisySet("x", (), 1, None, 0.1)
+    assert noisy_set.summary(nearly, clean, [(clean[0],)], None)["psnr"] == BEST
     assert noisy_set.summary([clean[0] + 10 / 255], clean, [(clean[0],)], None)["psnr"] == pytest.approx(
         28.13, abs=0.01
     )  # 20 log10(25.5)
@@ -48,7 +50,7 @@ def test_a_set_makes_grey_as_matlab_and_uses_only_the_listed_images(tmp_path):
     for name in ("a", "b"):
         Pillow.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / "test" / f"{name}.png")
     (tmp_path / "list.txt").write_text("b.png\n")
-    images = list(benchmarks.NoisySet("x", ("test",), 1, None, 0.1, "list.txt").images(tmp_path))
+    images = list(denoising.NoisySet("x", ("test",), 1, None, 0.1, "list.txt").images(tmp_path))
     assert len(images) == 1
     assert images[0].shape == (1, 1, 20, 20)
     assert images[0].unique().item() == pytest.approx(76 / 255)
@@ -84,9 +86,12 @@ def test_targets_say_how_far_away_a_score_is():
 
 def test_every_denoiser_has_a_home_and_every_home_a_set():
     checkpoints = {c.name: a.task for a in catalog.architectures().values() for c in a.checkpoints}
-    assert {name for name, task in checkpoints.items() if task == "denoise"} <= set(benchmarks.HOME)
-    for name, prefixes in benchmarks.HOME.items():
-        assert any(test_set.name.startswith(prefixes) for test_set in benchmarks.SETS[checkpoints[name]])
+    home = benchmarks.every()["denoise"].home
+    assert {name for name, task in checkpoints.items() if task == "denoise"} <= set(home)
+    for task, benchmark in benchmarks.every().items():
+        for name, prefixes in benchmark.home.items():
+            assert checkpoints[name] == task
+            assert any(test_set.name.startswith(prefixes) for test_set in benchmark.sets)
 
 
 def test_upscaling_is_scored_on_the_luma_of_reduced_images(tmp_path, capsys):
@@ -101,7 +106,7 @@ def test_upscaling_is_scored_on_the_luma_of_reduced_images(tmp_path, capsys):
     (header,) = (line for line in printed.splitlines() if line.startswith("| method |"))
     assert header.split(" | ").count("photos x2") == 1
     assert "bicubic-x2" in printed
-    (test_set,) = (s for s in benchmarks.sets_of("upscale", folder) if s.name == "photos x2")
+    (test_set,) = (s for s in benchmarks.every()["upscale"].of_folder(folder, None) if s.name == "photos x2")
     (clean,) = test_set.images(tmp_path)
     assert clean.shape == (1, 3, 100, 130)
     (lr,) = test_set.degraded(clean, 0, tmp_path)
@@ -123,7 +128,7 @@ def test_inpainting_is_scored_by_the_range_of_its_holes(tmp_path, capsys):
     hole = np.zeros((512, 512, 1), np.uint8)
     hole[:128, :256] = 255
     write(Image(hole), tmp_path / "masks" / "r10-20_01.png")
-    (test_set,) = (s for s in benchmarks.sets_of("inpaint", tmp_path / "photos") if s.holes == "r10-20")
+    (test_set,) = (s for s in benchmarks.every()["inpaint"].of_folder(tmp_path / "photos", None) if s.holes == "r10-20")
     (clean,) = test_set.images(tmp_path)
     holed, mask = test_set.degraded(clean, 0, tmp_path)
     assert clean.shape == (1, 3, 256, 256)
@@ -151,7 +156,7 @@ def test_every_image_of_a_folder_is_filled_with_masks_that_take_turns(tmp_path, 
     write(Image(np.zeros((16, 16, 1), np.uint8)), tmp_path / "black" / "x.png")
     with pytest.raises(SystemExit, match="no pixel is missing"):
         evaluate.main([*arguments, "--masks", str(tmp_path / "black")])
-    (test_set,) = benchmarks.sets_of("inpaint", tmp_path / "photos", tmp_path / "holes")
+    (test_set,) = benchmarks.every()["inpaint"].of_folder(tmp_path / "photos", tmp_path / "holes")
     clean = list(test_set.images(tmp_path))
     masks = [test_set.degraded(image, index, tmp_path)[1] for index, image in enumerate(clean)]
     assert len(masks) == 3
@@ -183,7 +188,7 @@ def test_inpainters_are_measured_against_the_biharmonic_fill():
 
 
 def test_missing_pixels_are_drawn_anew_for_each_grey_picture(tmp_path):
-    (test_set,) = (s for s in benchmarks.SETS["inpaint"] if s.channels == 1)
+    (test_set,) = (s for s in benchmarks.every()["inpaint"].sets if s.channels == 1)
     clean = torch.ones(1, 1, 64, 64)
     (holed, mask), (_, other) = (test_set.degraded(clean, index, tmp_path) for index in (0, 1))
     assert torch.equal(holed, 1 - mask)
@@ -215,7 +220,7 @@ def test_the_prior_is_scored_when_it_is_named_and_its_time_is_taken(tmp_path, ca
 def test_every_default_has_sets_with_real_damage_but_for_fills():
     for name in tasks.every():
         if not tasks.named(name).holes:
-            assert any(test_set.real for test_set in benchmarks.SETS[name])
+            assert any(test_set.real for test_set in benchmarks.every()[name].sets)
 
 
 def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkeypatch, capsys):
@@ -226,12 +231,12 @@ def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkey
     noisy = np.clip(90 + np.random.default_rng(0).normal(0, 8, clean.shape), 0, 255).astype(np.uint8)
     write(Image(clean), photos / "a_mean.png")
     write(Image(noisy), photos / "a_real.png")
-    other = benchmarks.RealNoiseSet("PolyU", "test/PolyU")
-    monkeypatch.setitem(evaluate.SETS, "denoise", (other,))
+    other = denoising.RealNoiseSet("PolyU", "test/PolyU")
+    monkeypatch.setattr(benchmarks.every()["denoise"], "sets", (other,))
     model = restoration.load(catalog.method("denoise", "").name)
     identity = copy.deepcopy(model)
     monkeypatch.setattr(identity, "restore", lambda noisy, sigma=None: noisy)
-    assert evaluate.on_photos(model, tmp_path) > evaluate.on_photos(identity, tmp_path) + 3
+    assert ratchet.on_photos(model, tmp_path) > ratchet.on_photos(identity, tmp_path) + 3
     folder = tmp_path / "run"
     model.save_pretrained(folder)
     (folder / "run.json").write_text(json.dumps({**model.run, "model": catalog.method("denoise", "").name}))
@@ -240,17 +245,21 @@ def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkey
     for index in range(40):
         write(Image(clean), images / f"cid22_{index}.png")
     scores = iter([2.0, 1.0])
-    monkeypatch.setattr(evaluate, "judge", lambda *_: (lambda *_: next(scores), "dB"))
-    monkeypatch.setattr(evaluate, "standing", lambda *_: 1.0)
+    monkeypatch.setattr(ratchet, "judge", lambda *_: (lambda *_: next(scores), "dB"))
+    monkeypatch.setattr(ratchet, "standing", lambda *_: 1.0)
     photo_scores = iter([30.0, 31.0])
-    monkeypatch.setattr(evaluate, "on_photos", lambda *_: next(photo_scores))
+    monkeypatch.setattr(ratchet, "on_photos", lambda *_: next(photo_scores))
     assert evaluate.main(["--promote", str(folder), "--train-data", str(images), "--data", str(tmp_path)]) == 1
     assert "worse than the default" in capsys.readouterr().err
 
 
 def test_a_card_reports_its_models_sets_the_telling_one_first():
     scored = ["CBSD68 σ15", "CBSD68 σ25, JPEG 90", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"]
-    assert benchmarks.at_home("drunet-photo", "denoise", scored)[0] == "PolyU"
-    known = benchmarks.at_home("drunet-fast", "denoise", ["CBSD68 σ15", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"])
+    assert benchmarks.every()["denoise"].at_home("drunet-photo", scored)[0] == "PolyU"
+    known = benchmarks.every()["denoise"].at_home(
+        "drunet-fast", ["CBSD68 σ15", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"]
+    )
     assert known == ["CBSD68 σ25", "CBSD68 σ15", "PolyU"]
-    assert benchmarks.at_home("unlisted", "upscale", ["Set5 x4", "photos x4, noise 8"])[0] == "photos x4, noise 8"
+    assert (
+        benchmarks.every()["upscale"].at_home("unlisted", ["Set5 x4", "photos x4, noise 8"])[0] == "photos x4, noise 8"
+    )

@@ -15,7 +15,7 @@ from restoration.models.fourier_fill import Enlarge, FourierFill, SpectralTransf
 from train import inpaint
 from train.critics import PatchCritic, around, gradient_penalty, off_grid
 from train.losses import discounted_l1
-from train.recipe import INPAINT
+from train.recipes.inpaint import RECIPES as INPAINT
 
 
 def seeded() -> torch.Generator:

@@ -24,14 +24,19 @@ from restoration.image import Image
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
 from restoration.weights import place
-from train import artifacts, denoise, esrgan, evaluate, inpaint, precision
+from train import artifacts, denoise, esrgan, evaluate, inpaint, precision, ratchet
 from train.arguments import command as run_command
 from train.arguments import run_arguments
 from train.data import Crops, Sample, TrainingError, samples
 from train.losses import build_loss
 from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step_generator
 from train.precision import PRECISIONS
-from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE, RandomNoise
+from train.recipes.artifacts import RECIPES as ARTIFACTS
+from train.recipes.denoise import RECIPES as DENOISE
+from train.recipes.denoise import RandomNoise
+from train.recipes.esrgan import RECIPES as ESRGAN
+from train.recipes.inpaint import RECIPES as INPAINT
+from train.recipes.upscale import RECIPES as UPSCALE
 from train.run import Run, ends
 from train.state import load_tensors, save_tensors
 
@@ -289,7 +294,7 @@ def test_denoisers_are_validated_told_and_blind_and_with_every_kind_of_noise():
         DENOISE["drunet-fast"], noise=RandomNoise(0, 0.2, 0.5), scored=(GaussianNoise(0.1), UniformNoise(0.1 * 3**0.5))
     )
     image = torch.full((3, 16, 16), 128, dtype=torch.uint8)
-    denoise.validate(recipe, Watched(3, (4, 6), blocks=1).eval(), [image])
+    recipe.validate(Watched(3, (4, 6), blocks=1).eval(), [image])
     told = pytest.approx(0.1, rel=0.1)  # what was really added to so few pixels
     assert seen == [(told, False), (None, False), (told, True), (None, True)]
 
@@ -329,7 +334,7 @@ def test_recipes_build_what_is_bundled_and_leave_its_outer_layers_to_adamw(name)
 
 def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monkeypatch, capsys):
     bundled = tmp_path / "checkpoints"
-    for module in (restoration.weights, evaluate):
+    for module in (restoration.weights, evaluate, ratchet):
         monkeypatch.setattr(module, "bundled", lambda: bundled)
     model = DENOISE["mwcnn-gray"].build()
     with torch.no_grad():  # a network that gives its input back: noise predicted as zero
@@ -374,7 +379,7 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
 
 
 def test_the_ratchet_asks_other_recipes_as_well_and_the_card_tells_of_those_beaten(folder, tmp_path, monkeypatch):
-    for module in (restoration.weights, evaluate):
+    for module in (restoration.weights, evaluate, ratchet):
         monkeypatch.setattr(module, "bundled", lambda: tmp_path / "checkpoints")
     model = UPSCALE["srcnn-x2"].build()
     recipe = {"loss": "mse", "optimizer": "muon", "learning_rate": 2e-3}

@@ -17,7 +17,9 @@ from restoration.tiling import restore_tiled
 from restoration.weights import bundled
 from train import esrgan, upscale
 from train.data import samples
-from train.recipe import ESRGAN, UPSCALE
+from train.recipes.esrgan import RECIPES as ESRGAN
+from train.recipes.upscale import RECIPES as UPSCALE
+from train.recipes.upscale import UpscaleRecipe
 
 SMALL = {
     **{f"compact-x{scale}": partial(Compact, scale, width=6, depth=3) for scale in (2, 3, 4)},
@@ -145,7 +147,7 @@ def test_the_adversarial_stage_starts_from_weights_and_goes_on_after_a_kill(
 @pytest.mark.slow
 def test_a_run_without_progress_stops_early(tmp_path, photos, monkeypatch):
     scores = iter([3.0, 5.0, 4.0, 4.5, 5.0, 9.0])
-    monkeypatch.setattr(upscale, "validate", lambda *_: next(scores))
+    monkeypatch.setattr(UpscaleRecipe, "validate", lambda *_: next(scores))
     recipe = dataclasses.replace(UPSCALE["srcnn-x2"], patience=2)
     monkeypatch.setitem(UPSCALE, "srcnn-x2", recipe)
     common = ["srcnn-x2", "--data", str(photos), "--batch", "1", "--validate-every", "1", "--steps", "50"]

@@ -10,7 +10,7 @@ from typing import TypeVar
 from train.data import TrainingError
 from train.losses import LossName
 from train.precision import PRECISIONS
-from train.recipe import Recipe
+from train.recipes._recipe import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 

@@ -14,14 +14,12 @@ from torch import Tensor
 
 from restoration.degradations import Jpeg
 from restoration.files import write_grid
-from restoration.metrics import psnr
 from restoration.restorer import ArtifactRemover
-from restoration.running import with_channels
 from train.arguments import changed, command, run_arguments
 from train.data import split
 from train.losses import build_loss
 from train.precision import prepared
-from train.recipe import ARTIFACTS, ArtifactsRecipe
+from train.recipes.artifacts import RECIPES, ArtifactsRecipe
 from train.run import Run
 
 VALIDATION_SIDE = 192
@@ -29,15 +27,15 @@ LOSSES = ("l1", "mse", "psnr-rgb")
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", ARTIFACTS, LOSSES).parse_args(argv)
-    recipe = changed(ARTIFACTS[arguments.model], arguments)
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", RECIPES, LOSSES).parse_args(argv)
+    recipe = changed(RECIPES[arguments.model], arguments)
     accelerator = prepared(recipe, arguments)
     margin = recipe.damage.MARGIN
     largest = max(recipe.crop, recipe.late_crop) + margin
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
-    run = Run(arguments, accelerator, recipe, data, lambda model: validate(recipe, model, validation))
+    run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation))
     for progress in run:
         generator = run.generator()
         count, size = recipe.crops_at(progress)
@@ -53,24 +51,6 @@ def main(argv: list[str] | None = None) -> None:
     if accelerator.is_main_process:
         write_samples(recipe, run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
-
-
-def validate(recipe: ArtifactsRecipe, model: ArtifactRemover, images: list[Tensor]) -> float:
-    """Mean PSNR over clean uint8 images (C, H, W) and the recipe's qualities.
-
-    A model that takes a quality is scored both with it and blind.
-    """
-    device = next(model.parameters()).device
-    scores = []
-    for quality in recipe.scored_qualities:
-        for index, image in enumerate(images):
-            clean = image[None].float() / 255
-            if recipe.damage.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
-                clean = clean[:, :1]
-            damaged = Jpeg(quality)(clean).to(device)
-            for given in (quality, None) if model.takes_quality else (None,):
-                scores.append(float(psnr(with_channels(model, damaged, given).cpu(), clean)))
-    return sum(scores) / len(scores)
 
 
 def write_samples(recipe: ArtifactsRecipe, model: ArtifactRemover, path: Path, images: list[Tensor]) -> None:

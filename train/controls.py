@@ -23,7 +23,7 @@ from restoration.degradations import GaussianNoise
 from restoration.denoising import MAX_SIGMA_255, NOISY_ABOVE_255, level_by
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
-from train.benchmarks import SETS, RealNoiseSet
+from train.benchmarks.denoise import SETS, RealNoiseSet
 from train.data import centre_crop, samples
 
 TOLD_255 = (2, 5, 10, 20)
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     model = restoration.load(arguments.model)
     if not (isinstance(model, Denoiser) and model.estimates_sigma):
         parser.error(f"{arguments.model} does not estimate noise levels")
-    real = next(test_set for test_set in SETS["denoise"] if isinstance(test_set, RealNoiseSet))
+    real = next(test_set for test_set in SETS if isinstance(test_set, RealNoiseSet))
     means = list(real.images(arguments.data))
     pairs = [(real.degraded(mean, index, arguments.data)[0], mean) for index, mean in enumerate(means)]
     photos = [

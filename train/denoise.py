@@ -15,14 +15,12 @@ import torch
 from torch import Tensor
 
 from restoration.files import write_grid
-from restoration.metrics import psnr
 from restoration.restorer import Denoiser
-from restoration.running import with_channels
 from train.arguments import changed, command, run_arguments
 from train.data import split
 from train.losses import build_loss, level_distance
 from train.precision import prepared
-from train.recipe import DENOISE, DenoiseRecipe
+from train.recipes.denoise import RECIPES, DenoiseRecipe
 from train.run import Run
 
 VALIDATION_SIDE = 192
@@ -31,15 +29,15 @@ LEVEL_WEIGHT = 0.02  # of the estimator, whose weights are its own; only the cli
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.denoise", DENOISE, LOSSES).parse_args(argv)
-    recipe = changed(DENOISE[arguments.model], arguments)
+    arguments = run_arguments(__doc__.split("\n")[0], "python -m train.denoise", RECIPES, LOSSES).parse_args(argv)
+    recipe = changed(RECIPES[arguments.model], arguments)
     accelerator = prepared(recipe, arguments)
 
     largest = max(recipe.crop, recipe.late_crop)
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share)
 
-    run = Run(arguments, accelerator, recipe, data, lambda model: validate(recipe, model, validation))
+    run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation))
     for progress in run:
         generator = run.generator()
         clean, noisy, sigma = recipe.noise(crops(*recipe.crops_at(progress), generator), generator)
@@ -60,25 +58,6 @@ def main(argv: list[str] | None = None) -> None:
     if accelerator.is_main_process:
         write_samples(recipe, run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
-
-
-def validate(recipe: DenoiseRecipe, model: Denoiser, images: list[Tensor]) -> float:
-    """Mean PSNR over clean uint8 images (C, H, W) and what the recipe adds to them, the same every time.
-
-    A model that takes a noise level is scored both with it and blind.
-    """
-    device = next(model.parameters()).device
-    scores = []
-    for noise in recipe.scored:
-        for index, image in enumerate(images):
-            clean = image[None].float() / 255
-            if recipe.noise.grey_share and index % 4 == 3:  # every fourth as the grey picture of its red channel
-                clean = clean[:, :1]
-            noisy = noise(clean, torch.Generator().manual_seed(0)).to(device)
-            level = float((noisy.cpu() - clean).square().mean().sqrt())
-            for given in (level, None) if model.takes_sigma else (None,):
-                scores.append(float(psnr(with_channels(model, noisy, given).cpu(), clean)))
-    return sum(scores) / len(scores)
 
 
 def write_samples(recipe: DenoiseRecipe, model: Denoiser, path: Path, images: list[Tensor]) -> None:

@@ -6,32 +6,28 @@
 The best weights by validation LPIPS are kept.  Everything else is as in `train.upscale`.
 """
 
-from itertools import product
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from restoration.degradations import Degradation
 from restoration.metrics import Lpips
-from restoration.restorer import Upscaler
 from train.arguments import changed, command, run_arguments
 from train.critics import FeatureCritic, off_grid
 from train.data import split
 from train.losses import Vgg19, feature_distance, grid
 from train.optimizers import Optimizers, learning_rate_factor
 from train.precision import precision_of, prepared
-from train.recipe import ESRGAN
+from train.recipes.esrgan import RECIPES
 from train.run import Run
-from train.upscale import MARGIN, VALIDATION_SIDE, pairs, reduced, write_samples
+from train.upscale import MARGIN, VALIDATION_SIDE, pairs, write_samples
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", ESRGAN, vgg=True)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.esrgan", RECIPES, vgg=True)
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
-    recipe = changed(ESRGAN[arguments.model], arguments)
+    recipe = changed(RECIPES[arguments.model], arguments)
     if not arguments.init:
         parser.error("--init is needed: the adversarial stage starts from weights trained for exact pixels")
     accelerator = prepared(recipe, arguments)
@@ -44,14 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     lpips = Lpips(arguments.backbones).to(accelerator.device)
     vgg = Vgg19(arguments.vgg, precision_of(accelerator) == "bf16").to(accelerator.device)
 
-    run = Run(
-        arguments,
-        accelerator,
-        recipe,
-        data,
-        lambda model: validate(model, validation, lpips, recipe.scored),
-        metric="lpips",
-    )
+    run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation, lpips))
     torch.manual_seed(arguments.seed)
     critic = FeatureCritic(recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, recipe.optimizer, recipe.learning_rate, recipe.decay)
@@ -81,19 +70,6 @@ def main(argv: list[str] | None = None) -> None:
     if accelerator.is_main_process:
         write_samples(run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
-
-
-@torch.inference_mode()
-def validate(
-    model: Upscaler, images: list[Tensor], lpips: Lpips, damages: tuple[Degradation | None, ...] = (None,)
-) -> float:
-    """Mean LPIPS over clean uint8 images (C, H, W) and what reduces them; lower is better."""
-    device = next(model.parameters()).device
-    scores = []
-    for damage, image in product(damages, images):
-        lr, hr = reduced(image, model.scale, damage)
-        scores.append(float(lpips(model.restore(lr.to(device)), hr.to(device))))
-    return sum(scores) / len(scores)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,18 @@ The protocols are those of the papers; `train.benchmarks` has them.
 
 import argparse
 import json
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 import restoration
-from restoration import manifest, memory, tasks
+from restoration import manifest, memory
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.files import read, write_grid
@@ -35,24 +32,16 @@ from restoration.metrics import Lpips
 from restoration.restorer import Restorer
 from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
-from train import artifacts as artifacts_training
-from train import denoise as denoise_training
-from train import esrgan as esrgan_training
-from train import inpaint as inpaint_training
-from train import upscale as upscale_training
-from train.benchmarks import SETS, TestSet, at_home, sets_of
-from train.data import centre_crop, samples
-from train.recipe import ARTIFACTS, DENOISE, ESRGAN, INPAINT, UPSCALE
-from train.state import STATE
+from train import benchmarks
+from train.benchmarks._sets import TestSet
+from train.ratchet import promote
 from train.tables import SCORES, best_classical, content, describe, table
 from train.tables import write as write_tables
-
-MARGIN = 0.01  # dB, or hundredths of LPIPS, that rounding the weights to 16 bits may cost
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.split("\n")[0])
-    parser.add_argument("--task", choices=list(tasks.every()), default="denoise")
+    parser.add_argument("--task", choices=list(benchmarks.every()), default="denoise")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, medical/, cifar10/")
     parser.add_argument("--folder", type=Path, help="score on these images instead, and only print")
     parser.add_argument(
@@ -71,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     memory.keep()
     if arguments.masks and not (arguments.folder and arguments.task == "inpaint"):
         parser.error("--masks goes with --task inpaint --folder")
-    lpips = _lpips(arguments)
+    lpips, benchmark = _lpips(arguments), benchmarks.every()[arguments.task]
     if arguments.promote:
         if not arguments.train_data:
             parser.error("--promote needs --train-data, whose held-out images decide")
@@ -80,14 +69,14 @@ def main(argv: list[str] | None = None) -> int:
         forget(arguments.json, json.loads((arguments.promote / "run.json").read_text())["model"])
         return 0
     if arguments.folder:
-        sets = sets_of(arguments.task, arguments.folder, arguments.masks)
+        sets = benchmark.of_folder(arguments.folder, arguments.masks)
         try:
             scores = score_all(arguments, sets, lpips)
         except (FileNotFoundError, ImageError) as error:
             raise SystemExit(f"error: {error}") from None
         print(table(scores, [test_set.name for test_set in sets]))
         return 0
-    sets = [s for s in SETS[arguments.task] if not arguments.sets or s.name.startswith(tuple(arguments.sets))]
+    sets = [s for s in benchmark.sets if not arguments.sets or s.name.startswith(tuple(arguments.sets))]
     scores = merged(arguments.json, score_all(arguments, sets, lpips))
     print(content(scores, arguments.task))
     if arguments.json == SCORES:
@@ -209,7 +198,7 @@ def write_cards(scores: dict) -> None:
             continue
         rows = []
         scored = [set_name for set_name, results in scores["sets"].items() if method.name in results]
-        for set_name in at_home(method.name, method.task, scored):
+        for set_name in benchmarks.every()[method.task].at_home(method.name, scored):
             results = scores["sets"][set_name]
             best, best_psnr = best_classical(scores, set_name)
             row = {"set": set_name, **results[method.name], "best_classical": best, "best_classical_psnr": best_psnr}
@@ -233,119 +222,6 @@ def write_picture(path: Path) -> None:
         halves = noisy.tensor()[..., :300, :200], restored[..., 200:]
         columns.append(torch.cat(halves, dim=3))
     write_grid(path, [columns])
-
-
-# The ratchet --------------------------------------------------------------------------------------------------------
-
-
-def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals: list[Path], data: Path) -> bool:
-    """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images.
-
-    One that is its task's default must not be worse on photos with real damage either.
-
-    Args:
-        rivals: runs of the same model by other recipes, which it must beat as well; its card then tells of them.
-        data: folder of the test sets.
-    """
-    if not (candidate / "run.json").exists():
-        raise SystemExit(f"error: {candidate} holds no run.json: has its training ended?")
-    if (candidate / STATE).exists():
-        raise SystemExit(f"error: {candidate} holds a state.safetensors: its training has not ended")
-    run = json.loads((candidate / "run.json").read_text())
-    name = run["model"]
-    new = restoration.load(candidate)
-    images = [centre_crop(sample.image, 256) for sample in samples(train_data, new.channels) if sample.held_out]
-    if not images:
-        raise SystemExit("error: the training data holds no held-out image")
-    quality, unit = judge(name, lpips)
-    score = quality(new, images)
-    old_score = standing(name, quality, images)
-    beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} {unit}"
-    print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
-    if old_score is not None and score <= old_score:
-        print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
-        return False
-    if old_score is not None and any(method.flagship and method.name == name for method in methods(new.task)):
-        now, before = (on_photos(model, data) for model in (new, restoration.load(name)))
-        print(f"{name} on photos with real damage: new {now:.3f} dB, bundled {before:.3f} dB")
-        if now < before:
-            print(f"refused: {candidate} is worse than the default {name} on photos with real damage", file=sys.stderr)
-            return False
-    beaten = []
-    for rival in rivals:
-        recipe = json.loads((rival / "run.json").read_text())["recipe"]
-        rival_score = quality(restoration.load(rival), images)
-        print(f"{rival.name}: {rival_score:.3f} {unit}")
-        if rival_score > score:
-            print(f"refused: {rival} is better than {candidate}", file=sys.stderr)
-            return False
-        beaten.append({**{key: recipe[key] for key in ("loss", "optimizer", "learning_rate")}, "score": rival_score})
-    halved = restoration.load(candidate).half().float()
-    if abs(quality(halved, images) - score) < MARGIN:
-        new = halved.half()
-    new.run = {**run, "ratchet": {"score": score, "unit": unit, "beaten": old_score, "images": len(images)}}
-    if beaten:
-        new.run["other_recipes"] = beaten
-    fresh, target = bundled() / f".{name}", bundled() / name
-    new.save_pretrained(fresh)  # whole before the old one goes
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
-    manifest.write(bundled(), [name])
-    print(f"bundled {name}")
-    return True
-
-
-def on_photos(model: Restorer, data: Path, count: int = 20) -> float:
-    """Mean PSNR in dB of a blind model over the first images of its task's sets with real damage.
-
-    Raises:
-        SystemExit: there are no such sets below `data`.
-    """
-    scores = []
-    for test_set in SETS[model.task]:
-        if not test_set.real or getattr(test_set, "scale", 1) != model.scale:
-            continue
-        try:
-            clean = list(islice(test_set.images(data), count))
-        except FileNotFoundError as missing:
-            raise SystemExit(f"error: a default is judged on photos with real damage: {missing}") from None
-        given = [test_set.degraded(image, index, data) for index, image in enumerate(clean)]
-        restored = [with_channels(model, image).cpu() for image, *_ in given]
-        scores.append(test_set.summary(restored, clean, given, None)["psnr"])
-    return sum(scores) / len(scores)
-
-
-def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], images: list[Tensor]) -> float | None:
-    """The score to beat: of the bundled checkpoint, or when it was bundled, if that is higher and of as many images.
-
-    An architecture that has changed since may get less out of the old weights than they were worth, or not take them.
-    """
-    if not (bundled() / name / "model.safetensors").exists():
-        return None
-    ratchet = json.loads((bundled() / name / "run.json").read_text()).get("ratchet", {})
-    scores = [ratchet["score"]] if ratchet.get("images") == len(images) else []
-    try:
-        scores.append(quality(restoration.load(name), images))
-    except ValueError:
-        if not scores:
-            raise
-    return max(scores)
-
-
-def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tensor]], float], str]:
-    """The score that decides whether a checkpoint of that name is bundled, higher is better, and its unit."""
-    if name in ESRGAN or name in INPAINT:
-        if lpips is None:
-            raise SystemExit("error: this model is judged by LPIPS, whose weights --backbones names")
-        if name in ESRGAN:
-            scored = ESRGAN[name].scored
-            return lambda model, images: -100 * esrgan_training.validate(model, images, lpips, scored), "-100 LPIPS"
-        return lambda model, images: -100 * inpaint_training.validate(model, images, lpips), "-100 LPIPS"
-    if name in UPSCALE:
-        return lambda model, images: upscale_training.validate(model, images, UPSCALE[name].scored), "dB"
-    if name in ARTIFACTS:
-        return lambda model, images: artifacts_training.validate(ARTIFACTS[name], model, images), "dB"
-    return lambda model, images: denoise_training.validate(DENOISE[name], model, images), "dB"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, luma, psnr
 from restoration.texture import copy_texture
+from train.benchmarks._sets import Row
 from train.made_pictures import made_pictures
 
 OBJECTS = Path(__file__).parent / "objects"  # masks drawn round whole objects, named after the photo
@@ -93,9 +94,7 @@ class ObjectSet:
         mask = torch.from_numpy(hole)[None, None]
         return clean * (1 - mask), mask
 
-    def rows(self, method: Method) -> list:
-        from train.benchmarks import Row  # which lists these sets
-
+    def rows(self, method: Method) -> list[Row]:
         if method.prior or method.name == "biharmonic":  # minutes for each hole
             return []
         learned = [Row(f"{method.name} textured", after=copy_texture)] if method.learned else []

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from restoration.degradations import Holes, StrokeHoles
+from restoration.degradations import Holes
 from restoration.files import write_grid
 from restoration.metrics import Lpips
 from restoration.restorer import Inpainter
@@ -24,20 +24,19 @@ from train.data import Crops, split
 from train.losses import SqueezeLpips, Vgg19, coarse_negative_psnr, discounted_l1, grid
 from train.optimizers import Optimizers, learning_rate_factor
 from train.precision import precision_of, prepared
-from train.recipe import INPAINT
+from train.recipes.inpaint import RECIPES, holed
 from train.run import Run
 
 ZOOM = 2  # every other crop is reduced by this, so that more of a scene is seen
 CRITICS = {"wasserstein": WassersteinCritics, "relativistic": PatchCritic}
 VALIDATION_SIDE = 256
-VALIDATION_HOLES = (StrokeHoles(0.1, 0.3), StrokeHoles(0.3, 0.5))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = run_arguments(__doc__.split("\n")[0], "python -m train.inpaint", INPAINT, vgg=True)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.inpaint", RECIPES, vgg=True)
     parser.add_argument("--backbones", type=Path, required=True, help="folder with the weights of LPIPS")
     arguments = parser.parse_args(argv)
-    recipe = changed(INPAINT[arguments.model], arguments)
+    recipe = changed(RECIPES[arguments.model], arguments)
     accelerator = prepared(recipe, arguments)
     largest = ZOOM * max(recipe.crop, recipe.late_crop)
     crops, validation, data = split(arguments.data, 3, largest, VALIDATION_SIDE, accelerator)
@@ -50,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     squeeze = SqueezeLpips(arguments.backbones).to(accelerator.device) if recipe.lpips_weight else None
 
-    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, lpips), metric="lpips")
+    run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation, lpips))
     torch.manual_seed(arguments.seed)
     critic = CRITICS[recipe.critic](3, recipe.critic_width).to(run.device)
     critic_optimizers = Optimizers(critic, "adam", recipe.critic_rate, recipe.decay)
@@ -106,27 +105,6 @@ def drawn(holes: tuple[Holes, ...], count: int, size: int, generator: Generator)
     kinds = torch.stack([kind(count, (size, size), generator) for kind in holes])
     chosen = torch.randint(len(holes), (count,), generator=generator, device=generator.device)
     return kinds[chosen, torch.arange(count, device=generator.device)]
-
-
-def holed(images: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Clean images (1, C, H, W) in [0, 1] of uint8 ones with masks that are the same every time."""
-    generator = Generator().manual_seed(0)
-    pairs = []
-    for index, image in enumerate(images):
-        mask = VALIDATION_HOLES[index % len(VALIDATION_HOLES)](1, tuple(image.shape[1:]), generator)
-        pairs.append((image[None].float() / 255, mask))
-    return pairs
-
-
-@torch.inference_mode()
-def validate(model: Inpainter, images: list[Tensor], lpips: Lpips) -> float:
-    """Mean LPIPS over clean uint8 images (C, H, W) with free-form holes filled; lower is better."""
-    device = next(model.parameters()).device
-    scores = []
-    for clean, mask in holed(images):
-        clean = clean.to(device)
-        scores.append(float(lpips(model.restore(clean, mask.to(device)), clean)))
-    return sum(scores) / len(scores)
 
 
 def write_samples(model: Inpainter, path: Path, images: list[Tensor]) -> None:

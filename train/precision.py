@@ -17,7 +17,8 @@ from restoration.degradations import Downscale
 from restoration.precision import has_bf16
 from restoration.restorer import Restorer
 from restoration.running import typical
-from train.recipe import ARTIFACTS, DENOISE, UPSCALE, Recipe
+from train import recipes
+from train.recipes._recipe import Recipe
 from train.state import STATE, folder_of, load_tensors
 
 Precision = Literal["bf16", "fp32"]
@@ -99,12 +100,11 @@ def damage_seconds(recipe: Recipe) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.precision", description=__doc__.split("\n")[0])
-    recipes = {**DENOISE, **ARTIFACTS, **UPSCALE}
-    parser.add_argument("models", nargs="+", choices=recipes)
+    parser.add_argument("models", nargs="+", choices=recipes.every())
     torch.set_num_threads(1)
     print("| model | fp32, steps a minute | bf16 | damage, share of a step |\n|---|---|---|---|")
     for name in parser.parse_args(argv).models:
-        recipe = recipes[name]
+        recipe = recipes.every()[name]
         seconds = {precision: step_seconds(recipe, precision) for precision in ("fp32", "bf16")}
         damage = damage_seconds(recipe)
         rates = " | ".join(f"{60 / (damage + taken):.0f}" for taken in seconds.values())

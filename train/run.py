@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +22,7 @@ from train.data import TrainingError
 from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step_generator
 from train.precision import precision_of
 from train.publish import publish
-from train.recipe import Recipe
+from train.recipes._recipe import Recipe
 from train.state import STATE, folder_of, load_tensors, save_tensors, under
 
 
@@ -53,7 +52,6 @@ class Run:
         arguments: what `run_arguments` parsed.
         data: what `train.data.split` says of the images.
         score: the validation score of a model that is ready to restore.
-        metric: what that score is: PSNR in dB, where higher is better, or LPIPS, where lower is.
     """
 
     def __init__(
@@ -63,9 +61,8 @@ class Run:
         recipe: Recipe,
         data: dict,
         score: Callable[[Restorer], float],
-        metric: Literal["psnr", "lpips"] = "psnr",
     ):
-        self.metric, self.data = metric, data
+        self.metric, self.data = recipe.metric, data
         self.arguments, self.accelerator, self.recipe, self.score = arguments, accelerator, recipe, score
         self.device = accelerator.device
         self.out = folder_of(arguments)

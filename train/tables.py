@@ -10,7 +10,8 @@ from pathlib import Path
 
 import restoration
 from restoration.catalog import Method, methods
-from train.benchmarks import BEST_CLASSICAL, OVERVIEW, TABLES, TARGETS, Line
+from train import benchmarks
+from train.benchmarks._sets import BEST_CLASSICAL, Line
 
 SCORES = Path(restoration.__file__).parent / "assets" / "scores.json"
 README = Path(restoration.__file__).parent.parent / "README.md"
@@ -20,7 +21,7 @@ ALL_TABLES = Path(__file__).parent / "SCORES.md"
 def write() -> None:
     """Write every table anew from the scores that are kept."""
     scores = json.loads(SCORES.read_text())
-    for task in TABLES:
+    for task in benchmarks.every():
         _between(ALL_TABLES, f"{task} scores", content(scores, task))
     _between(README, "scores", overview(scores))
 
@@ -28,7 +29,9 @@ def write() -> None:
 def _between(file: Path, what: str, text: str) -> None:
     """Put a text between a file's two marks."""
     start, end = f"<!-- {what}: written by train.evaluate -->", f"<!-- end of {what} -->"
-    before, rest = file.read_text().split(start)
+    if start not in (old := file.read_text()):
+        old = f"{old}\n## {what[:1].upper()}{what[1:]}\n\n{start}\n{end}\n"
+    before, rest = old.split(start)
     file.write_text(f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
@@ -38,8 +41,8 @@ def overview(scores: dict) -> str:
         "| task | model | photos with real damage, dB | textbook, dB | best published | s/MP |",
         "|---|---|---|---|---|---|",
     ]
-    for task, lines in OVERVIEW.items():
-        for line in lines:
+    for task, benchmark in benchmarks.every().items():
+        for line in benchmark.lines:
             rows += [_overview_row(scores, task, line, name) for name in _chosen(scores, task, line)]
     return "\n".join(rows)
 
@@ -123,7 +126,7 @@ def table(scores: dict, sets: list[str]) -> str:
 def targets(scores: dict, task: str) -> str:
     """Every floor and aim with what was measured."""
     lines = ["| method | set | measured | floor | aim | |", "|---|---|---|---|---|---|"]
-    for target in TARGETS[task]:
+    for target in benchmarks.every()[task].targets:
         score = scores["sets"].get(target.set, {}).get(target.method)
         if not score or target.metric not in score:
             continue
@@ -156,8 +159,9 @@ def best_classical(scores: dict, set_name: str) -> tuple[str, float]:
 
 def content(scores: dict, task: str) -> str:
     """Every table of a task, and its targets."""
-    parts = [table(scores, list(sets)) for sets in TABLES[task] if scores["sets"].keys() & set(sets)]
-    return "\n\n".join([*parts, targets(scores, task)] if TARGETS[task] else parts)
+    benchmark = benchmarks.every()[task]
+    parts = [table(scores, list(sets)) for sets in benchmark.tables if scores["sets"].keys() & set(sets)]
+    return "\n\n".join([*parts, targets(scores, task)] if benchmark.targets else parts)
 
 
 if __name__ == "__main__":

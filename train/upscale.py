@@ -8,21 +8,19 @@
 `train.denoise`.
 """
 
-from itertools import product
 from pathlib import Path
 
 from torch import Generator, Tensor
 
 from restoration.degradations import Degradation, Downscale
 from restoration.files import write_grid
-from restoration.metrics import psnr_y
 from restoration.resampling import enlarge
 from restoration.restorer import Upscaler
 from train.arguments import changed, command, run_arguments
-from train.data import divisible, split
+from train.data import split
 from train.losses import PERCEPTUAL, Vgg19, build_loss
 from train.precision import precision_of, prepared
-from train.recipe import UPSCALE
+from train.recipes.upscale import RECIPES, reduced
 from train.run import Run
 
 MARGIN = 3  # low-resolution pixels cut from a reduced crop, beyond which it equals the reduced image
@@ -31,9 +29,9 @@ LOSSES = ("l1", "mse", "psnr", "psnr-rgb", *PERCEPTUAL)
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", UPSCALE, LOSSES, vgg=True)
+    parser = run_arguments(__doc__.split("\n")[0], "python -m train.upscale", RECIPES, LOSSES, vgg=True)
     arguments = parser.parse_args(argv)
-    recipe = changed(UPSCALE[arguments.model], arguments)
+    recipe = changed(RECIPES[arguments.model], arguments)
     accelerator = prepared(recipe, arguments)
     untrained = recipe.build()
     scale = untrained.scale
@@ -45,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)
     vgg = Vgg19(arguments.vgg, precision_of(accelerator) == "bf16").to(accelerator.device) if perceptual else None
 
-    run = Run(arguments, accelerator, recipe, data, lambda model: validate(model, validation, recipe.scored))
+    run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation))
     for progress in run:
         count, size = recipe.crops_at(progress)
         generator = run.generator()
@@ -65,26 +63,6 @@ def pairs(
     edge = MARGIN * scale
     lr = (damage or Downscale(scale))(clean, generator)
     return lr[..., MARGIN:-MARGIN, MARGIN:-MARGIN], clean[..., edge:-edge, edge:-edge]
-
-
-def reduced(image: Tensor, scale: int, damage: Degradation | None = None) -> tuple[Tensor, Tensor]:
-    """A uint8 image (C, H, W) cut to a multiple of the scale, as (1, C, h, w) low and (1, C, H, W) high resolution.
-
-    Args:
-        damage: makes the low resolution, the same every time; None is bicubic reduction.
-    """
-    hr = divisible(image, scale)
-    return (damage or Downscale(scale))(hr, Generator().manual_seed(0)), hr
-
-
-def validate(model: Upscaler, images: list[Tensor], damages: tuple[Degradation | None, ...] = (None,)) -> float:
-    """Mean PSNR-Y over clean uint8 images (C, H, W) and what reduces them, `scale` border pixels cut."""
-    device = next(model.parameters()).device
-    scores = []
-    for damage, image in product(damages, images):
-        lr, hr = reduced(image, model.scale, damage)
-        scores.append(float(psnr_y(model.restore(lr.to(device)).cpu(), hr, model.scale)))
-    return sum(scores) / len(scores)
 
 
 def write_samples(model: Upscaler, path: Path, images: list[Tensor]) -> None:

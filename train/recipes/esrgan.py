@@ -1,0 +1,69 @@
+"""How upscalers are trained against a critic."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from restoration.metrics import Lpips
+from restoration.restorer import Upscaler
+from train.losses import LossName
+from train.recipes.upscale import RECIPES as UPSCALE
+from train.recipes.upscale import UpscaleRecipe, reduced
+
+
+@dataclass(frozen=True, kw_only=True)
+class EsrganRecipe(UpscaleRecipe):
+    """An upscaler's adversarial stage; the loss is the VGG19 distance and the three terms that have a weight.
+
+    Args:
+        adversarial_weight: of the relativistic adversarial loss.
+        pixel_weight: of the mean absolute difference of the pixels.
+        grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
+        features: blocks of VGG19 whose features are compared, with weight 1.
+        critic_width: features of the first layer of `train.critics.FeatureCritic`.
+    """
+
+    metric = "lpips"
+    loss: LossName | None = None
+    adversarial_weight: float = 0.3
+    pixel_weight: float = 1e-2
+    grid_weight: float = 1.0
+    features: tuple[int, ...] = (3,)
+    critic_width: int = 32
+
+    @torch.inference_mode()
+    def validate(self, model: Upscaler, images: list[Tensor], lpips: Lpips | None = None) -> float:
+        """Mean LPIPS over clean uint8 images (C, H, W) and what reduces them; lower is better."""
+        device = next(model.parameters()).device
+        scores = []
+        for damage, image in product(self.scored, images):
+            lr, hr = reduced(image, model.scale, damage)
+            scores.append(float(lpips(model.restore(lr.to(device)), hr.to(device))))
+        return sum(scores) / len(scores)
+
+
+RECIPES: dict[str, EsrganRecipe] = {
+    "esrgan-x4": EsrganRecipe(
+        build=UPSCALE["rrdb-x4"].build,
+        crop=24,
+        late_crop=32,
+        batch=8,
+        optimizer="adam",
+        learning_rate=2e-4,
+        ema=0.995,
+    ),
+    "photo-gan-x4": EsrganRecipe(
+        build=UPSCALE["photo-x4"].build,
+        damage=UPSCALE["photo-x4"].damage,
+        scored=UPSCALE["photo-x4"].scored,
+        text_share=UPSCALE["photo-x4"].text_share,
+        crop=32,
+        late_crop=32,
+        batch=4,
+        optimizer="adam",
+        learning_rate=2e-4,
+        adversarial_weight=0.2,
+    ),
+}
