@@ -13,9 +13,10 @@ import torch
 from restoration.batch import Row
 from restoration.files import read
 from restoration.image import Image
+from restoration.mirror import mirror
 from restoration.orders import Order
 from restoration.receipts import OrderResult, weights_digest
-from restoration.records import Outcome, Record, Records, mirror
+from restoration.records import Outcome, Record, Records
 
 
 def device() -> str:

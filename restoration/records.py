@@ -1,14 +1,13 @@
 """What ran, how long, how good, how rated: SQLite with one writer in WAL mode, one row a run.
 
 Nothing here tells whose it was: no image, no name of one, no address and no session. What cannot be written is counted
-and is in nobody's way. `mirror` keeps a copy on the Hub, as JSON lines that `Record(**json.loads(line))` reads again;
-the last line of an id counts, and a line that was cut does not.
+and is in nobody's way. `restoration.mirror` keeps a copy on the Hub, as JSON lines that `Record(**json.loads(line))`
+reads again; the last line of an id counts, and a line that was cut does not.
 """
 
 import csv
 import io
 import json
-import logging
 import secrets
 import sqlite3
 import threading
@@ -25,9 +24,9 @@ from pathlib import Path
 from queue import Full, SimpleQueue
 from statistics import median, quantiles
 from typing import Literal, TypeVar, get_args
-from urllib.parse import quote
 
-from huggingface_hub import CommitScheduler, HfApi
+from restoration.database import DAMAGED, LOCKED, UNWRITABLE, code, inode, on_disk, prepared, uri
+from restoration.mirror import MIRRORS, mirrored, new_lines
 
 Outcome = Literal["done", "failed", "cancelled"]
 Rating = Literal["better", "same", "worse"]
@@ -38,26 +37,7 @@ ATTEMPTS = 3  # for a row in a locked database, each as long as `PATIENCE`
 PATIENCE = 1.0  # seconds that SQLite waits for a lock
 ANSWER = 5.0  # seconds after which a rating that still waits is given up
 COMMENT = 200  # characters
-EVERY = 5  # minutes between two copies on the Hub
 RECENT, FEWEST = 50, 3  # runs that an expectation is made of
-
-VERSION = 1
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS runs (
-        task TEXT NOT NULL, model TEXT NOT NULL, outcome TEXT NOT NULL,
-        width INTEGER NOT NULL, height INTEGER NOT NULL, out_width INTEGER NOT NULL, out_height INTEGER NOT NULL,
-        settings TEXT NOT NULL, seconds TEXT NOT NULL, weights TEXT NOT NULL, device TEXT NOT NULL,
-        reason TEXT NOT NULL, metrics TEXT, id TEXT NOT NULL UNIQUE, time REAL NOT NULL,
-        rating TEXT, comment TEXT NOT NULL
-    )""",
-    "CREATE INDEX IF NOT EXISTS runs_by_time ON runs (time)",
-    "CREATE INDEX IF NOT EXISTS runs_by_model ON runs (task, model, device, outcome, time)",
-    f"PRAGMA user_version = {VERSION}",
-)
-
-LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-UNWRITABLE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 
 SIZES = ("under 1 MP", "1 to 4 MP", "4 to 16 MP", "over 16 MP")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # beginnings that a spreadsheet may run
@@ -324,7 +304,7 @@ class Records:
     def _open(self) -> sqlite3.Connection:
         if self.path:
             try:
-                connection = on_disk(self.path)
+                connection = on_disk(self.path, PATIENCE)
                 self._inode = inode(self.path)
                 return connection
             except (OSError, sqlite3.Error) as error:
@@ -332,7 +312,7 @@ class Records:
                 if self._inode is not None or not unwritable:
                     raise
             self.path = None
-        return prepared(self._memory)
+        return prepared(self._memory, PATIENCE)
 
     def _read(self, query: str, *values: object) -> list[tuple]:
         address = f"{uri(self.path)}?mode=ro" if self.path else self._memory
@@ -344,9 +324,9 @@ class Records:
 
     def _copy(self, id: str) -> None:
         """Append a run to what goes to the Hub, if that was asked for."""
-        if self._mirrored not in _mirrors:
+        if self._mirrored not in MIRRORS:
             return
-        scheduler = _mirrors[self._mirrored]
+        scheduler = MIRRORS[self._mirrored]
         found = self._connection.execute(f"{SELECT} WHERE id = ?", (id,)).fetchone()
         line = json.dumps(asdict(record(found))) + "\n"
         try:
@@ -354,131 +334,6 @@ class Records:
                 file.write(line)
         except OSError:
             self._lines = new_lines()  # the old may end within a line
-
-
-class Scheduler(CommitScheduler):
-    """huggingface_hub's, for which a failing Hub is a line in the log: the next commit brings what this one did not."""
-
-    def push_to_hub(self) -> object:
-        try:
-            return super().push_to_hub()
-        except Exception as error:  # whatever a network can do
-            logging.getLogger(__name__).warning("The records were not copied to the Hub: %s.", type(error).__name__)
-            return None
-
-
-_mirrors: dict[Path, Scheduler | None] = {}
-
-
-def mirror(path: Path, repo: str, token: str) -> CommitScheduler | None:
-    """Copy the runs of a database to a private dataset on the Hub from now on; None if the Hub does not let us.
-
-    It waits for the Hub, so start-up calls it in a thread; after None it may be called again, and what was added
-    meanwhile is copied then. A dataset that is not private is left alone.
-
-    Args:
-        path: of the database or its folder.
-        repo: `user/name` of the dataset, made if there is none.
-        token: without one nothing happens.
-    """
-    if not (repo and token):
-        return None
-    path = Path(path).absolute()
-    folder = mirrored(path / "any" if path.is_dir() else path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if _mirrors.setdefault(folder, None):
-            return _mirrors[folder]
-        hub = HfApi(token=token)
-        hub.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
-        if not hub.dataset_info(repo).private:
-            return None
-        _mirrors[folder] = Scheduler(
-            repo_id=repo, repo_type="dataset", private=True, folder_path=folder, every=EVERY, token=token, hf_api=hub
-        )
-        return _mirrors[folder]
-    except Exception:  # whatever a disk, a network and a stranger's answer can do
-        return None
-
-
-def mirrored(path: Path) -> Path:
-    """The folder of what goes to the Hub, beside the database."""
-    return path.parent.resolve() / "mirror"
-
-
-def new_lines() -> str:
-    """A file name that no other process uses."""
-    return f"records-{secrets.token_hex(8)}.jsonl"
-
-
-def on_disk(path: Path) -> sqlite3.Connection:
-    """The database of a file, a new one if what is there cannot be used.
-
-    Raises:
-        OSError, sqlite3.Error: the disk does not let us.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return prepared(uri(path))
-    except sqlite3.DatabaseError as error:
-        if code(error) not in DAMAGED:
-            raise
-    move_aside(path)
-    return prepared(uri(path))
-
-
-def prepared(address: str) -> sqlite3.Connection:
-    """A connection that writes, to a sound database with our table.
-
-    Raises:
-        sqlite3.Error: there is none; its code is one of `DAMAGED` if that is the file's fault.
-    """
-    connection = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > VERSION or connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            damage = sqlite3.DatabaseError("not a database of ours")
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
-        if version < VERSION:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for statement in SCHEMA:
-                    connection.execute(statement)
-        return connection
-    except BaseException:
-        connection.close()
-        raise
-
-
-def move_aside(path: Path) -> None:
-    """Rename a database, and the log that belongs to it, to the first `.corrupt-N` that is free."""
-    number = 1
-    while path.with_name(f"{path.name}.corrupt-{number}").exists():
-        number += 1
-    for part in ("-wal", "-shm", ""):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + part).rename(path.with_name(f"{path.name}.corrupt-{number}{part}"))
-
-
-def uri(path: Path) -> str:
-    """A path as SQLite's addresses have it."""
-    return f"file:{quote(str(path))}"
-
-
-def inode(path: Path) -> int | None:
-    """What tells a file from another of its name."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return None
-
-
-def code(error: Exception) -> int:
-    """SQLite's number of an error without its finer points, 0 if there is none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def row(record: Record) -> tuple:

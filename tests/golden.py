@@ -137,7 +137,7 @@ def _bytes_of(function, values: list, file) -> bytes:
 def faces(page) -> dict[str, object]:
     """What users and programs see, as JSON; the names of the defaults, which are replaced often, left out."""
     import restoration
-    from restoration import records
+    from restoration import database
     from restoration.__main__ import main
 
     helps = {}
@@ -157,7 +157,7 @@ def faces(page) -> dict[str, object]:
         "elem_ids": sorted(block.elem_id for block in page.blocks.values() if getattr(block, "elem_id", None)),
         "shared": shared,
         "all": restoration.__all__,
-        "records": records.SCHEMA,
+        "records": database.SCHEMA,
     }
     text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
     for task in TASKS:

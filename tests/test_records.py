@@ -19,7 +19,8 @@ import pytest
 
 import tests.hub
 from restoration import records
-from restoration.records import COLUMNS, Record, Records, mirror
+from restoration.mirror import MIRRORS, mirror
+from restoration.records import COLUMNS, Record, Records
 from tests.hub import Handler, Hub
 
 HOSTILE = [
@@ -621,11 +622,12 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", running.url)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setattr(records, "_mirrors", {})
+    MIRRORS.clear()
     yield running
-    for scheduler in records._mirrors.values():
+    for scheduler in MIRRORS.values():
         if scheduler:
             scheduler.stop()
+    MIRRORS.clear()
     running.close()
 
 
