@@ -6,10 +6,13 @@ import re
 
 import httpx
 import pytest
+from gradio.data_classes import PredictBodyInternal
 
 from restoration.files import write
 from restoration.page.before import facts
+from restoration.page.layout import build
 from restoration.page.parts import as_text
+from restoration.page.requests import complaint
 from tests.conftest import CHECKOUT, serving
 
 pytestmark = pytest.mark.slow
@@ -54,6 +57,16 @@ def test_a_body_that_is_none_is_refused_in_a_sentence(page, path, body):
     if path == "reset" and b"event_id" in body:
         pytest.skip("that is one")
     assert one_sentence(page.post(f"{API}/{path}", content=body, headers=JSON))
+
+
+def test_what_the_page_asks_for_when_it_is_loaded_is_understood():
+    page = build()
+    loading = [fn for fn in page.fns.values() if any(event == "load" for _, event in fn.targets) and fn.fn]
+    assert len(loading) > 2
+    for fn in loading:
+        values = [component.value for component in fn.inputs]
+        body = PredictBodyInternal(data=values, fn_index=fn._id, session_hash="a", trigger_id=page._id)
+        assert complaint(page, body) == ""
 
 
 PARTS = [
