@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from scipy import ndimage
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -379,3 +380,51 @@ class Downscale:
     def __call__(self, clean: Tensor, generator: Generator | None = None) -> Tensor:
         height, width = (-(-side // self.scale) for side in clean.shape[-2:])
         return resample(clean, (height, width), 1 / self.scale, eight_bit=True)
+
+
+@dataclass(frozen=True)
+class Scratches:
+    """Thin lines across a picture, straight and curved, lighter or darker than it, as on an old print or negative.
+
+    Args:
+        count: least and greatest number of them.
+        width: range in pixels.
+        depth: range of what they add or take away, on [0, 1].
+        length: range, as a share of the picture's shorter side.
+    """
+
+    count: tuple[int, int] = (3, 6)
+    width: tuple[float, float] = (1, 4)
+    depth: tuple[float, float] = (20 / 255, 80 / 255)
+    length: tuple[float, float] = (0.3, 1.0)
+
+    def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
+        shape = tuple(clean.shape[-2:])
+        return torch.stack([
+            (image + self.drawn(shape, generator)[0].to(image)).clamp(0, 1) for image in clean
+        ])  # fmt: skip
+
+    def drawn(self, size: tuple[int, int], generator: Generator) -> tuple[Tensor, Tensor]:
+        """What lines add to a picture of a size, (H, W), and the pixels that their middles go through, bool (H, W)."""
+        added, middles = torch.zeros(size), torch.zeros(size, dtype=torch.bool)
+        low, high = self.count
+        for _ in range(int(torch.randint(low, high + 1, (1,), generator=generator))):
+            draw = torch.rand(8, generator=generator).tolist()
+            length = min(size) * (self.length[0] + (self.length[1] - self.length[0]) * draw[0])
+            angle, bend = math.pi * draw[1], 0.15 * length * (2 * draw[2] - 1) * (draw[3] < 0.5)
+            share = torch.linspace(-0.5, 0.5, math.ceil(4 * length))
+            aside = bend * (1 - 4 * share**2)
+            rows = size[0] * draw[4] + length * share * math.sin(angle) + aside * math.cos(angle)
+            columns = size[1] * draw[5] + length * share * math.cos(angle) - aside * math.sin(angle)
+            rows, columns = rows.round().long(), columns.round().long()
+            inside = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
+            if not inside.any():
+                continue
+            path = torch.zeros(size, dtype=torch.bool)
+            path[rows[inside], columns[inside]] = True
+            width = self.width[0] + (self.width[1] - self.width[0]) * draw[6]
+            distance = torch.from_numpy(ndimage.distance_transform_edt(~path.numpy())).float()
+            depth = self.depth[0] + (self.depth[1] - self.depth[0]) * abs(2 * draw[7] - 1)
+            added += math.copysign(depth, draw[7] - 0.5) * (width / 2 + 0.5 - distance).clamp(0, 1)
+            middles |= path
+        return added, middles

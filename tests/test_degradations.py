@@ -15,6 +15,7 @@ from restoration.degradations import (
     PoissonNoise,
     Rounding,
     SaltAndPepperNoise,
+    Scratches,
     SpeckleNoise,
     UniformNoise,
     encoded_light,
@@ -198,3 +199,14 @@ def test_photo_damage_leaves_its_plain_share_to_bicubic_reduction():
     assert torch.equal(PhotoDamage(4, plain_share=1)(clean, seeded()), Downscale(4)(clean))
     with pytest.raises(ValueError, match="scale"):
         PhotoDamage(1)
+
+
+def test_scratches_are_as_wide_and_as_deep_as_they_are_told_and_leave_the_rest_alone():
+    lines = Scratches((2, 2), (3, 3), (0.2, 0.3), (0.8, 0.9))
+    added, middles = lines.drawn((90, 120), torch.Generator().manual_seed(1))
+    assert 0.2 <= added.abs().max() <= 0.61  # two may cross
+    assert middles.sum() > 60
+    assert 2 <= (added != 0).sum() / middles.sum() <= 6
+    grey = torch.full((1, 3, 90, 120), 0.5)
+    scratched = lines(grey, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(scratched, (grey + added).clamp(0, 1))
