@@ -1,5 +1,7 @@
 """The command line.
 
+python -m restoration photo photo.jpg -o better.png
+python -m restoration photo scan.jpg -o better.png --no-denoise --enlarge 2
 python -m restoration denoise photo.jpg scan.png -o results --model drunet-photo --sigma auto --strength 0.8
 python -m restoration artifacts photo.jpg -o clean.png --quality auto
 python -m restoration upscale photo.jpg -o large.png --model compact --scale 4
@@ -85,6 +87,8 @@ def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
         flag, facts = setting.public.replace("_", "-"), {"dest": setting.name, "help": setting.help}
         if setting.kind is bool and setting.default:
             command.add_argument(f"--no-{flag}", action="store_false", **facts | {"help": f"do not {setting.help}"})
+        elif setting.kind is bool and setting.default is None:
+            command.add_argument(f"--{flag}", action=argparse.BooleanOptionalAction, **facts)
         elif setting.kind is bool:
             command.add_argument(f"--{flag}", action="store_true", **facts)
         elif setting.choices:

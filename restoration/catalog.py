@@ -59,6 +59,19 @@ def _end(fit: Generator[Attempt, None, Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Stands where a trained model does for a task that is a chain of orders of the others.
+
+    Args:
+        restore: takes an image (B, C, H, W) and gives it restored.
+    """
+
+    restore: Callable[[Tensor], Tensor]
+    scale: int = 1
+    channels: int | None = None
+
+
+@dataclass(frozen=True)
 class Method:
     """One entry of the drop-down list.
 
@@ -69,7 +82,7 @@ class Method:
         limits: one line, what it is bad at; empty where the summary says it.
         scale: output size / input size.
         flagship: whether it is its task's default.
-        source: a `Checkpoint`, a `Filter` for a classical method, a `Prior`, or a `Chooser` among others.
+        source: a `Checkpoint`, a `Filter` for a classical method, a `Prior`, a `Chooser` among others, or a `Chain`.
         takes_sigma: whether a noise level makes a difference.
         takes_quality: whether a JPEG quality makes a difference.
     """
@@ -78,7 +91,7 @@ class Method:
     task: str
     title: str
     summary: str
-    source: Checkpoint | Filter | Prior | Chooser
+    source: Checkpoint | Filter | Prior | Chooser | Chain
     takes_sigma: bool = False
     takes_quality: bool = False
     scale: int = 1
@@ -100,6 +113,11 @@ class Method:
         return isinstance(self.source, Chooser)
 
     @property
+    def chained(self) -> bool:
+        """Whether it has other methods do its work, one after the other."""
+        return isinstance(self.source, Chain)
+
+    @property
     def family(self) -> str:
         """The name without the scale, which the siblings of other scales share."""
         return self.name.removesuffix(f"-x{self.scale}")
@@ -114,7 +132,7 @@ class Method:
         """Whether its weights can be mixed with those of another method, by `alpha` in `load`."""
         return self.learned and self.source.blends_with is not None and place(self.source.blends_with) is not None
 
-    def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior | Chooser:
+    def load(self, alpha: float = 1.0) -> Restorer | Filter | Prior | Chooser | Chain:
         """What restores: the model with its bundled weights, or the filter or prior itself.
 
         Args:
@@ -228,7 +246,8 @@ def methods(task: str | None = None) -> list[Method]:
     ]
     leading = {method.family for method in learned if method.flagship}
     learned.sort(key=lambda method: (places.index(method.task), method.family not in leading, not method.flagship))
-    offered = sorted((*learned, *_untrained()), key=lambda method: places.index(method.task))
+    own = [method for kind in tasks.every().values() for method in kind.methods]
+    offered = sorted((*learned, *own, *_untrained()), key=lambda method: places.index(method.task))
     if all(any(method.name == name for method in offered) for name in AMONG):
         chosen_from = [method for method in offered if method.name in AMONG]
         chosen_from.sort(key=lambda method: AMONG.index(method.name))

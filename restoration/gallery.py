@@ -1,10 +1,12 @@
-"""Example pictures: scikit-image's own, as they are, damaged in every way, and with what becomes of them.
+"""Example pictures: free photos that lie in `assets/gallery`, and scikit-image's own, damaged in every way.
 
-They are made on the first call; nothing is downloaded.  `python -m restoration.gallery` draws the thumbnails.
+The latter are made on the first call; nothing is downloaded.  `python -m restoration.gallery` draws the thumbnails.
 """
 
 import atexit
+import csv
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,13 +16,13 @@ from pathlib import Path
 
 import skimage.data
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from restoration import tasks
 from restoration.bakeoff import around, patch
 from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
 from restoration.files import read, write
-from restoration.image import Image, from_tensor, reduced
+from restoration.image import Image, fitted, from_tensor, reduced
 from restoration.inpainting import mask_from
 from restoration.orders import Order
 from restoration.resampling import NEAREST, enlarge
@@ -137,6 +139,13 @@ def examples(task: str) -> list[Example]:
     return found
 
 
+@cache
+def free() -> dict[str, dict[str, str]]:
+    """The photos of the gallery by file name, each with its title, origin, licence and damage."""
+    with (_PHOTOS / "origins.tsv").open(encoding="utf-8", newline="") as table:
+        return {row.pop("file"): row for row in csv.DictReader(table, delimiter="\t")}
+
+
 def _denoise() -> list[tuple]:
     """Of every example the picture, the model and the settings, and for holes the mask."""
     models = {"camera.png": "median", "phantom.png": "total-variation"}
@@ -157,24 +166,36 @@ def _inpaint() -> list[tuple]:
 
 
 _ORDERS: dict[str, Callable[[], list[tuple]]] = {
+    "photo": lambda: [(str(_PHOTOS / file), "", {}) for file in free()],
     "denoise": _denoise,
     "artifacts": lambda: [(path, "", {}) for path in compressed()],
     "upscale": _upscale,
     "inpaint": _inpaint,
 }
 _ASSETS = Path(__file__).parent / "assets" / "examples"
+_PAIRS = Path(__file__).parent / "assets" / "pairs"
+_PHOTOS = Path(__file__).parent / "assets" / "gallery"
 _THUMBNAIL = 144  # side in pixels
 
 
 def _example(path: str, order: Order, mask: str | None = None) -> Example:
     name = Path(path).stem.split("_")[0]
-    return Example(str(_ASSETS / f"{order.task}_{name}.jpg"), path, name.capitalize(), order, mask)
+    told = free().get(Path(path).name)
+    title = told["title"] + (" (made)" if told["damage"].startswith("made") else "") if told else name.capitalize()
+    return Example(str(_ASSETS / f"{order.task}_{name}.jpg"), path, title, order, mask)
 
 
 def draw(example: Example) -> Image:
     """An example's thumbnail: the left half of its middle as it is, the right half as it becomes."""
     image, order = read(example.picture), example.order
     scale = order.method.scale
+    if order.method.chained:  # photos, of which more is shown
+        side = min(image.width, image.height) // _THUMBNAIL * _THUMBNAIL
+        whole = patch(image, around(image, (image.width // 2, image.height // 2), side))
+        before, after = (
+            reduced(each, side // _THUMBNAIL).tensor() for each in (whole, finish(order.run(whole)).picture)
+        )
+        return _halved(before, after)
     window = around(image, (image.width // 2, image.height // 2), _THUMBNAIL // scale)
     part = patch(image, window)
     hole = None
@@ -183,18 +204,40 @@ def draw(example: Example) -> Image:
         hole = mask_from(read(example.mask), image)
         hole = replace(hole, opacity=hole.opacity[window])
     after = finish(order.run(part, hole)).picture.tensor() if hole is None or hole.share else before
+    return _halved(before, after)
+
+
+def _halved(before: Tensor, after: Tensor) -> Image:
+    """The left half of an image (1, C, H, W) before, the right half after."""
     middle = before.shape[-1] // 2
     both = torch.cat([before[..., :middle], after[..., middle:]], dim=3)
     both[..., middle - 1 : middle + 1] = 1
     return from_tensor(both)
 
 
+def pair(task: str) -> tuple[str, str] | None:
+    """Files of a task's first example before and after, to be looked at before there is a result; None without."""
+    files = tuple(_PAIRS / f"{task}_{side}.jpg" for side in ("before", "after"))
+    return tuple(map(str, files)) if all(file.exists() for file in files) else None
+
+
+def draw_pair(example: Example) -> tuple[Image, Image]:
+    """A whole example before and after."""
+    image, order = read(example.picture), example.order
+    hole = mask_from(read(example.mask), image) if example.mask else None
+    before = tasks.named(order.task).before(image, order.method, order.settings)
+    return before, finish(order.run(image, hole)).picture
+
+
 def main() -> None:
-    """Draw all thumbnails anew: `python -m restoration.gallery`."""
+    """Draw the thumbnails of tasks anew, by default of all: `python -m restoration.gallery [TASK...]`."""
     _ASSETS.mkdir(exist_ok=True)
-    for task in tasks.every():
+    _PAIRS.mkdir(exist_ok=True)
+    for task in sys.argv[1:] or tasks.every():
         for example in examples(task):
             write(draw(example), example.thumbnail, quality=90)
+        for image, side in zip(draw_pair(examples(task)[0]), ("before", "after"), strict=True):
+            write(fitted(image, 480), _PAIRS / f"{task}_{side}.jpg", quality=80)
 
 
 def _original(name: str) -> Image:

@@ -36,7 +36,7 @@ class Order:
 
     def __post_init__(self):
         kind, given = tasks.named(self.task), dict(self.settings)
-        chosen = {s.name: s.checked(given.pop(s.name, None) or s.default) for s in kind.settings if s.choices}
+        chosen = {s.name: s.checked(given.pop(s.name, None) or s.default) for s in kind.settings if s.selects}
         method = catalog.method(self.task, self.model, chosen.get("scale") or None)
         object.__setattr__(self, "model", method.name)
         object.__setattr__(self, "settings", kind.completed(given, method))
@@ -148,6 +148,7 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
         "torch": "the version of PyTorch",
         "tiles": "the tiles",
         "steps": "the number of steps",
+        "chain": "a step",
         "metrics": "what was measured",
         "output": "the result",
     }

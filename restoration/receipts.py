@@ -85,11 +85,19 @@ class OrderResult(Result):
                 "bits": picture.bits,
             },
         }
+        if self.parts:
+            known["chain"] = [part.brief for part in self.parts]
         if self.asked:
             known["asked"] = self.asked
         if self.steps:
             known["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
         return known
+
+    @property
+    def brief(self) -> dict:
+        """What the receipt of a chain tells of one of its steps."""
+        kept = ("task", "model", "settings", "weights", "tiles", "metrics", "output")
+        return {name: self.receipt[name] for name in kept}
 
     def files(self, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> tuple[bytes, str]:
         """The result's file with its receipt inside, and the fuller receipt that accompanies it, as JSON.
@@ -171,7 +179,7 @@ def _precision(method: Method) -> str | None:
 
 def _tiles(method: Method) -> dict | None:
     """Side and halo in input pixels of the tiles that a picture is cut into; None where it is not."""
-    if method.prior or tasks.named(method.task).holes:
+    if method.prior or method.chained or tasks.named(method.task).holes:
         return None
     restorer: Filter = loaded(method)
     side = tile_side(method, restorer)

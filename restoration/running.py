@@ -48,6 +48,7 @@ class Result:
         found: what was found out on the way, of the task's own kind.
         notes: what a visitor should know, one sentence each.
         chosen: settings that the job chose itself, with the method.
+        parts: of a chain, what came of each of its orders.
     """
 
     canvas: Drawn
@@ -56,6 +57,7 @@ class Result:
     found: object
     notes: tuple[str, ...] = ()
     chosen: Mapping[str, object] = field(default_factory=dict)
+    parts: tuple[object, ...] = ()
 
     def image(self, *strength: float) -> Image:
         """The result, for some tasks moved by a strength (0 to 1) of the way from the original, which 0 gives back."""

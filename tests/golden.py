@@ -21,7 +21,7 @@ from unittest.mock import patch
 import numpy as np
 
 STORED = Path(__file__).parent / "golden"
-TASKS = ("denoise", "artifacts", "upscale", "inpaint")
+TASKS = ("photo", "denoise", "artifacts", "upscale", "inpaint")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def test_nothing_that_queues_is_run_past_the_queue(server):
 
 def test_only_documented_endpoints_can_be_called_by_name():
     offered = {fn.api_name for fn in build().fns.values() if fn.api_visibility != "private"}
-    assert offered == {"denoise", "artifacts", "upscale", "inpaint", "models"}
+    assert offered == {"photo", "denoise", "artifacts", "upscale", "inpaint", "models"}
 
 
 @pytest.mark.parametrize(

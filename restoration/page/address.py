@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import gradio as gr
 
@@ -13,11 +13,15 @@ class Tab:
 
     Args:
         settings: the inputs that an address may set, by their name in it.
+        state: what the last run left.
+        onward: buttons that hand its result to another task, by the task's name.
     """
 
     task: str
     source: gr.Image
     settings: dict[str, gr.components.Component]
+    state: gr.State | None = None
+    onward: dict[str, gr.Button] = field(default_factory=dict)
 
 
 def from_address(parts: list[Tab], wanted: dict[str, str]) -> list:

@@ -1,17 +1,15 @@
 """What only tasks with holes have: painting, masks, and going on from a result."""
 
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import gradio as gr
 
 from restoration import catalog
-from restoration.files import write
 from restoration.fill_choice import AMONG
 from restoration.orders import Order
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.parts import PRIVATE, QUIET, UploadedImage, run_on_click, sentences, unchanged
+from restoration.page.results import hand_on
 from restoration.page.runs import Runs, Shown
 from restoration.page.task_tab import TaskTab
 from restoration.receipts import OrderResult
@@ -149,11 +147,5 @@ class HoleTab(TaskTab):
 
 def go_on(result: Shown | None) -> Generator:
     """The result as the new picture, for the next hole."""
-    if result is None:
-        yield gr.skip()
-        return
-    image = result.done.picture
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"{image.name}.png"
-        write(image, file, metadata="all")
-        yield str(file)
+    for file, _ in hand_on(result, "inpaint"):
+        yield file

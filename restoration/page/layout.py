@@ -1,5 +1,7 @@
 """The whole page: a tab for each task, and those of the models and of what ran here."""
 
+from functools import partial
+
 import gradio as gr
 
 from restoration import catalog, cleaning, tasks
@@ -9,6 +11,8 @@ from restoration.page.inpaint_tab import HoleTab
 from restoration.page.models import model_rows, models_tab, snippets
 from restoration.page.parts import QUIET
 from restoration.page.performance import performance_tab
+from restoration.page.photo_tab import ChainTab
+from restoration.page.results import hand_on
 from restoration.page.task_tab import TaskTab
 from restoration.page.theme import INTRO
 from restoration.page.upscale_tab import ScaleTab
@@ -18,7 +22,7 @@ from restoration.tasks._task import Task
 def build() -> gr.Blocks:
     """The whole page."""
     with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=cleaning.limits()) as page:
-        gr.Markdown("\n\n".join([INTRO, *(f"⚠️ {sentence}" for sentence in catalog.warnings())]))
+        gr.Markdown("\n\n".join([INTRO, *(f"⚠️ {sentence}" for sentence in catalog.warnings())]), elem_classes="intro")
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             parts = []
             for kind in tasks.every().values():
@@ -30,6 +34,11 @@ def build() -> gr.Blocks:
             tab.select(None, None, None, js=ADDRESS % ('"models"', '["tab"]', "[]"))
             with gr.Tab("Performance", id="performance") as tab:
                 performance_tab(tab)
+        for part in parts:
+            for other in parts:
+                if other.task in part.onward:
+                    button, task = part.onward[other.task], other.task
+                    button.click(partial(hand_on, task=task), part.state, [other.source, tabs], **QUIET)
         page.load(snippets, chosen, blocks, **QUIET)
         page.load(model_rows, None, table, **QUIET)
         found = [component for part in parts for component in part.settings.values()]
@@ -47,4 +56,6 @@ def tab_of(kind: Task) -> TaskTab:
     """The tab of a task, for some with what only they have."""
     if kind.holes:
         return HoleTab(kind)
+    if any(method.chained for method in kind.methods):
+        return ChainTab(kind)
     return ScaleTab(kind) if any(setting.name == "scale" for setting in kind.settings) else TaskTab(kind)

@@ -105,10 +105,9 @@ def picture(task: str) -> UploadedImage:
         sources=["upload", "clipboard"],
         type="filepath",
         image_mode=None,
-        height=280,
+        height=240,
         elem_id=f"{task}-input",
     )
-    gr.Markdown("Tap a spot in it, and every model shows what it makes of that.", elem_classes="line")
     return source
 
 
@@ -161,16 +160,18 @@ def pick(examples: list[str], source: gr.Image, label: str, elem_id: str) -> Non
         gr.Examples(examples, source, label=label, examples_per_page=20, elem_id=elem_id, api_visibility="private")
 
 
-def comparison(label: str, elem_id: str) -> gr.ImageSlider:
+def comparison(label: str, elem_id: str, value: tuple[str, str] | None = None) -> gr.ImageSlider:
     """A before/after slider that shows PNG files untouched."""
     return gr.ImageSlider(
+        value,
         label=label,
         type="filepath",
         format="png",
         interactive=False,
-        max_height=560,
+        max_height=440,
         buttons=["fullscreen"],
         elem_id=elem_id,
+        elem_classes="compare",
     )
 
 

@@ -1,14 +1,17 @@
 """Where a tab shows what came of a run, of many files, and of a bake-off."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration import cleaning
-from restoration.page.parts import PRIVATE, QUIET, comparison, run_on_click, start_and_cancel
-from restoration.page.runs import Runs, rate
+from restoration import cleaning, gallery, tasks
+from restoration.files import write
+from restoration.page.parts import PRIVATE, QUIET, comparison, run_on_click, sentences, start_and_cancel
+from restoration.page.runs import Runs, Shown, rate
 from restoration.tasks._task import Task
 
 
@@ -24,6 +27,7 @@ class Results:
     state: gr.State
     format: gr.Dropdown
     quality: gr.Slider
+    onward: dict[str, gr.Button]
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -42,7 +46,7 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
         between: draws what comes above the file format; given back.
     """
     state = gr.State(None, time_to_live=cleaning.limits()[1])
-    compare = comparison(kind.compared, f"{kind.name}-compare")
+    compare = comparison(kind.compared, f"{kind.name}-compare", gallery.pair(kind.name))
     status = gr.Markdown(kind.hint, elem_id=f"{kind.name}-status", elem_classes=["line", "status"])
     drawn = between()
     with gr.Row():
@@ -59,6 +63,13 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
             "Download", interactive=False, variant="primary", elem_id=f"{kind.name}-download", min_width=140, scale=2
         )
         receipt = gr.DownloadButton("Receipt", interactive=False, elem_id=f"{kind.name}-receipt", min_width=100)
+    with gr.Row(elem_classes="onward"):
+        gr.Markdown("Continue with", elem_classes="line")
+        others = [other for other in tasks.every().values() if other.name != kind.name]
+        onward = {
+            other.name: gr.Button(other.title, size="sm", min_width=60, elem_id=f"{kind.name}-to-{other.name}")
+            for other in others
+        }
     format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **QUIET)
     with gr.Accordion("Rate this result", open=False):
         rating = gr.Radio(
@@ -70,7 +81,20 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
         comment = gr.Textbox(label="Why, in a few words (optional)", max_length=200, elem_id=f"{kind.name}-comment")
         send = gr.Button("Send", elem_id=f"{kind.name}-rate")
     send.click(rate, [state, rating, comment], rating, **PRIVATE)
-    return Results(compare, download, receipt, status, rating, state, format, quality), drawn
+    return Results(compare, download, receipt, status, rating, state, format, quality, onward), drawn
+
+
+def hand_on(result: Shown | None, task: str) -> Generator:
+    """The result as the picture of another tab, and that tab."""
+    if result is None:
+        gr.Info("Run it first: its result is handed on.")
+        yield gr.skip(), gr.skip()
+        return
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        image = result.done.picture
+        file = Path(folder) / f"{image.name}.png"
+        write(image, file, metadata="all")
+        yield str(file), gr.Tabs(selected=task)
 
 
 def bakery(runs: Runs, model: gr.Dropdown) -> list:

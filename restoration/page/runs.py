@@ -133,7 +133,7 @@ class Runs:
             with log.stage("reading"):
                 image = log.read()
                 check_holds(output[0], image)
-                before = preview(self.kind.before(image, order.method))
+                before = preview(self.kind.before(image, order.method, order.settings))
                 missing = hole(image) if hole else None
 
             def show(done: OrderResult) -> Generator:

@@ -47,22 +47,20 @@ class TaskTab:
 
     def draw(self) -> Tab:
         """Draw it; gives what the rest of the page needs of it."""
-        with gr.Row():
-            with gr.Column(min_width=320):
+        with gr.Column(elem_classes="work"):
+            with gr.Column(elem_classes="picture"):
                 self.source = picture(self.name)
-                known = gr.Markdown(elem_id=f"{self.name}-facts", elem_classes="line")
-                examples = gr.Column(min_width=100)
+                known = gr.Markdown(elem_id=f"{self.name}-facts", elem_classes=["line", "facts"])
                 self.draw_marks()
-                choices = [(siblings[0].title, family) for family, siblings in self.families.items()]
-                self.model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=f"{self.name}-model")
-                self.advice = gr.Markdown(guide(self.name, choices[0][1]), elem_classes="line")
-                self.draw_controls("model")
-                takes = gr.Markdown(elem_id=f"{self.name}-takes", elem_classes="line")
+                self.draw_controls("first")
                 buttons = _, self.cancel = start_and_cancel(self.name, self.kind.verb)
-                spot = bakery(self.runs, self.model)
-            with gr.Column(min_width=320):
+                takes = gr.Markdown(elem_id=f"{self.name}-takes", elem_classes=["line", "takes"])
+            with gr.Column(elem_classes="result"):
                 self.shown, _ = results(self.kind, partial(self.draw_controls, "result"))
                 besides = self.draw_besides()
+            with gr.Column(elem_classes="settings"):
+                examples = gr.Column(min_width=100)
+                spot = self.draw_model()
         with examples:
             show_examples(self.name, gallery.examples(self.name), *self.example())
         shown, runs = self.shown, self.runs
@@ -77,26 +75,40 @@ class TaskTab:
         self.forget(running)
         picked = [self.source, self.model, *self.controls.get("scale", [])]
         self.source.upload(displayable, self.source, self.source, **QUIET)
-        follow(picked if len(picked) > 2 else [self.source], partial(facts, self.name), picked, known)
-        self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
+        self.follow_picture(picked, known)
+        if spot:
+            self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
         follow(picked, partial(expected, self.name), picked, takes)
         later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
         changing = [*later, *shown.file]
         follow(changing, runs.show, [shown.state, *changing], outputs)
         self.connect()
         api(self.kind)
-        return Tab(self.name, self.source, {"model": self.model, **self.addressed()})
+        return Tab(self.name, self.source, self.addressed(), shown.state, shown.onward)
 
     def addressed(self) -> dict[str, gr.components.Component]:
         """The controls by their names in an address."""
-        found = {}
+        found = {"model": self.model}
         for setting in self.kind.settings:
             *auto, last = self.controls[setting.name]
             found |= {"auto": auto[0], setting.public: last} if auto else {setting.public: last}
         return found
 
+    def draw_model(self) -> list[gr.components.Component]:
+        """The choice of a model with its settings; gives where a bake-off is shown."""
+        choices = [(siblings[0].title, family) for family, siblings in self.families.items()]
+        self.model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=f"{self.name}-model")
+        self.advice = gr.Markdown(guide(self.name, choices[0][1]), elem_classes="line")
+        self.draw_controls("model")
+        gr.Markdown("Tap a spot in your picture, and every model shows what it makes of that.", elem_classes="line")
+        return bakery(self.runs, self.model)
+
     def draw_marks(self) -> None:
-        """What comes before the model."""
+        """What comes before the button."""
+
+    def follow_picture(self, picked: list[gr.components.Component], known: gr.Markdown) -> None:
+        """Tell what is known of a picture whenever it, or what is picked for it, changes."""
+        follow(picked if len(picked) > 2 else [self.source], partial(facts, self.name), picked, known)
 
     def draw_controls(self, place: str) -> None:
         """The controls of the settings that belong in a place."""

@@ -16,9 +16,29 @@ THEME = gr.themes.Default(
 )
 CSS = """
 footer { margin-top: 1rem; }
+.onward { align-items: center; flex-wrap: wrap; }
+.onward > .block, .onward > .line { flex: 0 0 auto !important; min-width: 0 !important; width: auto !important; }
 .line p { margin: 0.2rem 0; }
+.step { padding-top: 0.4rem !important; padding-bottom: 0.4rem !important; }
+.intro h1 { margin: 0; font-size: 1.5rem; }
+.intro p { margin: 0.2rem 0; }
 .status { min-height: 5rem; }
-.gradio-container { max-width: 1280px !important; }
+.work, .work > div { gap: 0.6rem !important; }
+.compare { min-height: 440px; }
+@media (max-width: 760px) { .compare { min-height: 300px; } }
+.facts { min-height: 2.9rem; }
+.takes { min-height: 1.4rem; }
+.work {
+  display: grid !important; grid-template: "picture result" auto "settings result" 1fr / 1fr 1fr;
+  align-items: start;
+}
+.work > .picture { grid-area: picture; }
+.work > .result { grid-area: result; }
+.work > .settings { grid-area: settings; }
+@media (max-width: 760px) {
+  .work { grid-template: "picture" auto "result" auto "settings" auto / 100%; }
+}
+.gradio-container { max-width: 1680px !important; margin: 0 auto !important; }
 #models-table td, #models-table th { font-family: inherit; font-size: 0.85rem; }
 .clean .gallery-item { width: 60px; height: 60px; }
 .examples .grid-wrap, .bakery .grid-wrap { height: auto !important; min-height: 0; max-height: none !important; }

@@ -32,7 +32,8 @@ class Setting:
         noun: begins the sentence that refuses a value.
         public: what programs and addresses call it; its name by default.
         limits: lowest and highest value; None allows every one.
-        choices: the only values, where there are few.
+        choices: the only values, where there are few; the default need not be one.
+        selects: whether it picks the method of a family, and is then told by its name.
         info: a line below the label.
         range: of the slider, where that does not go to the limits; in the unit of the page.
         start: where the slider of a setting stands that was automatic until then.
@@ -41,7 +42,7 @@ class Setting:
         shown: what one unit of it is on the page, 100 for a share in %.
         unit: named on the command line, where there are no limits to show.
         later: whether it needs no model, so that it may be changed after a run.
-        place: where it is on the page: by the model, by the result, or by the mask.
+        place: where it is on the page: above the button, by the model, by the result, or by the mask.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Setting:
     public: str = ""
     limits: tuple[float, float] | None = None
     choices: tuple[int | str, ...] = ()
+    selects: bool = False
     info: str | None = None
     range: tuple[float, float] | None = None
     start: float = 0
@@ -61,7 +63,7 @@ class Setting:
     shown: float = 1
     unit: str = ""
     later: bool = False
-    place: Literal["model", "result", "mask"] = "model"
+    place: Literal["first", "model", "result", "mask"] = "model"
 
     def __post_init__(self):
         object.__setattr__(self, "public", self.public or self.name)
@@ -75,7 +77,9 @@ class Setting:
     @property
     def line(self) -> str:
         """What programmers read of it."""
-        values = ['"auto" or a number'] if self.default is None else []
+        values = []
+        if self.default is None:
+            values.append('"auto", true or false' if self.kind is bool else '"auto" or a number')
         values += ["from {:g} to {:g}".format(*self.limits)] if self.limits else []
         return f"{self.public}: {self.help}" + (f" ({' '.join(values)})" if values else "")
 
@@ -91,6 +95,8 @@ class Setting:
             return value
         if self.kind is bool or isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
             raise ValueError(f"{self.name} cannot be {str(value)[:40]}.")
+        if self.choices and value not in (self.default, *self.choices):
+            raise ValueError(f"{self.name} is one of {', '.join(map(str, self.choices))}, not {value:g}.")
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             lowest, highest = self.limits
             raise ValueError(f"{self.noun or self.name} goes from {lowest:g} to {highest:g}, not {value:g}.")
@@ -102,10 +108,10 @@ class Setting:
         Raises:
             ValueError: it is no number.
         """
-        if self.kind is bool:
-            return bool(value)
         if self.default is None and str(value).strip() == AUTO:
             return None
+        if self.kind is bool:
+            return str(value).strip().lower() in ("true", "yes", "1")
         return number(value, self.public, f'"{AUTO}" or ' if self.default is None else "")
 
 
@@ -181,6 +187,7 @@ class Task:
         about: what the endpoint does to an image file.
         settings: what can be chosen.
         ending: of the names of results.
+        methods: that are the task's own, besides those of the catalog.
         holes: whether something is missing in the picture, which a mask shows.
         mask: a line about that for programmers.
         test: how models are tried on a clean picture; None where they are not.
@@ -196,6 +203,7 @@ class Task:
     about: str
     settings: tuple[Setting, ...]
     ending: str
+    methods: tuple[Method, ...] = ()
     holes: bool = False
     mask: str = ""
     test: Test | None = None
@@ -209,7 +217,7 @@ class Task:
         Raises:
             ValueError: there is no such setting, or a value cannot be one.
         """
-        kept = {setting.name: setting for setting in self.settings if not setting.choices}
+        kept = {setting.name: setting for setting in self.settings if not setting.selects}
         for name in given:
             if name not in kept:
                 raise ValueError(f"{name} is not a setting of {self.name}; there are {', '.join(kept)}.")
@@ -244,7 +252,7 @@ class Task:
         """What was measured on the way, by name."""
         raise NotImplementedError
 
-    def before(self, image: Image, method: Method) -> Image:
+    def before(self, image: Image, method: Method, settings: Mapping[str, object]) -> Image:
         """What a result is compared with."""
         return image
 
@@ -303,6 +311,6 @@ class Task:
         damaged = from_tensor(self.damaged(clean, method.scale, *how), image.name)
         known = {} if blind else self.known(damaged.tensor(), clean, *how)
         result = yield from self.run(damaged, method, {**settings, **known})
-        before, after = self.before(damaged, method), result.image()
+        before, after = self.before(damaged, method, settings), result.image()
         scores = (self.score(picture.tensor(), clean, method.scale) for picture in (before, after))
         return Trial(before, after, *scores)

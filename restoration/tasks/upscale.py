@@ -18,7 +18,7 @@ class Upscale(Task):
     help = "enlarge"
     about = "Enlarge an image file."
     settings = (
-        Setting("scale", int, 0, "if the model has several; else its own", "Enlarge", choices=(2, 3, 4)),
+        Setting("scale", int, 0, "if the model has several; else its own", "Enlarge", choices=(2, 3, 4), selects=True),
         Setting(
             "alpha",
             float,
@@ -76,7 +76,7 @@ class Upscale(Task):
     def metrics(self, result):
         return {"matches_photo": metrics.text(result.found.psnr)}
 
-    def before(self, image, method):
+    def before(self, image, method, settings):
         output_size(image, method.scale)
         return enlarged(visible_colours(image), method.scale)
 

@@ -1,0 +1,66 @@
+"""What is wrong with a picture: measured within a second, and told in plain words with the step that would help.
+
+The thresholds were set on crops of BSD100, of wallpaper photos and of CLIC, clean and damaged in known ways; see
+`train/benchmarks` for what they give on others.
+"""
+
+from dataclasses import dataclass
+
+from restoration.artifacts import BLOCKY_BELOW, measured_quality
+from restoration.bakeoff import around, patch
+from restoration.denoising import measured_grain
+from restoration.image import Image
+
+QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
+GRAINY_FROM_255 = 7.2  # noise level that three quarters of a grainy picture have at least,
+EVEN_FROM_255, EVEN = 4.8, 1.7  # or this one everywhere, and nowhere more than so many times what it has elsewhere
+SLIGHT_BELOW = 88  # a JPEG quality from which removing its artifacts can only lose detail
+SMALL_MEGAPIXELS = 0.8
+FINE = "This picture is fine, nothing to do."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one kind, and whether the step against it is worth taking.
+
+    Args:
+        step: name of the setting that takes the step against it.
+        words: what was found, with its number.
+        advised: whether the step is taken unless somebody says otherwise.
+    """
+
+    step: str
+    words: str
+    advised: bool = False
+
+
+def diagnosed(image: Image) -> list[Finding]:
+    """What was found in an image, in the order in which it is to be put right."""
+    return [_compression(image), _grain(image), _size(image)]
+
+
+def _compression(image: Image) -> Finding:
+    middle = around(image, (image.width // 2 // 16 * 16, image.height // 2 // 16 * 16), QUALITY_SIDE)
+    quality = measured_quality(patch(image, middle)).value
+    if quality is None:
+        return Finding("artifacts", "no trace of JPEG")
+    if quality >= SLIGHT_BELOW:
+        return Finding("artifacts", f"JPEG of quality {quality}: hardly anything was lost")
+    seen = "blocks can be seen" if quality < BLOCKY_BELOW else "slight blocks and ringing"
+    return Finding("artifacts", f"JPEG of quality {quality}: {seen}", True)
+
+
+def _grain(image: Image) -> Finding:
+    grain = measured_grain(image)
+    level, even = 255 * grain.level, 255 * grain.least >= EVEN_FROM_255 and grain.most <= EVEN * grain.least
+    if level < GRAINY_FROM_255 and not even:
+        return Finding("denoise", f"no grain to speak of: level {level:.0f}")
+    kind = "grainy" if level < 20 else "very grainy"
+    return Finding("denoise", f"{kind}: level {level:.0f}", True)
+
+
+def _size(image: Image) -> Finding:
+    """Smallness is no damage, so nobody is advised to enlarge."""
+    size = f"{image.width} × {image.height} px"
+    small = image.width * image.height < SMALL_MEGAPIXELS * 1e6
+    return Finding("enlarge", f"small: {size}" if small else f"{size}, which is not small")

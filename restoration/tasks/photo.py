@@ -1,0 +1,122 @@
+"""One click: the picture is measured, and what would help is done, one task after the other."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from restoration.catalog import Chain, Method
+from restoration.contract import check_image
+from restoration.diagnosis import FINE, diagnosed
+from restoration.image import Image, enlarged, from_tensor, visible_colours
+from restoration.inpainting import Painting
+from restoration.orders import Order
+from restoration.running import Result, finish, stage
+from restoration.tasks._task import Setting, Task
+from restoration.tiling import Progress
+from restoration.upscaling import output_size
+
+# Tasks in the order in which they are done.  In this one, pictures with noise and JPEG came nearer to the original than
+# by the better of the two alone by 0.1 to 0.7 dB; in the other one sometimes not at all.
+BEFORE_ENLARGING = ("denoise", "artifacts")
+DONE = {"artifacts": "JPEG artifacts removed", "denoise": "denoised", "upscale": "enlarged"}
+
+
+@dataclass(frozen=True)
+class Course:
+    """What was done with a picture.
+
+    Args:
+        steps: the orders, as they were carried out.
+    """
+
+    steps: tuple[Order, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(DONE[order.task] for order in self.steps) or "nothing was done"
+
+
+def restored_in_steps(image: Tensor) -> Tensor:
+    """Images (B, C, H, W) of any float type in [0, 1], each taken through the steps that it needs, in 8 bits."""
+    check_image(image)
+    kind = Photo()
+    pictures = [from_tensor(each) for each in image.split(1)]
+    results = [finish(kind.run(each, STEPWISE, kind.completed({}, STEPWISE))) for each in pictures]
+    return torch.cat([result.image().tensor() for result in results]).to(image)
+
+
+STEPWISE = Method(
+    "steps",
+    "photo",
+    "Proposed steps",
+    "Measures the picture and takes the steps that it needs, each by the default of its task.",
+    Chain(restored_in_steps),
+    flagship=True,
+)
+
+
+class Photo(Task):
+    name = "photo"
+    title = "Photo"
+    verb = "Restore"
+    place = 0
+    help = "find out what a photo needs, and do it"
+    about = "Find out what a photo needs, and do it."
+    ending = "restored"
+    methods = (STEPWISE,)
+    settings = (
+        Setting(
+            "artifacts",
+            bool,
+            None,
+            "remove JPEG artifacts, by default if they show",
+            "Clean JPEG",
+            place="first",
+        ),
+        Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
+        Setting("enlarge", int, 0, "how many times; else not at all", "Enlarge", choices=(2, 3, 4), place="first"),
+    )
+    compared = "Before and after"
+
+    def facts(self, image, method):
+        found = diagnosed(image)
+        return [finding.words for finding in found], [] if any(finding.advised for finding in found) else [FINE]
+
+    def chosen(self, image: Image, settings: dict) -> dict[str, bool | int]:
+        """The settings, with what is to be found out found out."""
+        if None not in settings.values():
+            return dict(settings)
+        advised = {finding.step: finding.advised for finding in diagnosed(image)}
+        return {name: advised[name] if value is None else value for name, value in settings.items()}
+
+    def run(self, image, method, settings, hole=None):
+        yield Progress(0, 1)
+        chosen = self.chosen(image, settings)
+        orders = [Order(name) for name in BEFORE_ENLARGING if chosen[name]]
+        if chosen["enlarge"]:
+            output_size(image, chosen["enlarge"])
+            orders.append(Order("upscale", "", {"scale": chosen["enlarge"]}))
+        parts, now = [], image
+        for index, order in enumerate(orders):
+            done = yield from stage(order.run(now), index, len(orders))
+            parts.append(done)
+            now = replace(done.picture, jpeg_quality=None)
+        return Result(
+            Painting(replace(now, jpeg_quality=image.jpeg_quality)),
+            method,
+            sum(done.seconds for done in parts),
+            Course(tuple(done.order for done in parts)),
+            tuple(dict.fromkeys(note for done in parts for note in done.notes)) if parts else (FINE,),
+            chosen,
+            tuple(parts),
+        )
+
+    def metrics(self, result):
+        return {"steps": "+".join(order.task for order in result.found.steps) or "none"}
+
+    def before(self, image, method, settings):
+        scale = settings["enlarge"]
+        return enlarged(visible_colours(image), scale) if scale else image
+
+
+TASK = Photo()
