@@ -1,7 +1,7 @@
 """What is wrong with a picture: measured within a second, and told in plain words with the step that would help.
 
 The thresholds were set on crops of BSD100, of wallpaper photos and of CLIC, clean and damaged in known ways; see
-`train/benchmarks` for what they give on others.
+`train.photo` for what comes of them.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from restoration.denoising import measured_grain
 from restoration.image import Image
 
 QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
-GRAINY_FROM_255 = 7.2  # noise level that three quarters of a grainy picture have at least,
-EVEN_FROM_255, EVEN = 4.8, 1.7  # or this one everywhere, and nowhere more than so many times what it has elsewhere
+GRAINY_FROM_255 = 7.0  # noise level that three quarters of a grainy picture have at least,
+EVEN_FROM_255, EVEN = 4.8, 1.6  # or this one everywhere, and nowhere more than so many times what it has elsewhere
 SLIGHT_BELOW = 88  # a JPEG quality from which removing its artifacts can only lose detail
 SMALL_MEGAPIXELS = 0.8
 FINE = "This picture is fine, nothing to do."
