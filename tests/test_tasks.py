@@ -3,22 +3,25 @@
 import gc
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import app
 import restoration
-from restoration import classical, tasks
+from restoration import catalog, classical, models, tasks, weights
 from restoration.__main__ import main as command_line
-from restoration.bakeoff import bake_off_damaged
+from restoration.bakeoff import bake_off, bake_off_damaged
 from restoration.files import read, write
 from restoration.image import Image
 from restoration.orders import Order, replay
-from restoration.page.api import endpoint
+from restoration.page.api import endpoint, list_models
 from restoration.page.layout import tab_of
 from restoration.running import finish
+from train import benchmarks, evaluate
 
 SHARPEN = """
 from torch.nn import functional as F
@@ -54,19 +57,120 @@ class Sharpen(Task):
 
 TASK = Sharpen()
 """
+SHARPEN_BENCHMARK = """
+from torch.nn import functional as F
+
+from train.benchmarks._sets import Benchmark, Row
+from train.benchmarks.denoise import NoisySet
+
+
+class BlurredSet(NoisySet):
+    def degraded(self, clean, index, data):
+        return (F.avg_pool2d(clean, 3, 1, 1, count_include_pad=False),)
+
+    def rows(self, method):
+        return [Row(method.name, (1.0,))]
+
+
+def of_folder(folder, masks):
+    return (BlurredSet("blurred", (str(folder.resolve()),), 3, None, 0.0),)
+
+
+BENCHMARK = Benchmark((), of_folder, ())
+"""
+SMOOTH = """
+from torch import nn
+from torch.nn import functional as F
+
+from restoration.classical import listed
+from restoration.restorer import Checkpoint, Denoiser
+
+
+@listed("denoise", "Box", "Classical: the mean of 3x3 pixels.", 1)
+def box(noisy, sigma=None):
+    return F.avg_pool2d(noisy, 3, 1, 1, count_include_pad=False)
+
+
+class Smooth(Denoiser, paper_url="https://example.org"):
+    checkpoints = (Checkpoint("smooth", "Smooth", "Everything.", "Nothing."),)
+
+    def __init__(self, channels: int = 3):
+        super().__init__()
+        self.channels, self.receptive_field = channels, 1
+        self.layer = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, noisy):
+        return self.layer(noisy)
+"""
+
+
+def laid_into(package, folder: Path, name: str, text: str, monkeypatch) -> None:
+    """A file that lies in a registry's folder as far as Python knows."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(text)
+    monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    importlib.invalidate_caches()
 
 
 @pytest.fixture
 def sharpen(tmp_path, monkeypatch):
-    """A task with its only method, as if its file lay in the folder."""
-    (tmp_path / "tasks").mkdir()
-    (tmp_path / "tasks" / "sharpen.py").write_text(SHARPEN)
-    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path / "tasks")])
+    """A task with its only method and its benchmark, as if their files lay in the folders."""
+    laid_into(tasks, tmp_path / "tasks", "sharpen", SHARPEN, monkeypatch)
+    laid_into(benchmarks, tmp_path / "benchmarks", "sharpen", SHARPEN_BENCHMARK, monkeypatch)
     monkeypatch.setattr(classical, "ENTRIES", list(classical.ENTRIES))
-    importlib.invalidate_caches()
     tasks.every.cache_clear()
     yield "sharpen"
     tasks.every.cache_clear()
+
+
+@pytest.fixture
+def smooth(tmp_path, monkeypatch):
+    """A denoiser's architecture with its checkpoint and a classical method, as if their file lay in the folder."""
+    laid_into(models, tmp_path / "models", "smooth", SMOOTH, monkeypatch)
+    monkeypatch.setattr(classical, "ENTRIES", list(classical.ENTRIES))
+    catalog.architectures.cache_clear()
+    model = catalog.architectures()["Smooth"]()
+    with torch.no_grad():
+        model.layer.weight.zero_()
+        model.layer.bias.fill_(0.5)
+    model.save_pretrained(tmp_path / "smooth")
+    monkeypatch.setitem(weights._places, "smooth", weights.Place(tmp_path / "smooth", "bundled"))
+    yield "smooth", "box"
+    catalog.architectures.cache_clear()
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["architecture", "classical"])
+def test_an_architecture_and_a_classical_method_in_the_folder_are_everywhere(smooth, index, photo, tmp_path, capsys):
+    name = smooth[index]
+    write(photo, tmp_path / "photo.png")
+    path = str(tmp_path / "photo.png")
+    assert command_line(["denoise", path, "-o", str(tmp_path / "one.png"), "--model", name]) == 0
+    assert command_line(["denoise", path, path, "-o", str(tmp_path / "many"), "--model", name]) == 0
+    assert command_line(["models"]) == 0
+    assert name in capsys.readouterr().out
+    content = (tmp_path / "one.png").read_bytes()
+    assert (tmp_path / "many" / "photo_denoised.png").read_bytes() == content
+    assert not (read(tmp_path / "one.png").samples == photo.samples).all()
+    steps = endpoint(tasks.named("denoise"))(path, name)
+    assert [Path(step).read_bytes() for step in steps if isinstance(step, str)] == [content]
+    assert name in [listed["name"] for listed in list_models()]
+    tab = tab_of(tasks.named("denoise"))
+    steps = tab.runs.run(lambda *_, **__: None, path, name, True, 25, 100, "png", 95)
+    assert [Path(step[1]["value"]).read_bytes() for step in steps if isinstance(step[1].get("value"), str)] == [content]
+    done = finish(Order("denoise", name).run(read(path)))
+    assert done.receipt["model"] == name
+    assert bool(done.receipt["weights"]) == (index == 0)
+    assert finish(replay(done.receipt, read(path))).same
+    assert name in [entry.name for entry in bake_off("denoise", photo, (40, 30))]
+    (tmp_path / "pictures").mkdir()
+    write(photo, tmp_path / "pictures" / "photo.png")
+    flags = ["--task", "denoise", "--folder", str(tmp_path / "pictures"), "--methods", name]
+    assert evaluate.main(flags) == 0
+    assert f"| {name} |" in capsys.readouterr().out
+    drawn = [block for block in app.build().blocks.values() if block.elem_id == "denoise-model"]
+    gc.collect()
+    assert name in [value for _, value in drawn[0].choices]
 
 
 def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, capsys):
@@ -93,6 +197,10 @@ def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, 
     order = Order(sharpen)
     trial = finish(tasks.named(sharpen).trial(photo, order.method, order.settings, ()))
     assert trial.after.psnr > trial.before.psnr
+    (tmp_path / "pictures").mkdir()
+    write(photo, tmp_path / "pictures" / "photo.png")
+    assert evaluate.main(["--task", sharpen, "--folder", str(tmp_path / "pictures")]) == 0
+    assert "| unsharp |" in capsys.readouterr().out
     found = {block.elem_id for block in app.build().blocks.values()}
     gc.collect()  # the event loop that gradio leaves open, before anything else runs
     assert {"sharpen-input", "sharpen-amount", "sharpen-run", "sharpen-trial-run"} <= found
