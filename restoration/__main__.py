@@ -12,7 +12,12 @@ python -m restoration models
 
 import argparse
 import io
+import logging
+import math
+import mimetypes
+import os
 import sys
+import warnings
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,7 +26,7 @@ from tqdm import tqdm
 
 from restoration import catalog, memory, precision, tasks
 from restoration.batch import pictures, restore_all, store
-from restoration.files import FORMATS, check_holds, format_of, read
+from restoration.files import ENDINGS, FORMATS, check_folder, check_holds, format_of, read
 from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.orders import Order, replay
@@ -32,7 +37,25 @@ from restoration.tasks._task import AUTO, Setting, Task
 
 
 def main(argv: list[str] | None = None) -> int:
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("\nstopped: what was written stays", file=sys.stderr)
+        return 130  # as shells say it
+    except BrokenPipeError:  # whoever read the output has gone
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 141
+
+
+def _main(argv: list[str] | None) -> int:
     memory.keep()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries: what matters of them is said in sentences
+    logging.getLogger().addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # of another encoding than the names have
@@ -51,12 +74,13 @@ def _parser() -> argparse.ArgumentParser:
 
     files = argparse.ArgumentParser(add_help=False)
     files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files, and folders of them")
-    files.add_argument("-o", "--output", required=True, type=Path, metavar="OUT", help="file, or folder for many")
+    files.add_argument("-o", "--output", required=True, metavar="OUT", help="file, or folder for many")
     files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
-    files.add_argument("--jpeg-quality", type=int, default=95, help="of JPEG files that are written, 1 to 100")
+    files.add_argument("--jpeg-quality", type=_quality, default=95, help="of JPEG files that are written, 1 to 100")
+    files.add_argument("--limit", type=_megapixels, metavar="MEGAPIXELS", help="of pictures; default by free memory")
     files.add_argument("--no-receipt", dest="receipt", action="store_false", help="no JSON beside the results")
     files.add_argument("--overwrite", action="store_true", help="replace files that this run did not make")
-    files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="EXIF to keep")
+    files.add_argument("--metadata", choices=("private", "all", "none"), default="private", help="to keep")
     files.add_argument(
         "--precision",
         choices=precision.CHOICES,
@@ -101,6 +125,20 @@ def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
     command.set_defaults(run=_restore, task=kind)
 
 
+def _quality(text: str) -> int:
+    with suppress(ValueError):
+        if 1 <= int(text) <= 100:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100.")
+
+
+def _megapixels(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text} is no number of megapixels.")
+
+
 def _value(setting: Setting, text: str) -> float | None:
     """A setting's value of what was typed."""
     with suppress(ValueError):
@@ -126,31 +164,39 @@ def _restore(arguments: argparse.Namespace) -> int:
         precision.choice()
         settings = {setting.name: getattr(arguments, setting.name) for setting in arguments.task.settings}
         order = Order(arguments.task.name, arguments.model, settings)
-        mask = read(arguments.mask) if getattr(arguments, "mask", None) else None
+        if arguments.limit is None:
+            arguments.limit = memory.megapixels(order.method.scale)
+        mask = read(arguments.mask, limit=arguments.limit) if getattr(arguments, "mask", None) else None
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
         one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
         return (_restore_one if one else _restore_many)(arguments, order, mask, saving)
     except (ValueError, MemoryError) as error:
         return _failed(str(error) or "There is not enough memory.")
+    except BrokenPipeError:
+        raise
     except OSError as error:
         place = error.filename or arguments.output
         return _failed(f"The results cannot be written to {place}: {error.strerror or error}.")
 
 
 def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
-    files = pictures(arguments.inputs, arguments.output)
+    files, left_out = pictures(arguments.inputs, Path(arguments.output))
+    if left_out:
+        what = "file is no picture and was" if left_out == 1 else "files are no pictures and were"
+        print(f"{left_out} {what} left out", file=sys.stderr)
     if not files:
         return _failed("there is no picture in there")
     work = restore_all(
         order,
         files,
-        arguments.output,
+        Path(arguments.output),
         roots=[path for path in arguments.inputs if path.is_dir()],
         mask=mask,
         format=arguments.format,
         receipts=arguments.receipt,
         overwrite=arguments.overwrite,
         skip_results=True,
+        limit=arguments.limit,
         **saving,
     )
     failures = 0
@@ -167,13 +213,15 @@ def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | Non
 
 
 def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
-    target = arguments.output
-    one_file = target.suffix != "" and not target.is_dir()
+    target, one_file = Path(arguments.output), _names_a_file(arguments.output)
     format = format_of(target) if one_file else arguments.format
     if one_file and not arguments.overwrite:
         refuse_taken(target, receipt=arguments.receipt)
-    image = read(arguments.inputs[0])
-    check_holds(format, image)
+    if not one_file:
+        target.mkdir(parents=True, exist_ok=True)
+    check_folder(target.parent if one_file else target)
+    image = read(arguments.inputs[0], limit=arguments.limit)
+    check_holds(format, image, **saving, scale=order.method.scale)
     hole = None if mask is None else mask_from(mask, image)
     targets = Targets(arguments.inputs, overwrite=arguments.overwrite, receipts=arguments.receipt)
     if not one_file:
@@ -181,13 +229,21 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
         if there:
             print(f"{legible(str(target))}  (It is there already, made by an earlier run.)")
             return 0
-        target.parent.mkdir(parents=True, exist_ok=True)
     job = order.run(image, hole)
     with _bar(100, "%") as bar:
         done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
     store(done, target, format, **saving, receipt=arguments.receipt, write=targets.save)
     print(f"{legible(str(target))}  ({done.summary})")
     return 0
+
+
+def _names_a_file(output: str) -> bool:
+    """Whether an output is one file: it ends as pictures do, and is no folder."""
+    path = Path(output)
+    if path.is_dir() or output.endswith(("/", os.sep)):
+        return False
+    kind, _ = mimetypes.guess_type(path.name)
+    return path.suffix.lower() in ENDINGS or (kind or "").startswith("image/")
 
 
 def _bar(total: int, unit: str) -> tqdm:
@@ -204,8 +260,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         if arguments.precision:
             precision.choose(arguments.precision)
         receipt = read_receipt(arguments.receipt)
-        mask = read(arguments.mask) if arguments.mask else None
-        outcome = finish(replay(receipt, read(arguments.input), mask))
+        mask = read(arguments.mask, limit=None) if arguments.mask else None
+        outcome = finish(replay(receipt, read(arguments.input, limit=None), mask))
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, KeyError, TypeError) as error:
         return _failed(error)
     print("reproduced" if outcome.same else "not reproduced")

@@ -12,14 +12,24 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import Literal
 
-from restoration.files import ENDINGS, FORMATS, Format, Metadata, check_holds, read, save
+from restoration.files import (
+    FORMATS,
+    MAX_MEGAPIXELS,
+    Format,
+    Metadata,
+    check_folder,
+    check_holds,
+    pictures_in,
+    read,
+    save,
+)
 from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.orders import Order
 from restoration.receipts import OrderResult
 from restoration.records import inert
 from restoration.running import Job
-from restoration.targets import OwnResults, Targets, beside, legible
+from restoration.targets import RECEIPTS, OwnResults, Targets, beside, legible
 from restoration.tiling import Progress, relayed
 
 REPORT = PurePath("report.csv")
@@ -75,19 +85,30 @@ class BatchProgress:
     row: Row | None = None
 
 
-def pictures(paths: Sequence[Path], output: Path) -> list[Path]:
-    """The files, and those in the folders among them whose ending is a picture's, in order.
+def pictures(paths: Sequence[Path], output: Path) -> tuple[list[Path], int]:
+    """The files, and the pictures in the folders among them, in order; and how many other files lie in these.
 
     Args:
         output: folder of the results; where it lies inside one of the folders, what it holds is left out.
     """
-    found, results = [], output.resolve()
+    found, left_out, results = [], 0, output.resolve()
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside, others = pictures_in(path, deep=True)
         if path.resolve() in results.parents:
-            inside = [file for file in inside if results not in file.resolve().parents]
-        found += [file for file in inside if file == path or (file.is_file() and file.suffix.lower() in ENDINGS)]
-    return found
+            inside, others = (
+                [file for file in files if results not in file.resolve().parents] for files in (inside, others)
+            )
+        found += inside
+        left_out += sum(not is_ours(file) for file in others)
+    return found, left_out
+
+
+def is_ours(file: Path) -> bool:
+    """Whether a file is called as the receipts and tables are that lie beside results."""
+    return file.name.endswith(RECEIPTS) or (file.name.startswith(REPORT.stem) and file.suffix == REPORT.suffix)
 
 
 def place_of(file: Path, roots: Sequence[Path]) -> PurePath:
@@ -140,6 +161,7 @@ def restore_all(
     receipts: bool = True,
     overwrite: bool = False,
     skip_results: bool = False,
+    limit: float | None = MAX_MEGAPIXELS,
 ) -> Generator[BatchProgress, None, list[Row]]:
     """Restore every file that can be read into a folder, with receipts and `report.csv`; gives a row for each.
 
@@ -152,8 +174,13 @@ def restore_all(
         receipts: whether each result is accompanied by its receipt as JSON.
         overwrite: whether what lies there is replaced after all, but for the files that are restored.
         skip_results: whether files that are results of earlier runs themselves are left out, see `OwnResults`.
+        limit: megapixels that a picture may have; None is any number.
+
+    Raises:
+        ImageError: nothing can be written into the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder)
     rows: list[Row] = []
     targets = Targets(files, overwrite=overwrite, receipts=receipts)
     own = OwnResults(files, order.task)
@@ -163,8 +190,8 @@ def restore_all(
         """What came of a file, as its row has it."""
         if skip_results and own.has(file, folder / place.parent):
             return {"outcome": "passed over", "reason": "This is the result of an earlier run."}
-        image = read(file)
-        check_holds(format, image)
+        image = read(file, limit=limit)
+        check_holds(format, image, quality, metadata, order.method.scale)
         hole = None if mask is None else mask_from(mask, image)
         target, there = targets.choose(folder / place.parent, image.name, FORMATS[format], order, image, hole)
         if there:

@@ -3,6 +3,8 @@
 import io
 import math
 import struct
+import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO
@@ -21,7 +23,7 @@ from restoration.image import Image, ImageError
 from restoration.metadata import COMMENT, Exif, decoded, density, orientation_in, texts_of
 
 MAX_MEGAPIXELS = 40
-READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
+_READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
     "bmp": BmpImageFile,
     "gif": GifImageFile,
     "jpeg": JpegImageFile,
@@ -29,6 +31,16 @@ READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
     "tiff": TiffImageFile,
     "webp": WebPImageFile,
 }
+
+
+_opening = threading.Lock()
+
+
+def opened(kind: str, file: BinaryIO) -> Pillow.Image:
+    """A file of a kind as Pillow opens it, not yet decoded, and without its warnings: notes tell what matters."""
+    with _opening, warnings.catch_warnings():  # which threads share
+        warnings.simplefilter("ignore")
+        return _READERS[kind](file)
 
 
 def kind_of(head: bytes) -> str | None:
@@ -75,7 +87,7 @@ def decode(kind: str, content: bytes, limit: float | None) -> Image:
         planes = tiff.planes_of(page, content, icc, notes)
         quality = None
         if planes is None:
-            file = TiffImageFile(io.BytesIO(content))
+            file = opened("tiff", io.BytesIO(content))
             planes, icc, changes = colour.to_planes(file, icc)
             notes += changes
             upright = True  # Pillow turns them
@@ -85,7 +97,7 @@ def decode(kind: str, content: bytes, limit: float | None) -> Image:
         if kind == "jpeg" and (whole := jpeg.closed(content)) is not content:
             notes.append("This JPEG is cut short and was read as far as it goes.")
             content = whole
-        file = READERS[kind](io.BytesIO(content))
+        file = opened(kind, io.BytesIO(content))
         _check_size(*file.size, limit)
         icc, dpi, packet = file.info.get("icc_profile"), file.info.get("dpi"), file.info.get("xmp")
         quality = _jpeg_quality(file)

@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from restoration import colour, png, tiff
-from restoration.decoding import MAX_MEGAPIXELS, READERS, decode, kind_of
+from restoration.decoding import MAX_MEGAPIXELS, decode, kind_of, opened
 from restoration.image import Image, ImageError, from_tensor, to_8_bit
 from restoration.metadata import (
     RECEIPT,
@@ -33,14 +33,18 @@ from restoration.metadata import (
     xmp_to_write,
 )
 
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini")
 ENDINGS = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
     ".png": "png",
     ".webp": "webp",
     ".bmp": "bmp",
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".gif": "gif",
 }
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
@@ -54,12 +58,29 @@ _HEAD = 64  # bytes at the start of a file, which tell its kind
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file holds a picture that can be read, by its first bytes."""
+    """Whether a file holds a picture that can be read, by its first bytes, or is called as one."""
+    if path.name.startswith("._") or path.name.lower() in _OF_SYSTEMS or not path.is_file():
+        return False
+    if path.suffix.lower() in ENDINGS:
+        return True
     try:
         with path.open("rb") as file:
             return kind_of(file.read(_HEAD)) is not None
     except OSError:
         return False
+
+
+def pictures_in(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]:
+    """The pictures in a folder, in order, and its other files but for those that systems leave there.
+
+    Args:
+        deep: whether to look into the folders in it too.
+    """
+    files = sorted(path for path in (folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
+    found = [path for path in files if is_picture(path)]
+    taken = set(found)
+    others = [path for path in files if path not in taken and not path.name.startswith(".")]
+    return found, [path for path in others if path.name.lower() not in _OF_SYSTEMS]
 
 
 def read(
@@ -136,7 +157,7 @@ def file_size(path: str | Path) -> tuple[int, int]:
             file.seek(0)
             if kind == "tiff" and (found := tiff.first_page(file)):
                 return found[0].imagewidth, found[0].imagelength
-            return READERS[kind](file).size
+            return opened(kind, file).size
     except Exception:  # decoders raise nearly anything on damaged files
         raise ImageError("This is not an image that can be read.") from None
 
@@ -149,7 +170,7 @@ def embedded_receipt(source: str | Path) -> str | None:
             file.seek(0)
             if kind == "tiff":
                 return receipt_in(tiff.xmp(tiff.first_page(file)[0]))
-            info = READERS[kind](file).info
+            info = opened(kind, file).info
             return info.get(RECEIPT) if kind == "png" else receipt_in(info.get("xmp"))
     except Exception:  # decoders raise nearly anything on damaged files
         return None
@@ -230,6 +251,20 @@ def format_of(path: Path) -> Format:
     return format
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that nothing can be written into, which is known before anything is restored.
+
+    Raises:
+        ImageError: it is none, or may not be written to, or is full.
+    """
+    probe = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        probe.write_bytes(b" ")
+        probe.unlink()
+    except OSError:
+        raise ImageError(f"Nothing can be written to {folder}: is there such a folder, and room in it?") from None
+
+
 def save(content: bytes, path: Path, *, overwrite: bool = True) -> None:
     """Write a file; a failure leaves no half-written one.
 
@@ -247,8 +282,10 @@ def save(content: bytes, path: Path, *, overwrite: bool = True) -> None:
             os.replace(temporary, path)
         else:
             _publish(temporary, path)
-    except OSError as error:
+    except BaseException as error:  # also where it is interrupted
         temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         if isinstance(error, FileExistsError):
             raise ImageError(f"There is a {path.name} already.") from None
         raise ImageError(f"{path.name} could not be written: is there such a folder, and room in it?") from None

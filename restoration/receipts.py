@@ -67,10 +67,15 @@ class OrderResult(Result):
         return tasks.named(self.order.task).metrics(self)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What reading changed or lost of the picture, and what there is to say of the result, one sentence each."""
+        return *self.given.notes, *self.notes
+
+    @property
     def summary(self) -> str:
         """One line on what was done."""
-        seconds = " ".join([f"{self.seconds:.1f} s", *self.notes])
-        return f"{self.order.model}, {self.found}, {seconds}"
+        done = f"{self.order.model}, {self.found}, {self.seconds:.1f} s"
+        return " ".join([f"{done}.", *self.remarks]) if self.remarks else done
 
     @cached_property
     def receipt(self) -> dict:
@@ -87,6 +92,8 @@ class OrderResult(Result):
         }
         if self.parts:
             known["chain"] = [part.brief for part in self.parts]
+        if self.given.notes:
+            known["reading"] = list(self.given.notes)
         if self.asked:
             known["asked"] = self.asked
         if self.steps:

@@ -16,7 +16,7 @@ from PIL import ImageDraw, ImageFont
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from restoration.files import ENDINGS, read
+from restoration.files import is_picture, read
 from restoration.image import Image, ImageError
 
 VALIDATION_IMAGES = 24
@@ -74,7 +74,7 @@ def samples(
             try:
                 if file.suffix in (".npz", ".bin"):
                     images = [(f"{file.name}/{index}", Image(image)) for index, image in enumerate(_cifar_batch(file))]
-                elif file.suffix.lower() in ENDINGS:
+                elif is_picture(file):
                     images = [(file.name, read(file))]
                 else:
                     continue

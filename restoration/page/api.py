@@ -44,7 +44,7 @@ def file_of(
     with recorded(order, chosen(image), kept()) as log:
         with log.stage("reading"):
             picture = log.read()
-            check_holds(format, picture)
+            check_holds(format, picture, quality, scale=order.method.scale)
             hole = mask_from(read(mask, "The mask"), picture) if mask else None
         with log.stage("restoring"):
             done = yield from stepped(order.run(picture, hole), progress, outputs=1)

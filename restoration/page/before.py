@@ -13,10 +13,9 @@ from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
+from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.page.parts import as_text, duration
 from restoration.page.theme import ASSETS
-
-BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, measured from 12 to 40 megapixels
 
 
 def displayable(path: str | None) -> Generator:

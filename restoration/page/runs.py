@@ -132,7 +132,7 @@ class Runs:
         with recorded(order, chosen(path), kept()) as log:
             with log.stage("reading"):
                 image = log.read()
-                check_holds(output[0], image)
+                check_holds(output[0], image, round(output[1]), scale=order.method.scale)
                 before = preview(self.kind.before(image, order.method, order.settings))
                 missing = hole(image) if hole else None
 
@@ -208,7 +208,7 @@ class Runs:
         settings = done.order.settings
         shares = [f"{s.name} {100 * settings[s.name]:g} %" for s in self.kind.settings if s.shown == 100]
         facts = [title, f"{done.seconds:.1f} s", size, str(done.found), *shares]
-        return "  \n".join([" · ".join(facts), *done.notes])
+        return "  \n".join([" · ".join(facts), *done.remarks])
 
     # Many files
 

@@ -17,7 +17,7 @@ from restoration.degradations import (
     Rounding,
     UniformNoise,
 )
-from restoration.files import ENDINGS, read
+from restoration.files import pictures_in, read
 from restoration.metrics import Lpips, psnr, ssim
 from train.benchmarks._sets import BEST, BEST_CLASSICAL, Benchmark, Line, Row, Target, TestSet, kept, listed, rounded
 from train.data import centre_crop
@@ -105,7 +105,7 @@ class RealNoiseSet:
 
 def photo_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """The files `*_real.*` of a folder, each with its `*_mean.*`, by name."""
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS}
+    files = {path.stem: path for path in pictures_in(folder)[0]}
     pairs = ((path, files.get(stem.removesuffix("_real") + "_mean")) for stem, path in files.items())
     return [(real, mean) for real, mean in pairs if real.stem.endswith("_real") and mean]
 

@@ -16,7 +16,7 @@ from restoration.degradations import (
     Holes,
     PixelHoles,
 )
-from restoration.files import ENDINGS, read
+from restoration.files import is_picture, pictures_in, read
 from restoration.image import Image, ImageError
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, psnr, ssim
@@ -77,7 +77,7 @@ class HoledSet:
         return clean * (1 - mask), mask
 
     def _files(self, data: Path) -> list[Path]:
-        files = sorted(path for path in (data / self.masks).glob(f"{self.holes}*") if path.suffix.lower() in ENDINGS)
+        files = sorted(path for path in (data / self.masks).glob(f"{self.holes}*") if is_picture(path))
         if not files:
             raise FileNotFoundError(
                 f"there is no mask {self.holes}* in {data / self.masks}; --masks names their folder"
@@ -115,7 +115,7 @@ def _of_folder(folder: Path, masks: Path | None) -> tuple[TestSet, ...]:
     if masks is None:
         return tuple(_holed(name, place))
     holed = HoledSet(name, place, "", str(masks.resolve()))
-    photos = {file.stem for file in folder.iterdir() if file.suffix.lower() in ENDINGS}
+    photos = {file.stem for file in pictures_in(folder)[0]}
     own = {mask.stem for mask in masks.glob("*.png")}
     return (holed, ObjectSet(f"{name}, objects", place, masks.resolve())) if own and own <= photos else (holed,)
 
