@@ -241,5 +241,5 @@ def test_a_result_reads_back_from_a_path_from_bytes_and_from_an_open_file(tmp_pa
             np.testing.assert_array_equal(image.samples, photo.samples)
             assert image.file_digest == hashlib.sha256(content).hexdigest()
     for wrong in (photo.samples, None, 3, io.StringIO("text")):
-        with pytest.raises(ValueError, match="path, bytes or an open file|binary mode"):
+        with pytest.raises(ValueError, match=r"path, bytes or an open file|binary mode"):
             read(wrong)

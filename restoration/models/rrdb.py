@@ -54,6 +54,7 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
     """
 
     channels = 3
+    holds_colours = True
     checkpoints = (
         Checkpoint(
             "rrdb-x4",
@@ -76,8 +77,9 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
             raise ValueError(f"needs scale 2, 4 or 8 and sizes of 1 or more, got {scale}, {width}, {blocks}, {growth}")
         self.scale = scale
         self.doublings = scale.bit_length() - 1
-        # At low resolution the first convolution, 15 a block and one behind them; the rest, finer, reaches under 2.
-        self.receptive_field = 15 * blocks + 4
+        # At low resolution the first convolution, 15 a block and one behind them; the rest, finer, reaches under 2, and
+        # the colours come from a neighbourhood.
+        self.receptive_field = 15 * blocks + 4 + self.NEIGHBOURHOOD + 2
         self.conv_first = nn.Conv2d(3, width, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, padding=1)

@@ -24,6 +24,8 @@ class UNetSR(Upscaler, paper_url="https://arxiv.org/abs/1505.04597"):
     """
 
     channels = 3
+    holds_colours = True
+    margin = 16  # its coarsest features see further
     checkpoints = (
         Checkpoint(
             "unet-sr-x4",
@@ -40,8 +42,9 @@ class UNetSR(Upscaler, paper_url="https://arxiv.org/abs/1505.04597"):
         self.scale = scale
         strides = [2**level for level in range(len(widths))]
         self.multiple_of = strides[-1] // math.gcd(strides[-1], scale)
-        # Two convolutions at each resolution on both ways, and the stride of the coarsest; then the cubic kernel.
-        self.receptive_field = -(-(4 * sum(strides[:-1]) + 3 * strides[-1]) // scale) + 3
+        # Two convolutions at each resolution on both ways, and the stride of the coarsest; then the cubic kernel, and
+        # the neighbourhood that the colours come from.
+        self.receptive_field = -(-(4 * sum(strides[:-1]) + 3 * strides[-1]) // scale) + 3 + self.NEIGHBOURHOOD + 2
         self.down = nn.ModuleList(_block(inputs, outputs) for inputs, outputs in pairwise((3, *widths)))
         self.pool = nn.MaxPool2d(2)
         self.grow = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, 2) for fine, coarse in pairwise(widths))
