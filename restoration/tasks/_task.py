@@ -95,7 +95,7 @@ class Setting:
             return value
         if self.kind is bool or isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
             raise ValueError(f"{self.name} cannot be {str(value)[:40]}.")
-        if self.choices and value not in (self.default, *self.choices):
+        if self.choices and not self.selects and value not in (self.default, *self.choices):
             raise ValueError(f"{self.name} is one of {', '.join(map(str, self.choices))}, not {value:g}.")
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             lowest, highest = self.limits
