@@ -34,6 +34,7 @@ from restoration.receipts import read_receipt
 from restoration.running import finish
 from restoration.targets import Targets, legible, refuse_taken
 from restoration.tasks._task import AUTO, Setting, Task
+from restoration.upscaling import results_of_any_size
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -169,7 +170,8 @@ def _restore(arguments: argparse.Namespace) -> int:
         mask = read(arguments.mask, limit=arguments.limit) if getattr(arguments, "mask", None) else None
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
         one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
-        return (_restore_one if one else _restore_many)(arguments, order, mask, saving)
+        with results_of_any_size():
+            return (_restore_one if one else _restore_many)(arguments, order, mask, saving)
     except (ValueError, MemoryError) as error:
         return _failed(str(error) or "There is not enough memory.")
     except BrokenPipeError:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
 import torch
 from PIL import Image as Pillow
 from torch import Tensor
@@ -184,16 +185,23 @@ def output_name(image: Image, suffix: str, format: Format = "png") -> str:
     return f"{image.name}_{suffix}{FORMATS[format]}"
 
 
-def write(image: Image, path: str | Path, quality: int = 95, metadata: Metadata = "private") -> None:
+def write(
+    image: Image | np.ndarray | Tensor, path: str | Path, quality: int = 95, metadata: Metadata = "private"
+) -> None:
     """Write an image in the format that the path's ending names; a failure leaves no half-written file.
 
     Args:
+        image: also an array (H, W) or (H, W, 1 or 3), see `Image`, or a float tensor (1, C, H, W) in [0, 1].
         quality: of a JPEG, 1 to 100.  PNG, WebP and TIFF are lossless.
         metadata: EXIF without place, thumbnail and maker notes ("private"), "all" of it with XMP and texts, or "none".
 
     Raises:
         ImageError: an unknown ending, transparency in a JPEG, a size that the format cannot hold, or no room.
     """
+    if isinstance(image, Tensor):
+        image = from_tensor(image)
+    elif isinstance(image, np.ndarray):
+        image = Image(image)
     save(encode(image, format_of(Path(path)), quality, metadata), Path(path))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from restoration.resampling import resample
 
+FAR_OUT = 8.0  # no noise and no network takes a sample of [0, 1] there
 _GREY = np.array([0.2989, 0.5870, 0.1140])  # BT.601, full range, as MATLAB's rgb2gray
 
 
@@ -27,7 +28,8 @@ class Image:
     """A decoded image file.
 
     Args:
-        samples: uint8 or uint16, (H, W, C) with 1 (grey) or 3 (sRGB) channels.
+        samples: uint8 or uint16, (H, W, C) with 1 (grey) or 3 (sRGB) channels; those of a float type, in [0, 1], are
+            made 16 bits, and (H, W) is grey.
         alpha: opacity (H, W) of the same type, or None for an opaque image.
         name: file name without folder and ending.
         icc: colour profile of the samples.
@@ -39,6 +41,9 @@ class Image:
         jpeg_quality: that the file was saved with, by its tables; None for other files.
         file_digest: sha256 of the file that was read, in hexadecimal.
         receipt: how the picture was made, as JSON, to be written into its file; never read from one.
+
+    Raises:
+        ValueError: samples of another type or shape.
     """
 
     samples: np.ndarray
@@ -53,6 +58,20 @@ class Image:
     jpeg_quality: int | None = None
     file_digest: str = ""
     receipt: str | None = None
+
+    def __post_init__(self):
+        for name in ("samples", "alpha"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _whole_numbers(name, given))
+        if self.samples.ndim == 2:
+            object.__setattr__(self, "samples", self.samples[..., None])
+        if self.samples.ndim != 3 or self.samples.shape[2] not in (1, 3) or 0 in self.samples.shape:
+            raise ValueError(f"samples are (H, W, 1 or 3), with alpha apart, not {self.samples.shape}")
+        if self.alpha is None:
+            return
+        wanted, came = (self.samples.shape[:2], self.samples.dtype), (self.alpha.shape, self.alpha.dtype)
+        if wanted != came:
+            raise ValueError(f"alpha is {wanted[0]} of {wanted[1]} as the samples are, not {came[0]} of {came[1]}")
 
     @property
     def height(self) -> int:
@@ -101,8 +120,35 @@ class Image:
         return torch.from_numpy(np.repeat(samples, channels // samples.shape[2], axis=2)).permute(2, 0, 1).contiguous()
 
 
+def _whole_numbers(name: str, values: np.ndarray) -> np.ndarray:
+    """Samples of 8 or 16 bits as they are, and such of a float type, from 0 to 1, with 16 bits.
+
+    Raises:
+        ValueError: another type, or values outside of that.
+    """
+    if not isinstance(values, np.ndarray):
+        kind = f"{type(values).__module__}.{type(values).__qualname__}"
+        raise ValueError(f"{name} are a numpy array, not a {kind.removeprefix('builtins.')}")
+    if values.dtype in (np.uint8, np.uint16):
+        return values
+    if values.dtype.kind != "f":
+        raise ValueError(f"{name} are uint8, uint16, or of a float type in [0, 1], not {values.dtype}")
+    lowest, highest = (values.min(), values.max()) if values.size else (0, 0)
+    if not (lowest >= 0 and highest <= 1):  # also where one is no number
+        raise ValueError(f"{name} of a float type lie in [0, 1], not from {lowest:g} to {highest:g}")
+    return np.rint(values.astype(np.float64) * 65535).astype(np.uint16)
+
+
 def from_tensor(tensor: Tensor, name: str = "image", bits: Literal[8, 16] = 8) -> Image:
-    """An image of a float tensor (1, C, H, W) or (C, H, W): clamped to [0, 1] and rounded."""
+    """An image of a float tensor (1, C, H, W) or (C, H, W): clamped to [0, 1] and rounded.
+
+    Raises:
+        ValueError: another type, or values that lie nowhere near.
+    """
+    if not tensor.is_floating_point():
+        raise ValueError(f"an image is made of a float tensor in [0, 1], not of {tensor.dtype}")
+    if not tensor.detach().abs().amax() < FAR_OUT:  # also where one is no number
+        raise ValueError("an image is made of a float tensor in [0, 1], and this one lies far outside; divide by 255?")
     highest = 2**bits - 1
     planes = tensor.detach().reshape(-1, *tensor.shape[-2:]).clamp(0, 1).double().cpu()
     samples = (planes * highest).round().permute(1, 2, 0).numpy().astype(np.uint8 if bits == 8 else np.uint16)

@@ -5,6 +5,7 @@ A model file defines `__init__` with JSON arguments, `forward`, and the facts `c
 """
 
 import copy
+import inspect
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration import weights
 from restoration.card import edited, licence, model_card
 from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
 from restoration.resampling import enlarge
+
+LARGEST_RECORD = 1_000_000  # bytes of a run.json
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         if self.training:
             raise RuntimeError(f"{type(self).__name__} is in training mode; call .eval() before restore()")
         height, width = image.shape[-2:]
-        own = next((weights.dtype for weights in self.parameters()), torch.promote_types(image.dtype, torch.float32))
+        own = next((kernel.dtype for kernel in self.parameters()), torch.promote_types(image.dtype, torch.float32))
         left = -(-self.margin // self.multiple_of) * self.multiple_of
         right, bottom = left + -width % self.multiple_of, left + -height % self.multiple_of
         planes = [plane.to(image.device, own) for plane in (image, *planes)]
@@ -127,8 +131,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     def _save_pretrained(self, save_directory: Path) -> None:
         config = {"architecture": type(self).__name__, **self._hub_mixin_config}
         (save_directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        (save_directory / "model.safetensors").write_bytes(safetensors_bytes(weights, self._header()))
+        values = {name: value.contiguous() for name, value in self.state_dict().items()}
+        (save_directory / "model.safetensors").write_bytes(safetensors_bytes(values, self._header()))
         if self.run:
             (save_directory / "run.json").write_text(json.dumps(self.run, indent=1) + "\n")
 
@@ -168,6 +172,32 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         return model_card(self)
 
     @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, revision: str | None = None, **options
+    ) -> "Restorer":
+        """The model of a bundled name, of a folder, or of `user/repo[@revision]` on the Hub, ready to restore.
+
+        Args:
+            revision: see `PyTorchModelHubMixin.from_pretrained`, as for all other options.
+
+        Raises:
+            ValueError: no such bundled checkpoint, or one whose files do not fit each other or this architecture.
+            OSError: the Hub cannot be reached.
+        """
+        source = str(pretrained_model_name_or_path)
+        if not Path(source).is_dir() and "/" not in source:  # the Hub is not asked
+            known = weights.place(source)
+            if known is None:
+                unknown = f"there is no bundled checkpoint called {source}; those on the Hub are called user/repo"
+                raise ValueError(weights.damage(source) or unknown)
+            source = str(known.folder)
+        if Path(source).is_dir():
+            weights.check_folder(Path(source))
+        elif revision is None:
+            source, _, revision = source.partition("@")
+        return super().from_pretrained(source, revision=revision or None, **options)
+
+    @classmethod
     def _from_pretrained(
         cls,
         *,
@@ -186,6 +216,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             raise ValueError(f"{model_id} has no config.json")
         if config.get("architecture", cls.__name__) != cls.__name__:
             raise ValueError(f"{model_id} holds a {config['architecture']}, not a {cls.__name__}")
+        if unknown := config.keys() - {"architecture", *inspect.signature(cls.__init__).parameters}:
+            raise ValueError(f"the config.json of {model_id} has unknown keys: {', '.join(sorted(unknown)[:3])}")
 
         def file(name: str) -> Path:
             if Path(model_id).is_dir():
@@ -203,23 +235,26 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             )
 
         try:
-            weights = safetensors.torch.load_file(file("model.safetensors"))
+            values = safetensors.torch.load_file(file("model.safetensors"))
         except SafetensorError:
             raise ValueError(f"{Path(model_id).name} holds a damaged model.safetensors") from None
-        for name, value in weights.items():
+        for name, value in values.items():
             if not value.isfinite().all():
                 raise ValueError(f"{model_id} holds weights that are not finite: {name}")
         _check_sizes(arguments)
         with torch.device("meta"):  # takes no memory, whatever the sizes
             expected = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
-        found = {name: value.shape for name, value in weights.items()}
+        found = {name: value.shape for name, value in values.items()}
         if found != expected:
             wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
             raise ValueError(f"{model_id} holds other weights than its config.json says: {', '.join(wrong[:3])}")
         model = cls(**arguments)
-        model.load_state_dict(weights, strict=True)
+        model.load_state_dict(values, strict=True)
         with suppress(FileNotFoundError, EntryNotFoundError):  # weights without a training record are welcome
-            model.run = json.loads(file("run.json").read_text(encoding="utf-8"))
+            record = file("run.json")
+            if record.stat().st_size > LARGEST_RECORD:
+                raise ValueError(f"the run.json of {model_id} is larger than any")
+            model.run = json.loads(record.read_text(encoding="utf-8"))
         return model.to(map_location, memory_format=torch.channels_last).eval()
 
 
@@ -316,11 +351,11 @@ class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"
             return restored
         reach = self.NEIGHBOURHOOD
         # Position by position within an input pixel, so that a pattern which repeats from one to the next goes too.
-        shift = F.pixel_unshuffle(enlarge(image, self.scale) - restored, self.scale)
+        shift = F.pixel_unshuffle(enlarge(image, self.scale) - restored, self.scale).float()
         shift = _padded(shift, (reach,) * 4, "symmetric")
         for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
             shift = F.avg_pool2d(shift, window, stride=1)
-        return restored + F.pixel_shuffle(shift, self.scale)
+        return restored + F.pixel_shuffle(shift, self.scale).to(restored.dtype)
 
 
 class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):

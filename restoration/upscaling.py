@@ -1,6 +1,10 @@
 """Enlarging jobs: the function behind the page, the API and the command line, and how far a result can be trusted."""
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -56,6 +60,19 @@ class Faithfulness:
         return f"matches the photo to {metrics.text(self.psnr)}"
 
 
+_largest: ContextVar[float] = ContextVar("largest", default=MAX_OUTPUT_MEGAPIXELS)
+
+
+@contextmanager
+def results_of_any_size() -> Iterator[None]:
+    """Within this, results may be as large as memory allows, as they may on the command line."""
+    before = _largest.set(math.inf)
+    try:
+        yield
+    finally:
+        _largest.reset(before)
+
+
 def output_size(image: Image, scale: int) -> tuple[int, int]:
     """Width and height of the enlarged image.
 
@@ -63,7 +80,7 @@ def output_size(image: Image, scale: int) -> tuple[int, int]:
         ValueError: it would have more than 64 megapixels; the message names what would fit.
     """
     width, height = scale * image.width, scale * image.height
-    if width * height > MAX_OUTPUT_MEGAPIXELS * 1_000_000:
+    if width * height > _largest.get() * 1_000_000:
         advice = "crop the picture" if scale == 2 else "choose a smaller scale or crop the picture"
         raise ValueError(
             f"{scale} times {image.width} × {image.height} px are {width * height / 1e6:.0f} megapixels; "

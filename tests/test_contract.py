@@ -216,3 +216,44 @@ def test_the_prior_gives_attempts_in_the_type_of_the_image():
     prior = catalog.method("denoise", "deep-image-prior").source
     attempts = [attempt for attempt in prior.fit(image) if isinstance(attempt, Attempt)]
     assert {attempt.image.dtype for attempt in attempts} == {torch.float64}
+
+
+@pytest.mark.parametrize("method", QUICK)
+def test_results_are_normal_tensors(method):
+    """They can be written into, and given to layers that train."""
+    image = pictures(method)
+    restored = loaded(method).restore(image, *besides(method, image))
+    assert not restored.is_inference()
+    restored[..., 0, 0] = 0.5
+    layer = torch.nn.Conv2d(restored.shape[1], 1, 3)
+    layer(restored).square().mean().backward()
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_a_plug_and_play_loop_with_gradients_works():
+    """Venkatakrishnan, Bouman, Wohlberg, GlobalSIP 2013, with gradient steps on the data term."""
+    torch.manual_seed(0)
+    model, data = DRUNet(3, (4, 6), blocks=1).eval(), torch.rand(1, 3, 16, 16)
+    estimate = data.clone().requires_grad_()
+    for _ in range(2):
+        (gradient,) = torch.autograd.grad((estimate - data).square().sum(), estimate)
+        estimate = model.restore((estimate - 0.1 * gradient).detach(), 0.1).requires_grad_()
+    assert estimate.isfinite().all()
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method.values[0].learned])
+def test_every_architecture_finds_its_bundled_weights_without_asking_the_hub(method, monkeypatch):
+    def asked(*_, **__):
+        pytest.fail("the Hub was asked")
+
+    for place in ("restoration.restorer.hf_hub_download", "huggingface_hub.hub_mixin.hf_hub_download"):
+        monkeypatch.setattr(place, asked)
+    name = method.name
+    architecture = type(restoration.load(name))
+    ours, theirs = architecture.from_pretrained(name).state_dict(), restoration.load(name).state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    other = next(known for known in catalog.architectures().values() if known is not architecture)
+    with pytest.raises(ValueError, match=f"holds a {architecture.__name__}, not a {other.__name__}"):
+        other.from_pretrained(name)
+    with pytest.raises(ValueError, match="no bundled checkpoint called nothing"):
+        architecture.from_pretrained("nothing")

@@ -409,3 +409,52 @@ def test_8_bits_of_16_are_the_nearest():
 def test_grey_for_grey_models_is_full_range_bt601():
     image = Image(np.array([[[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
     assert image.bytes(1).flatten().tolist() == [255, 76, 150, 29]  # MATLAB rgb2gray
+
+
+def test_arrays_and_float_samples_are_taken_in_0_to_1():
+    levels = np.array([[0.0, 0.25], [0.5, 1.0]])
+    expected = [[0, 16384], [32768, 65535]]
+    for kind in (np.float16, np.float32, np.float64):
+        assert Image(levels.astype(kind)).samples[..., 0].tolist() == expected
+    image = Image(np.dstack([levels] * 3), alpha=levels)
+    assert (image.bits, image.alpha.tolist()) == (16, expected)
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_arrays_and_tensors_are_written_as_what_they_show(tmp_path, format):
+    levels = torch.tensor([[0.0, 0.2], [0.6, 1.0]])
+    path = tmp_path / f"x.{format}"
+    for given in (levels.numpy(), levels.numpy()[..., None], levels[None, None], (levels * 255).byte().numpy()):
+        write(given, path)
+        again = read(path)
+        assert np.abs(again.samples[..., 0] / (2**again.bits - 1) - levels.numpy()).max() <= 0.5 / 255
+
+
+@pytest.mark.parametrize("samples, words", [
+    (np.array([[0.0, 200.0]]), "lie in .0, 1., not from 0 to 200"), (np.array([[0.0, -0.1]]), "not from -0.1 to 0"),
+    (np.array([[np.nan, 0]]), "lie in"), (np.array([[0, 200]]), "not int64"), (np.array([[True]]), "not bool"),
+    (np.array([[1j]]), "not complex128"), ([[0.5]], "not a list"), (torch.rand(2, 2), "not a torch.Tensor"),
+    (np.zeros((2, 2, 4), np.uint8), "alpha apart, not .2, 2, 4."), (np.zeros((3, 0), np.uint8), "not .3, 0, 1."),
+    (np.zeros(3, np.uint8), "not .3,."),
+])  # fmt: skip
+def test_other_samples_are_refused_in_a_sentence(samples, words):
+    with pytest.raises(ValueError, match=words):
+        Image(samples)
+
+
+@pytest.mark.parametrize(
+    "alpha", [np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.uint16), np.zeros((2, 2, 1), np.uint8)]
+)
+def test_alpha_of_another_size_or_type_is_refused(alpha):
+    with pytest.raises(ValueError, match="alpha is"):
+        Image(np.zeros((2, 2, 3), np.uint8), alpha)
+
+
+@pytest.mark.parametrize("tensor", [
+    torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.ones(1, 2, 2, dtype=torch.int64),
+    torch.full((1, 2, 2), 255.0), torch.full((1, 2, 2), torch.nan),
+])  # fmt: skip
+def test_a_tensor_of_another_scale_is_refused(tensor, tmp_path):
+    for make in (from_tensor, lambda given: write(given, tmp_path / "x.png")):
+        with pytest.raises(ValueError, match="float tensor in"):
+            make(tensor)

@@ -195,3 +195,23 @@ def test_sides_are_filled_up_with_mirrored_pixels_and_by_repeating_them_where_jp
     tiny = Seen().eval()
     tiny.restore(torch.rand(1, 1, 1, 2))  # too small to be mirrored
     assert tiny.seen.shape == (1, 1, 4, 4)
+
+
+@pytest.mark.parametrize("keys", [{"width": 4}, {"widths": [4, 4], "auto_map": "x"}, {"_target_": "os.system"}])
+def test_unknown_keys_of_a_config_are_refused(tmp_path, keys):
+    MWCNN(1, (4, 4), 2).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | keys))
+    with pytest.raises(ValueError, match=f"unknown keys: {list(keys)[-1]}"):
+        restoration.load(tmp_path)
+
+
+@pytest.mark.parametrize("size, refused", [(1_000_000, False), (1_000_001, True)])
+def test_a_record_of_over_a_megabyte_is_refused(tmp_path, size, refused):
+    MWCNN(1, (4, 4), 2).save_pretrained(tmp_path)
+    (tmp_path / "run.json").write_text('{"seed": 0}'.ljust(size))
+    if not refused:
+        assert restoration.load(tmp_path).run == {"seed": 0}
+        return
+    with pytest.raises(ValueError, match=r"run\.json of .* is larger than any"):
+        restoration.load(tmp_path)

@@ -83,6 +83,10 @@ def test_results_over_64_megapixels_are_refused_before_anything_runs():
     with pytest.raises(ValueError, match="96 megapixels; the limit is 64: choose a smaller scale"):
         next(upscale(large, "nearest", 4))
     assert upscaling.output_size(large, 3) == (6000, 9000)
+    with upscaling.results_of_any_size():  # as on the command line
+        assert upscaling.output_size(large, 4) == (8000, 12000)
+    with pytest.raises(ValueError, match="the limit is 64"):
+        upscaling.output_size(large, 4)
 
 
 def test_bicubic_is_what_the_comparison_shows(photo):
