@@ -123,7 +123,7 @@ def _reduction(kernel: Kernel, scale: int) -> Tensor:
     """A kernel widened for reduction, about (4 * scale, 4 * scale), which sums to 1."""
     taps = 4 * scale + scale % 2  # so that it lies as the blocks of the reduced picture do
     places = (torch.arange(taps, dtype=torch.double) - (taps - 1) / 2) / scale
-    weights = kernel.weight(places)
+    weights = torch.from_numpy(kernel.weight(places.numpy()))
     weights = weights / weights.sum()
     return torch.outer(weights, weights)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,27 +24,27 @@ class Kernel:
         width: of the interval around 0 outside which the weight is 0.
     """
 
-    weight: Callable[[Tensor], Tensor]
+    weight: Callable[[np.ndarray], np.ndarray]
     width: int
 
 
-def _box(distance: Tensor) -> Tensor:
-    return ((distance >= -0.5) & (distance < 0.5)).to(distance.dtype)
+def _box(distance: np.ndarray) -> np.ndarray:
+    return ((distance >= -0.5) & (distance < 0.5)).astype(distance.dtype)
 
 
-def _triangle(distance: Tensor) -> Tensor:
-    return (1 - distance.abs()).clamp(min=0)
+def _triangle(distance: np.ndarray) -> np.ndarray:
+    return np.maximum(1 - np.abs(distance), 0)
 
 
-def _cubic(distance: Tensor) -> Tensor:
-    x = distance.abs()
+def _cubic(distance: np.ndarray) -> np.ndarray:
+    x = np.abs(distance)
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return torch.where(x <= 1, inner, torch.where(x <= 2, outer, 0))
+    return np.where(x <= 1, inner, np.where(x <= 2, outer, 0))
 
 
-def _lanczos(distance: Tensor) -> Tensor:
-    return torch.where(distance.abs() < 3, torch.sinc(distance) * torch.sinc(distance / 3), 0)
+def _lanczos(distance: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
 
 
 NEAREST = Kernel(_box, 1)
@@ -89,20 +90,32 @@ def _along(image: Tensor, axis: int, length: int, scale: float, kernel: Kernel) 
     return result
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)  # what is kept must also serve training
 def _taps(inputs: int, outputs: int, scale: float, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Indices and weights (taps, outputs) of the input samples that make each output sample."""
+    if torch.compiler.is_exporting():  # a network that is exported holds them as numbers
+        index, weights = (table.tolist() for table in _tables(inputs, outputs, scale, kernel))
+        return torch.tensor(index), torch.tensor(weights, dtype=torch.double)
+    return _kept_taps(inputs, outputs, scale, kernel)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept must also serve training
+def _kept_taps(inputs: int, outputs: int, scale: float, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    return tuple(torch.from_numpy(table) for table in _tables(inputs, outputs, scale, kernel))
+
+
+def _tables(inputs: int, outputs: int, scale: float, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
+    """What `_taps` gives, as arrays."""
     shrink = min(scale, 1.0)
     support = kernel.width / shrink
-    centres = (torch.arange(outputs, dtype=torch.double) + 0.5) / scale - 0.5
-    first = (centres - support / 2).floor()
-    index = first[:, None] + torch.arange(math.ceil(support) + 2, dtype=torch.double)
+    centres = (np.arange(outputs) + 0.5) / scale - 0.5
+    index = np.floor(centres - support / 2)[:, None] + np.arange(math.ceil(support) + 2)
     weights = kernel.weight(shrink * (centres[:, None] - index))
-    weights = weights / weights.sum(1, keepdim=True)
-    used = weights.abs().amax(0) > 0
-    mirrored = torch.cat([torch.arange(inputs), torch.arange(inputs).flip(0)])
-    return mirrored[index.long() % (2 * inputs)].T[used].contiguous(), weights.T[used].contiguous()
+    weights = weights / weights.sum(1, keepdims=True)
+    used = np.abs(weights).max(0) > 0
+    mirrored = np.concatenate([np.arange(inputs), np.arange(inputs)[::-1]])
+    index = mirrored[index.astype(np.int64) % (2 * inputs)]
+    return tuple(np.ascontiguousarray(table.T[used]) for table in (index, weights))
 
 
 def pull_push(image: Tensor, mask: Tensor, sweeps: int = 8) -> Tensor:
@@ -116,7 +129,7 @@ def pull_push(image: Tensor, mask: Tensor, sweeps: int = 8) -> Tensor:
         mask: (B, 1, H, W), 1 where a pixel is missing.
     """
     missing = mask.bool()
-    if not missing.any():
+    if not torch.compiler.is_exporting() and not missing.any():  # which changes nothing but the time
         return image
     height, width = image.shape[-2:]
     if height * width == 1:

@@ -45,7 +45,7 @@ class CtAutoencoder(Denoiser, paper_url="https://arxiv.org/abs/1702.00288"):
             nn.ReLU(inplace=True),
         )
         self.encode2 = nn.Sequential(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.ReLU(inplace=True))
-        self.code = nn.Sequential(*(ResidualBlock(2 * width) for _ in range(depth)))
+        self.bottleneck = nn.Sequential(*(ResidualBlock(2 * width) for _ in range(depth)))
         self.decode2 = nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1)
         self.decode1 = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1),
@@ -55,5 +55,5 @@ class CtAutoencoder(Denoiser, paper_url="https://arxiv.org/abs/1702.00288"):
 
     def forward(self, noisy: Tensor) -> Tensor:
         half = self.encode1(noisy)  # (B, width, H/2, W/2)
-        code = self.code(self.encode2(half))  # (B, 2*width, H/4, W/4)
+        code = self.bottleneck(self.encode2(half))  # (B, 2*width, H/4, W/4)
         return noisy + self.decode1(F.relu(half + self.decode2(code)))

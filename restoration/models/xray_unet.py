@@ -42,7 +42,7 @@ class XrayUNet(Denoiser, paper_url="https://arxiv.org/abs/1505.04597"):
         self.receptive_field = 2 + 2 + 4 * (1 + 2 * depth) + 2 + 1 + 1 + 4
         self.encode1 = nn.Conv2d(1, fine, 5, padding=2)
         self.encode2 = nn.Conv2d(fine, coarse, 3, padding=1)
-        self.code = nn.Sequential(
+        self.bottleneck = nn.Sequential(
             nn.Conv2d(coarse, code, 3, padding=1), nn.ReLU(), *(ResidualBlock(code) for _ in range(depth))
         )
         self.decode2 = nn.Conv2d(code + coarse, fine + 8, 3, padding=1)
@@ -52,7 +52,7 @@ class XrayUNet(Denoiser, paper_url="https://arxiv.org/abs/1505.04597"):
     def forward(self, noisy: Tensor) -> Tensor:
         fine = F.relu(self.encode1(noisy))
         coarse = F.relu(self.encode2(F.max_pool2d(fine, 2)))  # (B, coarse, H/2, W/2)
-        x = self.code(F.max_pool2d(coarse, 2))  # (B, code, H/4, W/4)
+        x = self.bottleneck(F.max_pool2d(coarse, 2))  # (B, code, H/4, W/4)
         x = F.relu(self.decode2(torch.cat([F.interpolate(x, scale_factor=2), coarse], dim=1)))
         x = F.relu(self.decode1(torch.cat([F.interpolate(x, scale_factor=2), fine], dim=1)))
         return torch.sigmoid(self.output(torch.cat([x, noisy], dim=1)))
