@@ -23,6 +23,8 @@ from restoration.image import Image, ImageError
 from restoration.metadata import COMMENT, Exif, decoded, density, orientation_in, texts_of
 
 MAX_MEGAPIXELS = 40
+BLOCK = 16  # pixels; networks fill pictures up to multiples of it, so that a line of pixels costs as much as 16 lines
+THIN_PIXELS = 500_000  # that a picture may come to when it is filled up, if that is over twice its own
 _READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
     "bmp": BmpImageFile,
     "gif": GifImageFile,
@@ -66,6 +68,12 @@ def _check_size(width: int, height: int, limit: float | None) -> None:
         raise ImageError(
             f"This image has {megapixels:g} megapixels; the limit is {limit:g}. Scale it down"
             + (", or use the command line." if limit == MAX_MEGAPIXELS else " or raise the limit.")
+        )
+    filled = math.prod(-(-side // BLOCK) * BLOCK for side in (width, height))
+    if limit is not None and filled > max(2 * width * height, THIN_PIXELS):
+        raise ImageError(
+            f"An image of {width} × {height} px takes as long as one of {filled / 1e6:.1f} megapixels; "
+            f"cut it into pieces of at most {THIN_PIXELS // BLOCK**2 * BLOCK} px."
         )
 
 

@@ -458,3 +458,22 @@ def test_a_tensor_of_another_scale_is_refused(tensor, tmp_path):
     for make in (from_tensor, lambda given: write(given, tmp_path / "x.png")):
         with pytest.raises(ValueError, match="float tensor in"):
             make(tensor)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG of one bit a pixel, whose pixels do not come."""
+    fields = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunk = b"IHDR" + fields
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\1\0IDAT"
+
+
+@pytest.mark.parametrize("width, height", [(1, 250_000), (250_000, 1), (7, 80_000), (1, 40_000_000), (3, 13_000_000)])
+def test_a_picture_so_thin_that_it_costs_as_much_as_a_large_one_is_refused_from_its_header(width, height):
+    with pytest.raises(ImageError, match=r"takes as long as one of [0-9.]+ megapixels; cut it into pieces"):
+        read(png_header(width, height))
+
+
+@pytest.mark.parametrize("width, height", [(1, 1), (1, 5000), (20_000, 1), (8, 30_000), (31_248, 7), (12, 250_000)])
+def test_a_thin_picture_that_costs_little_is_read(width, height):
+    samples = np.zeros((height, width, 1), np.uint8)
+    assert read(encode(Image(samples))).samples.shape == samples.shape
