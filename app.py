@@ -22,8 +22,9 @@ try:
 
     from restoration.page.doors import guard
     from restoration.page.layout import build
-    from restoration.page.server import APP_SETTINGS, UPLOAD_LIMIT, WAITING, rule
+    from restoration.page.server import rule
     from restoration.page.theme import CSS, HEAD, THEME
+    from restoration.page.waiting import WAITING
 except ValueError:  # gradio reads the environment when it is imported
     if not (sentence := limits.complaint()):
         raise
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--share", action="store_true", help="also at a public gradio.live address for a while")
     parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs gradio[mcp]")
     parser.add_argument("--precision", choices=precision.CHOICES, help="of the models; fp32 is slower, not better")
+    parser.add_argument("--public", action="store_true", help="for strangers: with the limits that a Space has")
+    parser.add_argument("--deadline", type=float, metavar="SECONDS", help="that a run may take; 120 for strangers")
     arguments = parser.parse_args(argv)
     if arguments.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
@@ -47,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         precision.choose(arguments.precision)
     try:
         precision.choice()
-        limits.chosen()
+        limits.put_in_force(limits.chosen(arguments.public or arguments.share, arguments.deadline))
         cleaner = cleaning.prepare()
     except ValueError as error:
         sys.exit(str(error))
@@ -62,7 +65,6 @@ def main(argv: list[str] | None = None) -> None:
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     guard(arguments.mcp)
     page.queue(max_size=10 * WAITING, api_open=False)  # past the queue only what does not queue, such as Cancel
-    rule(page)
     try:
         start(page, arguments)
     except OSError as error:  # the port is taken, or no address of this machine
@@ -75,7 +77,7 @@ def start(page: Blocks, arguments: argparse.Namespace) -> None:
     page.launch(
         share=arguments.share,
         mcp_server=arguments.mcp,
-        max_file_size=UPLOAD_LIMIT,
+        max_file_size=limits.REQUEST_BYTES,
         show_error=False,
         enable_monitoring=False,
         run_history=False,
@@ -84,7 +86,7 @@ def start(page: Blocks, arguments: argparse.Namespace) -> None:
         css=CSS,
         head=HEAD,
         theme=THEME,
-        app_kwargs=APP_SETTINGS,
+        app_kwargs=rule(page, limits.in_force()),
     )
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
 from urllib.parse import urlsplit
 
+REQUEST_BYTES = 64 * 2**20  # that can be sent at once, on any machine
+TEXT_BYTES = 4 * 2**20  # of a request that is no upload, and of what is no file in one
+
 # Numbers that gradio reads when it is imported, with a traceback where one is none.
 _OF_GRADIO = (
     "GRADIO_SERVER_PORT",
@@ -26,6 +29,7 @@ class Limits:
         runs: that an address may start in a window.  `RESTORATION_RUNS`
         megabytes: that an address may send in a window.  `RESTORATION_MEGABYTES`
         window: seconds.  `RESTORATION_WINDOW`
+        patience: seconds in which something of a request has to come, on any machine.  `RESTORATION_PATIENCE`
         proxied: 1 where a proxy of the platform stands in front of the page and ends `X-Forwarded-For` with the address
             that it was asked from; elsewhere that header says what a visitor likes.  `RESTORATION_PROXIED`
     """
@@ -36,6 +40,7 @@ class Limits:
     runs: float = inf
     megabytes: float = inf
     window: float = 600
+    patience: float = 30
     proxied: float = 0
 
 
@@ -61,6 +66,20 @@ def chosen(public: bool = False, deadline: float | None = None, environment: Map
     }
     limits = replace(usual, **found)
     return limits if deadline is None else replace(limits, deadline=deadline)
+
+
+_in_force = Limits()
+
+
+def in_force() -> Limits:
+    """The limits of this program: none, unless `put_in_force` was called."""
+    return _in_force
+
+
+def put_in_force(limits: Limits) -> None:
+    """Let limits hold in this program."""
+    global _in_force
+    _in_force = limits
 
 
 def complaint(environment: Mapping[str, str] = os.environ) -> str:

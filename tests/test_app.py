@@ -35,7 +35,7 @@ from restoration.page.inpaint_tab import go_on
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.runs import rate
-from restoration.page.server import UPLOAD_LIMIT, WAITING
+from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
 from tests.conftest import serving, until
 
@@ -724,22 +724,6 @@ def test_visitors_who_leave_during_an_upload_or_come_back_too_late_are_no_error(
             time.sleep(0.5)
         answer = httpx.get(f"{address}/gradio_api/queue/data", params={"session_hash": "forgotten"})
         assert '"session_not_found":true' in answer.text
-
-
-@pytest.mark.parametrize("route", ["queue/join", "call/models"])
-def test_what_is_sent_beside_uploads_is_bounded(server, route):
-    address = urlsplit(server)
-    announced = f"Content-Length: {UPLOAD_LIMIT + 1}\r\n\r\n".encode()
-    chunk = b"100000\r\n%b\r\n" % bytes(2**20)
-    in_chunks = b"Transfer-Encoding: chunked\r\n\r\n" + chunk * (UPLOAD_LIMIT >> 20) + b"1\r\n0\r\n"
-    for rest in (announced, in_chunks):
-        with socket.create_connection((address.hostname, address.port), timeout=20) as visitor:
-            visitor.sendall(f"POST /gradio_api/{route} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n".encode())
-            visitor.sendall(b"Content-Type: application/json\r\n" + rest)
-            with visitor.makefile("rb") as file:
-                answer = file.read()
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert b"At most 64 MB can be sent at once." in answer
 
 
 @pytest.mark.slow

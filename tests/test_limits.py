@@ -1,7 +1,6 @@
 """What a public page limits by itself, and that a wrong variable stops the start with one sentence."""
 
 import os
-import socket
 import subprocess
 import sys
 from math import inf
@@ -30,7 +29,9 @@ def test_the_flag_comes_before_the_environment_and_that_before_what_is_usual():
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "-inf", "1,5"])
-@pytest.mark.parametrize("name", ["DEADLINE", "UNHEARD", "WAITING", "RUNS", "MEGABYTES", "WINDOW", "PROXIED"])
+@pytest.mark.parametrize(
+    "name", ["DEADLINE", "UNHEARD", "WAITING", "RUNS", "MEGABYTES", "WINDOW", "PATIENCE", "PROXIED"]
+)
 def test_a_limit_that_is_no_number_is_named(name, text):
     with pytest.raises(ValueError, match=f"RESTORATION_{name} is a number") as caught:
         chosen(environment={f"RESTORATION_{name}": text})
@@ -57,23 +58,25 @@ def test_variables_that_are_right_are_no_complaint(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("variable, text", [
     ("RESTORATION_KEEP_SECONDS", "soon"), ("RESTORATION_DEADLINE", "soon"), ("GRADIO_SERVER_PORT", "http"),
-    ("GRADIO_SERVER_PORT", "{taken}"), ("GRADIO_TEMP_DIR", "{file}"),
+    ("GRADIO_TEMP_DIR", "{file}"),
 ])  # fmt: skip
 def test_the_start_stops_with_one_sentence(tmp_path, variable, text):
     (tmp_path / "file").touch()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        text = text.format(taken=taken.getsockname()[1], file=tmp_path / "file")
-        environment = {
-            **os.environ,
-            "GRADIO_SERVER_NAME": "127.0.0.1",
-            "HF_HUB_OFFLINE": "1",
-            "RESTORATION_RECORDS": str(tmp_path / "records.sqlite"),
-            "TMPDIR": str(tmp_path),
-            variable: text,
-        }
-        done = subprocess.run([sys.executable, "app.py"], cwd=CHECKOUT, env=environment, capture_output=True, text=True)
+    text = text.format(file=tmp_path / "file")
+    environment = {
+        **os.environ,
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "HF_HUB_OFFLINE": "1",
+        "RESTORATION_RECORDS": str(tmp_path / "records.sqlite"),
+        "TMPDIR": str(tmp_path),
+        variable: text,
+    }
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 1
     said = done.stderr.strip().splitlines()
     assert len(said) == 1, done.stderr
     assert said[0].endswith(".")
-    assert text in said[0] or variable in said[0]
+    assert text in said[0]
+    assert variable in said[0]

@@ -3,11 +3,14 @@
 import html
 import json
 import re
+import socket
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from gradio.data_classes import PredictBodyInternal
 
+from restoration import limits
 from restoration.files import write
 from restoration.page.before import facts
 from restoration.page.layout import build
@@ -25,7 +28,9 @@ JSON = {"Content-Type": "application/json"}
 def page(tmp_path_factory):
     """A server whose log has to be without a traceback in the end."""
     with (
-        serving(CHECKOUT, tmp_path_factory.mktemp("requests"), {"HF_HUB_OFFLINE": "1"}) as address,
+        serving(
+            CHECKOUT, tmp_path_factory.mktemp("requests"), {"HF_HUB_OFFLINE": "1", "RESTORATION_PATIENCE": "5"}
+        ) as address,
         httpx.Client(base_url=address, timeout=60) as client,
     ):
         yield client
@@ -104,15 +109,18 @@ def config(page) -> dict:
 
 
 WRONG = [
-    1, "x", True, [], {}, [[]], [{}], [1], {"path": 1}, {"path": None}, {"path": "x"}, {"path": "/etc/passwd"},
-    {"path": "\0"}, {"path": "a" * 5000}, {"path": []}, {"url": "x"}, {"meta": 1}, {"path": "x", "size": "y"},
+    1, "x", True, [[]], [{}], [1], {"path": 1}, {"path": None}, {"path": "x"}, {"path": "/etc/passwd"},
+    {"path": "\0"}, {"path": "a" * 5000}, {"path": []}, {"url": "x"}, {"path": "x", "size": "y"},
     {"path": "x", "meta": {"_type": "gradio.FileData"}}, {"path": "/etc/passwd", "is_stream": True},
-    {"background": 1, "layers": 2, "composite": 3}, {"background": {"path": "x"}, "layers": [], "composite": None},
-    {"background": None, "layers": [{"path": "/etc/passwd"}], "composite": None}, "\ud800", 1e308, {"a": {"b": {}}},
+    {"background": {"path": "x"}, "layers": [], "composite": None},
+    {"background": None, "layers": [{"path": "/etc/passwd"}], "composite": None}, "\ud800", 1e308,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", WRONG, ids=lambda value: repr(value)[:40])
+NOTHING = [[], {}, {"meta": 1}, {"background": 1, "layers": 2, "composite": 3}, {"a": {"b": {}}}]
+
+
+@pytest.mark.parametrize("value", WRONG + NOTHING, ids=lambda value: repr(value)[:40])
 def test_a_file_that_is_none_is_refused_before_it_waits(page, config, value):
     parts = {part["id"]: part for part in config["components"]}
     asked = 0
@@ -123,8 +131,8 @@ def test_a_file_that_is_none_is_refused_before_it_waits(page, config, value):
                 data[place] = value
                 event = {"index": [0, 0], "value": None}
                 body = {"data": data, "fn_index": call["id"], "session_hash": "wrong", "event_data": event}
-                content = json.dumps(body).encode()
-                assert one_sentence(page.post(f"{API}/queue/join", content=content, headers=JSON)), (call, value)
+                answer = page.post(f"{API}/queue/join", content=json.dumps(body).encode(), headers=JSON)
+                assert (value in NOTHING and answer.status_code == 200) or one_sentence(answer), (call, value)
                 asked += 1
     assert asked > 20
 
@@ -158,3 +166,67 @@ def test_what_is_wrong_with_a_picture_is_still_said(tmp_path, photo):
     write(photo, tmp_path / "photo.png")
     (tmp_path / "half.png").write_bytes((tmp_path / "photo.png").read_bytes()[:200])
     assert "half&#46;png" in facts("denoise", str(tmp_path / "half.png"))
+
+
+def multipart(parts: int, size: int, name: bytes = b"") -> Iterator[bytes]:
+    """The body of an upload, of parts of so many MB."""
+    for number in range(parts):
+        head = b'--x\r\nContent-Disposition: form-data; name="files"%b\r\n\r\n' % (name and name % number)
+        yield (b"\r\n" if number else b"") + head
+        for _ in range(size):
+            yield bytes(2**20)
+    yield b"\r\n--x--\r\n"
+
+
+FILE = b'; filename="%d.png"'
+MOST, TEXT = limits.REQUEST_BYTES >> 20, limits.TEXT_BYTES >> 20
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("path, content, words", [
+    ("upload", lambda: multipart(1, MOST + 1, FILE), f"At most {MOST} MB can be sent at once."),
+    ("upload", lambda: multipart(MOST + 1, 1, FILE), f"At most {MOST} MB can be sent at once."),
+    ("upload", lambda: multipart(1, TEXT + 1), f"what is no file is {TEXT} MB"),
+    ("upload", lambda: multipart(TEXT + 1, 1), f"what is no file is {TEXT} MB"),
+    ("queue/join", lambda: [b'{"data": ["', *[b"x" * 2**20] * (TEXT + 1), b'"]}'], f"At most {TEXT} MB can be sent"),
+    ("call/denoise", lambda: [b'{"data": ["data:image/png;base64,', *[b"A" * 2**20] * (MOST + 1), b'"]}'], "At most"),
+    ("cancel", lambda: [b" " * 2**20] * (TEXT + 1), f"At most {TEXT} MB can be sent beside files"),
+])  # fmt: skip
+def test_a_request_is_bounded_whatever_it_is_made_of(page, path, content, words, announced):
+    kind = "multipart/form-data; boundary=x" if path == "upload" else "application/json"
+    body = b"".join(content()) if announced else (part for part in content())
+    answer = page.post(f"{API}/{path}", content=body, headers={"Content-Type": kind})
+    assert answer.status_code == 413
+    assert words in answer.text
+    assert len(answer.text) < 200
+
+
+def test_a_request_that_is_announced_too_large_is_refused_before_it_is_sent(page):
+    with socket.create_connection((page.base_url.host, page.base_url.port), timeout=60) as visitor:
+        visitor.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nConnection: close\r\n")
+        visitor.sendall(b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 99999999999\r\n\r\n")
+        with visitor.makefile("rb") as file:
+            answer = file.read()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"At most 64 MB can be sent at once." in answer
+
+
+def test_just_what_is_allowed_is_taken(page):
+    answer = page.post(
+        f"{API}/upload",
+        content=b"".join(multipart(1, MOST - 1, FILE)),
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"--x\r\n", b"--x\r\nContent-Disposition: form-data; name=\"files\"; "
+                                  b"filename=\"a.png\"\r\n\r\nabc"])  # fmt: skip
+def test_an_upload_of_which_nothing_more_comes_is_given_up(page, sent):
+    with socket.create_connection((page.base_url.host, page.base_url.port), timeout=60) as visitor:
+        visitor.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nConnection: close\r\n")
+        visitor.sendall(b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n" + sent)
+        with visitor.makefile("rb") as file:
+            answer = file.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"Nothing more came of this request" in answer

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 
 from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
+from restoration.catalog import Method
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
@@ -83,18 +85,46 @@ def expected(task: str, path: str | None, model: str, scale: int | None = None) 
         return ""
     with suppress(ImageError, ValueError):
         method = catalog.method(task, model, scale)
-        width, height = file_size(path)
-        pixels = width * height * method.scale**2
+        pixels = result_pixels(path, method)
+        seconds, source = seconds_expected(method, pixels)
         if method.prior:
-            steps = deep_image_prior.STEPS[task]
-            return f"About {duration(deep_image_prior.expected_seconds(pixels, steps))} here; Cancel keeps the best."
-        seconds = recording.kept().expected_seconds(task, method.name, pixels / 1e6, recording.device())
-        source = "by the runs so far"
-        if seconds is None:
-            seconds, source = measured_costs().get(method.name, 1.0) * pixels / 1e6, "by the measured cost"
+            return f"About {duration(seconds)} here; Cancel keeps the best."
         memory = (BASE_BYTES + BYTES_A_PIXEL * pixels) / 1e9
         return f"About {duration(max(1, seconds))} and {memory:.1f} GB of memory here, {source}."
     return ""
+
+
+def result_pixels(path: str, method: Method) -> int:
+    """How many pixels a method makes of a file."""
+    width, height = file_size(path)
+    return width * height * method.scale**2
+
+
+def seconds_expected(method: Method, pixels: int) -> tuple[float, str]:
+    """How long a method takes here for a result of so many pixels, and by what that is known."""
+    if method.prior:
+        return deep_image_prior.expected_seconds(pixels, deep_image_prior.STEPS[method.task]), "by a measurement"
+    seconds = recording.kept().expected_seconds(method.task, method.name, pixels / 1e6, recording.device())
+    if seconds is not None:
+        return seconds, "by the runs so far"
+    return measured_costs().get(method.name, 1.0) * pixels / 1e6, "by the measured cost"
+
+
+def seconds_of(function: BlockFunction, values: list) -> float:
+    """How long a call that runs a model takes here, by the names of its inputs; 0 if that cannot be told."""
+    if function.collects_event_data:  # a tap on a spot runs every model, on little
+        return 0.0
+    named = {block.elem_id or block.label: value for block, value in zip(function.inputs, values, strict=False)}
+    task = next((name for name in tasks.every() if name == function.api_name or f"{name}-model" in named), "")
+    model, scale = (named.get(f"{task}-{name}", named.get(name)) for name in ("model", "scale"))
+    first = values[0] if values else None
+    files = [file.get("path") for file in (first if isinstance(first, list) else [first]) if isinstance(file, dict)]
+    seconds = 0.0
+    with suppress(ImageError, ValueError, TypeError, KeyError):
+        method = catalog.method(task, model or "", int(scale or 0) or None)
+        for path in files:
+            seconds += seconds_expected(method, result_pixels(path, method))[0]
+    return seconds
 
 
 @cache

@@ -37,19 +37,19 @@ SAFETY = {
     "Content-Security-Policy": POLICY,
 }
 
-_API = "/gradio_api"
+API = "/gradio_api"
 _READ = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?|login_check)/?"
     r"|/(static|assets|svelte)/.+"
-    rf"|{_API}/(info|openapi\.json|app_id|user|login_check|startup-events|theme\.css|upload_progress)/?"
-    rf"|{_API}/queue/(data|status)"
-    rf"|{_API}/heartbeat/[^/]+"
-    rf"|{_API}/call/(v2/)?[^/]+/[^/]+"
-    rf"|{_API}/file=(?!.*://).+",
+    rf"|{API}/(info|openapi\.json|app_id|user|login_check|startup-events|theme\.css|upload_progress)/?"
+    rf"|{API}/queue/(data|status)"
+    rf"|{API}/heartbeat/[^/]+"
+    rf"|{API}/call/(v2/)?[^/]+/[^/]+"
+    rf"|{API}/file=(?!.*://).+",
     re.DOTALL,
 )
-_WRITTEN = re.compile(rf"{_API}/((upload|queue/join|cancel|reset|run/predict)/?|call/(v2/)?[^/]+/?)")
-_MCP = re.compile(rf"{_API}/mcp(/.*)?")
+_WRITTEN = re.compile(rf"{API}/((upload|queue/join|cancel|reset|run/predict)/?|call/(v2/)?[^/]+/?)")
+_MCP = re.compile(rf"{API}/mcp(/.*)?")
 
 
 def guard(mcp: bool = False) -> None:

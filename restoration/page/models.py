@@ -7,7 +7,8 @@ from functools import cache
 import gradio as gr
 
 import restoration
-from restoration import card, catalog, tasks, weights
+from restoration import card, catalog, limits, tasks, weights
+from restoration.deadline import steps_within
 from restoration.page.before import measured, typical_score
 from restoration.page.parts import QUIET, run_on_click, sentences, start_and_cancel
 from restoration.running import seconds_per_megapixel
@@ -63,10 +64,11 @@ def paces(progress=gr.Progress()) -> Generator:
     """The rows with how long every method but the prior takes here for a megapixel of its result, one by one."""
     seconds = {}
     offered = [method for method in restoration.methods() if not method.prior]
+    tried = ((method, seconds_per_megapixel(method)) for method in offered)
     with sentences():
-        for number, method in enumerate(offered):
-            progress((number, len(offered)), desc=method.title)
-            seconds[method.task, method.name] = seconds_per_megapixel(method)
+        for method, pace in steps_within(tried, limits.in_force().deadline):
+            seconds[method.task, method.name] = pace
+            progress((len(seconds), len(offered)), desc=method.title)
             yield model_rows(seconds)
 
 

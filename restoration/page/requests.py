@@ -56,6 +56,8 @@ class Understood:
         except Exception as error:
             if begun and isinstance(error, RuntimeError) and isinstance(error.__cause__, HTTPException):
                 await send({"type": "http.response.body"})  # a session that is no more; its stream has told so
+            elif isinstance(error, HTTPException) and not begun:
+                await refused(error.status_code, error.detail)(scope, receive, send)
             elif begun or isinstance(error, MemoryError) or not _is_about_a_name(error):
                 raise
             else:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import gradio as gr
 
-from restoration import catalog, metrics
+from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import restore_all, store
+from restoration.deadline import steps_within, time_is_up, within
 from restoration.files import check_holds, output_name, read
 from restoration.image import Image
 from restoration.inpainting import Mask
@@ -34,9 +35,13 @@ def stepped(
 ) -> Generator:
     """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns.
 
+    It ends by the deadline, perhaps with the best so far.
+
     Args:
         show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
     """
+    seconds = limits.in_force().deadline
+    job = within(job, seconds, lambda: gr.Warning(f"A run gets {seconds:g} s here: this is the best that it had then."))
     while True:
         try:
             step = next(job)
@@ -326,7 +331,7 @@ def run_batch(
             format=checked_format(format),
             quality=round(quality),
         )
-        for step in work:
+        for step in steps_within(work, limits.in_force().deadline):
             progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
             if step.row is None:
                 yield unchanged(3)
@@ -337,6 +342,8 @@ def run_batch(
                 restored.append(str(row.result))
             kept().add(record_of(row, order), wait=COMMIT)
             yield rows, restored, gr.skip()
+        late = time_is_up(limits.in_force().deadline)
+        rows += [[Path(file).name, "not restored", late] for file in files[len(rows) :]]
         zipped = shutil.make_archive(str(Path(folder) / "restored"), "zip", results)
         yield rows, restored, gr.update(value=zipped, interactive=True)
 
@@ -345,7 +352,7 @@ def bake(entries: Callable[[], Iterator[Entry]]) -> Generator:
     """The patches with their captions as they come, and the names of the methods that made them."""
     shown, names = [], []
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        for entry in entries():
+        for entry in steps_within(entries(), limits.in_force().deadline):
             file = Path(folder) / f"{len(shown)}.png"
             file.write_bytes(preview(entry.image))
             score = "" if entry.score is None else f" · {metrics.text(entry.score.psnr)}"

@@ -1,66 +1,167 @@
-"""The server below the page: how many runs may wait, and how much may be sent."""
+"""The server below the page: how much may be sent, how fast, and who listens to what."""
+
+import asyncio
+import json
+import time
+from urllib.parse import parse_qs
 
 import gradio as gr
+from gradio import route_utils, routes
+from gradio.route_utils import GradioMultiPartParser, MultiPartException
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from restoration.page.parts import ONE_AT_A_TIME, duration
-from restoration.page.requests import HANDLERS, Understood, answer_in_sentences, complaint
+from restoration.limits import REQUEST_BYTES, TEXT_BYTES, Limits
+from restoration.page.doors import API
+from restoration.page.requests import HANDLERS, Understood, answer_in_sentences, refused
+from restoration.page.visitors import Visitors, address_of
+from restoration.page.waiting import NOT_YOURS, Waiting
 
-UPLOAD_LIMIT = 64 * 2**20  # bytes of a file, and of whatever else is sent at once
-WAITING = 20  # runs that may wait for the model
+SLOWEST = 2000.0  # bytes a second that a request has to bring, but for the seconds of `Limits.patience`
+LEFT_OVER = 1.0  # seconds for which the rest of a request that is refused is read, so that its answer is too
+TOO_LARGE = f"At most {REQUEST_BYTES >> 20} MB can be sent at once."
+TOO_LONG = f"At most {TEXT_BYTES >> 20} MB can be sent beside files, which go to {API}/upload."
+TOO_SLOW = "Nothing more came of this request, so it was given up; send it again."
 
 
-def rule(page: gr.Blocks) -> None:
-    """Let the page take only calls that make sense, and at most `WAITING` runs that wait for the model.
+def rule(page: gr.Blocks, limits: Limits) -> dict:
+    """Put the rules around a page that is to be launched; gives gradio's `app_kwargs` for it.
 
-    Gradio's own limit counts what needs no model too, and does not say when to try again.
+    Args:
+        limits: what a visitor may take.
     """
-    queue, push = page._queue, page._queue.push
+    visitors = Visitors(limits)
+    waiting = Waiting(page, limits, visitors)
     answer_in_sentences(page)
-
-    async def bounded(body, request, username):
-        if sentence := complaint(page, body):
-            return False, sentence, "error"
-        waiting = queue.event_queue_per_concurrency_id.get(ONE_AT_A_TIME["concurrency_id"])
-        needs_model = page.fns[body.fn_index].concurrency_id == ONE_AT_A_TIME["concurrency_id"]
-        if not needs_model or waiting is None or len(waiting.queue) < WAITING:
-            return await push(body, request, username)
-        known = [queue.process_time_per_fn[event.fn].avg_time for event in waiting.queue]
-        seconds = max(5, round(sum(known) / 2))  # half of the queue, so that whoever tries again finds a place
-        sentence = f"{len(waiting.queue)} runs are waiting already; try again in about {duration(seconds)}."
-        # A browser shows the sentence for any status but 503, for which it has one of its own.
-        browser = "Mozilla" in (request.headers.get("user-agent") or "")
-        return False, sentence, "error" if browser else "queue_full"
-
-    queue.push = bounded
+    routes.GradioMultiPartParser = route_utils.GradioMultiPartParser = ShortTexts
+    return {
+        "exception_handlers": HANDLERS,
+        "middleware": [
+            Middleware(BoundedBody, visitors=visitors),
+            Middleware(Understood),
+            Middleware(Sessions, waiting=waiting),
+        ],
+    }
 
 
 class BoundedBody:
-    """Refuses requests over `UPLOAD_LIMIT`, but for uploads, whose files gradio itself bounds one by one."""
+    """Refuses requests that are too large or too slow, and those of an address that sent too much lately.
 
-    def __init__(self, server: ASGIApp):
-        self.server = server
+    Args:
+        visitors: who sent how much so far.
+    """
+
+    def __init__(self, server: ASGIApp, visitors: Visitors):
+        self.server, self.visitors = server, visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].endswith("/upload"):
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             return await self.server(scope, receive, send)
-        announced, taken = int(Headers(scope=scope).get("content-length", 0)), 0
+        uploading = scope["path"].rstrip("/").endswith("/upload")
+        most, sentence = (REQUEST_BYTES, TOO_LARGE) if uploading else (TEXT_BYTES, TOO_LONG)
+        headers, started = Headers(scope=scope), time.monotonic()
+        announced, taken, ended = int(headers.get("content-length", 0)), 0, False
+        address = address_of(scope, bool(self.visitors.limits.proxied))
 
         async def bounded() -> Message:
-            nonlocal taken
-            if max(announced, taken) > UPLOAD_LIMIT:
-                raise HTTPException(413, f"At most {UPLOAD_LIMIT >> 20} MB can be sent at once.")
-            message = await receive()
-            taken += len(message.get("body", b""))
+            nonlocal taken, ended
+            if ended:  # all is there; what is waited for now is that the visitor leaves
+                return await receive()
+            if announced > most:
+                await self._refuse(receive, headers, 413, TOO_LARGE if announced > REQUEST_BYTES else sentence)
+            left = started + self.visitors.limits.patience + taken / SLOWEST - time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), left)
+            except TimeoutError:
+                raise HTTPException(408, TOO_SLOW) from None
+            count = len(message.get("body", b""))
+            taken, ended = taken + count, not message.get("more_body", False)
+            if taken > most:
+                await self._refuse(receive, headers, 413, TOO_LARGE if taken > REQUEST_BYTES else sentence)
+            if too_much := self.visitors.sent(address, count):
+                await self._refuse(receive, headers, 429, too_much)
             return message
 
         await self.server(scope, bounded, send)
 
+    async def _refuse(self, receive: Receive, headers: Headers, status: int, sentence: str) -> None:
+        """Refuse a request, after a glance at what is left of it: most programs read no answer before they sent all."""
+        until = time.monotonic() + LEFT_OVER
+        if headers.get("expect", "") == "":
+            try:
+                while (left := until - time.monotonic()) > 0:
+                    message = await asyncio.wait_for(receive(), min(left, LEFT_OVER / 4))
+                    if not message.get("more_body", False):
+                        break
+            except TimeoutError:
+                pass
+        raise HTTPException(status, sentence)
 
-APP_SETTINGS = {
-    "exception_handlers": HANDLERS,
-    "middleware": [Middleware(BoundedBody), Middleware(Understood)],
-}
+
+class ShortTexts(GradioMultiPartParser):
+    """Gradio's parser of uploads, which keeps what is no file in memory, however long it is."""
+
+    texts = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self.texts += end - start
+            if self.texts > TEXT_BYTES:
+                raise MultiPartException(f"The maximum allowed size of what is no file is {TEXT_BYTES >> 20} MB.")
+        super().on_part_data(data, start, end)
+
+
+class Sessions:
+    """Notes who listens to what, and lets a session cancel its own jobs alone.
+
+    Args:
+        waiting: where that is told.
+    """
+
+    def __init__(self, server: ASGIApp, waiting: Waiting):
+        self.server, self.waiting = server, waiting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.server(scope, receive, send)
+        path = scope["path"].rstrip("/")
+        if scope["method"] == "POST" and path == f"{API}/cancel":
+            return await self._cancel(scope, receive, send)
+        session = self._listened_to(scope, path)
+        if session is None:
+            return await self.server(scope, receive, send)
+        with self.waiting.heard(session):
+            await self.server(scope, receive, send)
+
+    def _listened_to(self, scope: Scope, path: str) -> str | None:
+        """The session whose jobs a request listens to."""
+        if scope["method"] != "GET":
+            return None
+        if path == f"{API}/queue/data":
+            asked = parse_qs(scope["query_string"].decode("latin-1"))
+            return next(iter(asked.get("session_hash", [])), None)
+        call, _, event = path.rpartition("/")
+        return self.waiting.session_of(event) if call.startswith(f"{API}/call/") else None
+
+    async def _cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        try:
+            asked = json.loads(body)
+            own = self.waiting.may_cancel(asked["session_hash"], asked["event_id"])
+        except (ValueError, TypeError, LookupError, RecursionError):
+            own = True  # gradio says what is wrong with it
+        if not own:
+            return await refused(403, NOT_YOURS)(scope, receive, send)
+        again = iter([{"type": "http.request", "body": body}])
+
+        async def replayed() -> Message:
+            return next(again, None) or await receive()
+
+        await self.server(scope, replayed, send)

@@ -1,0 +1,220 @@
+"""Who waits for the model, for how long, who has to give way, and who may cancel.
+
+Gradio has the queue; here are the rules that it lacks: a job that nobody listens to goes on as long as nobody else
+waits, a session has only so many jobs waiting, and a job is cancelled by the session whose it is.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import gradio as gr
+from anyio import to_thread
+from gradio.queueing import Event
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
+from starlette.exceptions import HTTPException
+
+from restoration.limits import Limits
+from restoration.page.before import seconds_of
+from restoration.page.parts import ONE_AT_A_TIME, duration
+from restoration.page.requests import complaint
+from restoration.page.visitors import Visitors, address_of
+
+WAITING = 20  # runs that may wait for the model
+GAVE_WAY = "Nobody was listening to this run any more, and another waited, so it gave way; start it again."
+NOT_YOURS = "A run is cancelled by the session that started it."
+UNKNOWN = 5.0  # seconds of a job of which nothing is known
+LEAST = 0.5  # seconds that a job takes of which the pace is measured
+_MODEL = ONE_AT_A_TIME["concurrency_id"]
+_TASTE = 9  # finished jobs that tell how much slower or faster this machine is at the moment
+
+
+class Waiting:
+    """The rules of a page's queue.
+
+    Args:
+        page: whose queue is ruled from now on.
+        limits: what a visitor may take.
+        visitors: who took what so far.
+    """
+
+    def __init__(self, page: gr.Blocks, limits: Limits, visitors: Visitors):
+        self.page, self.queue, self.limits, self.visitors = page, page._queue, limits, visitors
+        self._listeners: Counter[str] = Counter()
+        self._heard: dict[str, float] = {}
+        self._begun: dict[str, float] = {}  # when running jobs began
+        self._expected: dict[str, float] = {}  # seconds that jobs take on a machine with nothing else to do
+        self._pace: deque[float] = deque(maxlen=_TASTE)  # seconds that jobs took, as shares of those expected
+        self._watch: asyncio.Task | None = None
+        self._tasks: set[asyncio.Task] = set()
+        self._push = self.queue.push
+        self.queue.push = self.push
+        self.queue.broadcast_estimations, self._broadcast = self.broadcast, self.queue.broadcast_estimations
+        if limits.unheard < float("inf"):
+            self._keep_what_nobody_hears()
+
+    # Coming
+
+    async def push(self, body, request, username):
+        """Let a call wait, as gradio does, or say why not."""
+        if sentence := complaint(self.page, body):
+            return False, sentence, "error"
+        if self.page.fns[body.fn_index].concurrency_id == _MODEL:
+            if self._watch is None:
+                self._watch = asyncio.create_task(self._watched())
+            # A browser shows the sentence for any status but 503, for which it has one of its own.
+            full = 400 if "Mozilla" in (request.headers.get("user-agent") or "") else 503
+            if len(self.waiting) >= WAITING:
+                seconds = max(1, round(self.seconds_until_one_is_done()))
+                sentence = f"{len(self.waiting)} runs are waiting already; try again in about {duration(seconds)}."
+                raise HTTPException(full, sentence)
+            own = sum(event.session_hash == body.session_hash for event in self.waiting)
+            if own >= self.limits.waiting:
+                raise HTTPException(429, f"{own} of your runs are waiting already; wait for one of them.")
+            if sentence := self.visitors.asked_to_run(address_of(request.scope, bool(self.limits.proxied))):
+                raise HTTPException(429, sentence)
+        success, event_id, state = await self._push(body, request, username)
+        if success and (event := self.queue.event_ids_to_events.get(event_id)) and event.concurrency_id == _MODEL:
+            task = asyncio.create_task(self._estimate(event))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return success, event_id, state
+
+    @property
+    def waiting(self) -> list[Event]:
+        """The jobs that wait for the model, first come first."""
+        found = self.queue.event_queue_per_concurrency_id.get(_MODEL)
+        return found.queue if found else []
+
+    @property
+    def running(self) -> list[Event]:
+        """The job that has the model."""
+        jobs = (event for job in self.queue.active_jobs for event in job or ())
+        return [event for event in jobs if event.concurrency_id == _MODEL]
+
+    # Listening
+
+    @contextmanager
+    def heard(self, session: str) -> Iterator[None]:
+        """Note that a session listens."""
+        self._listeners[session] += 1
+        try:
+            yield
+        finally:
+            self._listeners[session] -= 1
+            self._listeners += Counter()  # without those that are zero
+            self._heard[session] = time.monotonic()
+
+    def session_of(self, event_id: str) -> str:
+        """Whose a job is: gradio's endpoints are listened to by the job's id."""
+        event = self.queue.event_ids_to_events.get(event_id)
+        if event:
+            return event.session_hash
+        pending = self.queue.pending_event_ids_session.items()
+        return next((session for session, events in pending if event_id in events), event_id)
+
+    def unheard(self, event: Event) -> bool:
+        """Whether nobody has listened to a job for too long."""
+        if self._listeners[event.session_hash]:
+            return False
+        last = max(event.enqueue_time, self._heard.get(event.session_hash, 0.0))
+        return time.monotonic() - last > self.limits.unheard
+
+    def _keep_what_nobody_hears(self) -> None:
+        """Let a job go on when its visitor leaves, and keep its answer; gradio stops it and forgets it."""
+
+        class Kept(type(self.queue.pending_messages_per_session)):
+            def __delitem__(messages, session):
+                if not self.queue.pending_event_ids_session.get(session):
+                    super().__delitem__(session)
+
+        messages = Kept(2000)
+        messages.update(self.queue.pending_messages_per_session)
+        self.queue.pending_messages_per_session = messages
+
+        async def go_on(*, session_hash=None, event_id=None) -> None:
+            pass
+
+        self.queue.clean_events = go_on
+
+    # Giving way
+
+    async def _watched(self) -> None:
+        """Look again and again who has to give way, and how long jobs take."""
+        while not self.queue.stopped:
+            await asyncio.sleep(min(0.5, self.limits.unheard / 4))
+            self._measure()
+            await self.make_room()
+
+    async def make_room(self) -> None:
+        """End the jobs that nobody listens to where somebody who listens waits behind them."""
+        waiting = list(self.waiting)
+        heard = [place for place, event in enumerate(waiting) if not self.unheard(event)]
+        if not heard:
+            return
+        for event in self.running:
+            if event.alive and self.unheard(event):
+                self._tell(event, GAVE_WAY)
+                event.alive = False  # gradio closes it at its next step
+        for event in waiting[: heard[-1]]:
+            if self.unheard(event):
+                await self.queue.remove_from_queue(event._id)
+                self._tell(event, GAVE_WAY)
+
+    def _tell(self, event: Event, sentence: str) -> None:
+        """Tell whoever comes back why a job ended."""
+        self.queue.send_message(event, ProcessCompletedMessage(output={"error": sentence}, success=False))
+
+    # How long
+
+    def seconds(self, event: Event) -> float:
+        """How long a job will take, by what is asked for and how fast jobs were lately."""
+        expected = self._expected.get(event._id, 0.0) * (median(self._pace) if self._pace else 1.0)
+        known = self.queue.process_time_per_fn
+        average = known[event.fn].avg_time if event.fn in known else 0.0
+        return min(self.limits.deadline, expected or average or UNKNOWN)
+
+    async def _estimate(self, event: Event) -> None:
+        """Find out what a job costs, which reads from the disk, and tell those who wait."""
+        self._expected[event._id] = await to_thread.run_sync(seconds_of, event.fn, event.data.data)
+        self.broadcast(_MODEL)
+
+    def seconds_until_one_is_done(self) -> float:
+        """How long until the running job makes room for another."""
+        now, left = time.monotonic(), 0.0
+        for event in self.running:
+            left = max(left, self.seconds(event) - (now - self._begun.get(event._id, now)))
+        return max(0.0, left)
+
+    def broadcast(self, concurrency_id: str, after: int | None = None) -> None:
+        """Tell those who wait how long it will be, with what is known of each job before theirs."""
+        if concurrency_id != _MODEL:
+            return self._broadcast(concurrency_id, after)
+        seconds, waiting = self.seconds_until_one_is_done(), list(self.waiting)
+        for rank, event in enumerate(waiting):
+            seconds += self.seconds(event)
+            if after is None or rank >= after:
+                message = EstimationMessage(rank=rank, rank_eta=seconds, queue_size=len(waiting))
+                self.queue.send_message(event, message)
+
+    def _measure(self) -> None:
+        """Note what runs, and of what ended how long it took."""
+        now, running = time.monotonic(), {event._id: event for event in self.running}
+        for id in running:
+            self._begun.setdefault(id, now)
+        for id in self._begun.keys() - running.keys():
+            seconds, expected = now - self._begun.pop(id), self._expected.get(id, 0.0)
+            if expected > LEAST and seconds > LEAST:
+                self._pace.append(min(20.0, max(0.05, seconds / expected)))
+        for id in self._expected.keys() - running.keys() - {event._id for event in self.waiting}:
+            del self._expected[id]
+
+    # Cancelling
+
+    def may_cancel(self, session: object, event_id: object) -> bool:
+        """Whether a job is none, or that of the session."""
+        event = self.queue.event_ids_to_events.get(event_id) if isinstance(event_id, str) else None
+        return event is None or event.session_hash == session

@@ -1,0 +1,197 @@
+"""A public page shares its worker: who waits is served, whoever they are and whatever their requests claim."""
+
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+
+from restoration.files import encode
+from restoration.image import Image
+from restoration.page.waiting import GAVE_WAY, NOT_YOURS
+from tests.conftest import CHECKOUT, serving, until
+
+API = "/gradio_api"
+LIMITS = {
+    "RESTORATION_UNHEARD": "2",
+    "RESTORATION_WAITING": "2",
+    "RESTORATION_RUNS": "6",
+    "RESTORATION_MEGABYTES": "2",
+    "RESTORATION_WINDOW": "3600",
+    "RESTORATION_PROXIED": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A public page behind a proxy, with limits for a test."""
+    with serving(CHECKOUT, tmp_path_factory.mktemp("fair"), {"HF_HUB_OFFLINE": "1", **LIMITS}) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(server, request):
+    """A visitor with an address and a session of their own."""
+    number = abs(hash(request.node.name)) % 2**16
+    with Visitor(server, f"198.18.{number >> 8}.{number & 255}") as found:
+        yield found
+
+
+class Visitor:
+    """Asks for runs, and may listen to what comes of them.
+
+    Args:
+        server: address of the page.
+        address: as the proxy tells it.
+    """
+
+    def __init__(self, server: str, address: str):
+        headers = {"X-Forwarded-For": f"9.9.9.9, {address}"}
+        self.client = httpx.Client(base_url=server, headers=headers, timeout=60)
+        self.events: list[str] = []
+        self.answers: dict[str, str] = {}
+        self.threads: list[threading.Thread] = []
+        self.paths: dict[int, str] = {}
+
+    def __enter__(self) -> "Visitor":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for event in self.events:
+            self.cancel(event)
+        for thread in self.threads:
+            thread.join(30)
+        self.client.close()
+
+    def upload(self, side: int, **headers: str) -> httpx.Response:
+        """A picture of noise, sent."""
+        samples = np.random.default_rng(side).integers(0, 256, (side, side, 3)).astype(np.uint8)
+        files = {"files": ("noise.png", encode(Image(samples)))}
+        return self.client.post(f"{API}/upload", files=files, headers=headers)
+
+    def ask(self, model: str, side: int = 32, session: str | None = None, **headers: str) -> httpx.Response:
+        """A run by the API; a long one by "deep-image-prior"."""
+        picture = {"path": self.path(side), "meta": {"_type": "gradio.FileData"}}
+        body = {"data": [picture, model, "auto", 1, "png", 95], "session_hash": session}
+        answer = self.client.post(f"{API}/call/denoise", json=body, headers=headers)
+        if answer.status_code == 200:
+            self.events.append(answer.json()["event_id"])
+        return answer
+
+    def path(self, side: int) -> str:
+        if side not in self.paths:
+            self.paths[side] = self.upload(side).json()[0]
+        return self.paths[side]
+
+    def hear(self, event: str) -> str:
+        """What comes of a run."""
+        return self.client.get(f"{API}/call/denoise/{event}", timeout=120).text
+
+    def listen(self, event: str) -> None:
+        """Hear it meanwhile."""
+        thread = threading.Thread(target=lambda: self.answers.update({event: self.hear(event)}), daemon=True)
+        thread.start()
+        self.threads.append(thread)
+
+    def cancel(self, event: str, session: str | None = None) -> httpx.Response:
+        body = {"event_id": event, "session_hash": event if session is None else session, "fn_index": self.call()}
+        return self.client.post(f"{API}/cancel", json=body)
+
+    def call(self) -> int:
+        calls = self.client.get("/config").json()["dependencies"]
+        return next(call["id"] for call in calls if call["api_name"] == "denoise")
+
+    def begun(self, event: str) -> bool:
+        """Whether a run has the model: nobody waits any more."""
+        return self.client.get(f"{API}/queue/status").json()["queue_size"] == 0
+
+
+LONG = {"model": "deep-image-prior", "side": 64}
+
+
+def test_a_run_that_nobody_listens_to_gives_way_and_whoever_comes_back_is_told(visitor):
+    unheard = visitor.ask(**LONG).json()["event_id"]
+    until(lambda: visitor.begun(unheard))
+    heard = visitor.ask("median").json()["event_id"]
+    assert "event: complete" in visitor.hear(heard)
+    assert GAVE_WAY in visitor.hear(unheard)
+
+
+def test_a_run_that_nobody_listens_to_goes_on_while_nobody_waits_and_keeps_its_result(visitor):
+    event = visitor.ask("median").json()["event_id"]
+    time.sleep(2 * float(LIMITS["RESTORATION_UNHEARD"]))
+    assert "event: complete" in visitor.hear(event)
+
+
+def test_a_visitor_who_left_finds_the_result_again(visitor):
+    event = visitor.ask("bilateral", 300).json()["event_id"]
+    with visitor.client.stream("GET", f"{API}/call/denoise/{event}"):
+        pass  # gone before there is an answer
+    assert "event: complete" in visitor.hear(event)
+
+
+def test_a_run_that_is_listened_to_does_not_give_way(visitor):
+    heard = visitor.ask(**LONG).json()["event_id"]
+    visitor.listen(heard)
+    until(lambda: visitor.begun(heard))
+    behind = visitor.ask("median").json()["event_id"]
+    visitor.listen(behind)
+    time.sleep(2 * float(LIMITS["RESTORATION_UNHEARD"]))
+    assert not visitor.answers
+    visitor.cancel(heard)
+    until(lambda: behind in visitor.answers)
+    assert "event: complete" in visitor.answers[behind]
+
+
+def test_a_session_has_two_runs_waiting_and_another_session_may_still_come(visitor):
+    first = visitor.ask(**LONG, session="mine").json()["event_id"]
+    visitor.listen(first)
+    until(lambda: visitor.begun(first))
+    assert [visitor.ask("median", session="mine").status_code for _ in range(2)] == [200, 200]
+    refused = visitor.ask("median", session="mine")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        429, "2 of your runs are waiting already; wait for one of them.",
+    )  # fmt: skip
+    assert visitor.ask("median", session="other").status_code == 200
+    for event in visitor.events:
+        visitor.cancel(event, "mine")
+
+
+def test_an_address_has_so_many_runs_whatever_its_requests_claim(visitor):
+    answers = []
+    for number in range(9):
+        forged = {"X-Real-IP": f"1.1.1.{number}", "Forwarded": f"for=1.1.1.{number}", "User-Agent": str(number)}
+        answers.append(visitor.ask("median", session=f"fresh{number}", **forged))
+        if answers[-1].status_code == 200:
+            visitor.hear(answers[-1].json()["event_id"])
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429] * 3
+    assert answers[-1].json()["detail"].startswith("At most 6 runs in 60 min are possible here; go on in ")
+    address = visitor.client.headers["X-Forwarded-For"].split()[-1]
+    forged = visitor.ask("median", **{"X-Forwarded-For": f"7.7.7.7, 8.8.8.8, {address}"})
+    assert forged.status_code == 429  # what stands before the platform's word is a visitor's
+    with Visitor(str(visitor.client.base_url), "198.19.0.1") as other:
+        assert other.ask("median").status_code == 200
+
+
+def test_an_address_sends_so_many_megabytes(visitor):
+    sent = [visitor.upload(500) for _ in range(4)]  # 0.7 MB each
+    assert [answer.status_code for answer in sent] == [200, 200, 429, 429]
+    assert sent[-1].json()["detail"].startswith("At most 2 MB of uploads in 60 min are possible here")
+    assert visitor.client.get("/config").status_code == 200
+
+
+def test_a_run_is_cancelled_by_its_own_session_alone_and_whoever_waits_is_told(visitor):
+    event = visitor.ask(**LONG).json()["event_id"]
+    visitor.listen(event)
+    until(lambda: visitor.begun(event))
+    waiting = visitor.ask("median").json()["event_id"]
+    visitor.listen(waiting)
+    for foreign in ("another", "", waiting):
+        refused = visitor.cancel(event, foreign)
+        assert (refused.status_code, refused.json()["detail"]) == (403, NOT_YOURS)
+    time.sleep(1)
+    assert not visitor.answers
+    assert visitor.cancel(event).status_code == 200
+    until(lambda: len(visitor.answers) == 2)
+    assert "event: complete" in visitor.answers[waiting]

@@ -1,0 +1,102 @@
+"""How long a wait is told to be: what each run costs, less what is done of it."""
+
+import types
+
+import pytest
+
+from restoration import catalog, deep_image_prior
+from restoration.files import write
+from restoration.limits import Limits
+from restoration.page import waiting
+from restoration.page.before import seconds_expected, seconds_of
+from restoration.page.layout import build
+from restoration.page.visitors import Visitors
+from restoration.page.waiting import Waiting
+
+
+@pytest.fixture(scope="module")
+def page():
+    made = build()
+    made.queue()
+    return made
+
+
+@pytest.fixture
+def queue(page, monkeypatch):
+    """The rules, over a queue whose running and waiting jobs a test chooses."""
+    rules = Waiting(page, Limits(deadline=100), Visitors(Limits()))
+    chosen = types.SimpleNamespace(waiting=[], running=[], now=1000.0, told=[])
+    monkeypatch.setattr(Waiting, "waiting", property(lambda self: chosen.waiting))
+    monkeypatch.setattr(Waiting, "running", property(lambda self: chosen.running))
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: chosen.now)
+    monkeypatch.setattr(rules.queue, "send_message", lambda event, message: chosen.told.append(message))
+    rules.chosen = chosen
+    return rules
+
+
+def job(rules: Waiting, name: str, seconds: float | None) -> types.SimpleNamespace:
+    if seconds is not None:
+        rules._expected[name] = seconds
+    return types.SimpleNamespace(_id=name, fn=object(), session_hash=name, enqueue_time=0.0, alive=True)
+
+
+def told(rules: Waiting) -> list[float]:
+    rules.chosen.told.clear()
+    rules.broadcast("model")
+    return [message.rank_eta for message in rules.chosen.told]
+
+
+def test_a_wait_is_what_is_left_of_the_run_and_all_of_those_before(queue):
+    queue.chosen.running = [job(queue, "a", 30)]
+    queue._measure()
+    queue.chosen.waiting = [job(queue, "b", 20), job(queue, "c", 5), job(queue, "d", 500)]
+    assert told(queue) == [50, 55, 155]  # no run takes longer than it may
+    queue.chosen.now += 10
+    assert told(queue) == [40, 45, 145]
+    assert queue.seconds_until_one_is_done() == 20
+    queue.chosen.now += 100
+    assert told(queue) == [20, 25, 125]
+
+
+def test_a_wait_follows_how_fast_runs_are_at_the_moment(queue):
+    for name in "abc":
+        queue.chosen.running = [job(queue, name, 10)]
+        queue._measure()
+        queue.chosen.now += 40  # four times as long as it should have
+        queue.chosen.running = []
+        queue._measure()
+    queue.chosen.waiting = [job(queue, "d", 10), job(queue, "e", 10)]
+    assert told(queue) == [40, 80]
+    assert set(queue._expected) == {"d", "e"}
+
+
+def test_what_nothing_is_known_of_takes_a_moment(queue):
+    queue.chosen.waiting = [job(queue, "a", None)]
+    assert told(queue) == [waiting.UNKNOWN]
+
+
+@pytest.mark.parametrize("task, model", [("denoise", "median"), ("denoise", "deep-image-prior"), ("upscale", "compact"),
+                                         ("inpaint", "diffusion"), ("artifacts", "drunet-jpeg")])  # fmt: skip
+def test_a_call_costs_what_is_told_before_the_run(page, photo, tmp_path, monkeypatch, task, model):
+    monkeypatch.setattr(deep_image_prior, "expected_seconds", lambda pixels, steps: pixels * steps * 1e-6)
+    write(photo, tmp_path / "photo.png")
+    file = {"path": str(tmp_path / "photo.png")}
+    method = catalog.method(task, model, 4 if task == "upscale" else None)
+    wanted = seconds_expected(method, 90 * 70 * method.scale**2)[0]
+    assert wanted > 0
+    found = 0
+    for function in page.fns.values():
+        ids = [block.elem_id for block in function.inputs]
+        tab = f"{task}-model" in ids and f"{task}-input" == ids[0] and function.concurrency_id == "model"
+        if function.api_name == task or (tab and not function.collects_event_data):
+            values = [block.value for block in function.inputs]
+            names = [block.elem_id or block.label for block in function.inputs]
+            values[0] = file
+            values[next(place for place, name in enumerate(names) if name in ("model", f"{task}-model"))] = model
+            assert seconds_of(function, values) == pytest.approx(wanted)
+            many = [[file, file], *values[1:]]
+            assert seconds_of(function, many) == pytest.approx(2 * wanted)
+            assert seconds_of(function, [None, *values[1:]]) == 0
+            assert seconds_of(function, [{"path": "gone.png"}, *values[1:]]) == 0
+            found += 1
+    assert found >= 2
