@@ -34,6 +34,7 @@ from restoration.page.before import displayable, expected, facts, guide
 from restoration.page.inpaint_tab import go_on
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
+from restoration.page.runs import again as result_of
 from restoration.page.runs import rate
 from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
@@ -365,10 +366,10 @@ def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypa
     write(photo, tmp_path / "photo.png")
     steps = runs("upscale").run(silent, str(tmp_path / "photo.png"), "lanczos", 2, 1.0, False, "png", 95)
     *_, (*_, state, _) = steps
-    plain = state.plain.found.psnr
+    plain = result_of(state).plain.found.psnr
     monkeypatch.setattr(Order, "run", None)
     *_, (_, _, _, status, _, after, _) = runs("upscale").show(silent, state, True, "png", 95)
-    true = after.true.found.psnr
+    true = result_of(after).true.found.psnr
     assert true > plain
     assert f"{true:.2f} dB" in status
     *_, (_, _, _, status, *_) = runs("upscale").show(silent, after, False, "jpeg", 90)
@@ -415,7 +416,7 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     *_, (*_, state, _, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
     for path in go_on(state):
         again = read(path)
-    np.testing.assert_array_equal(again.samples, state.done.picture.samples)
+    np.testing.assert_array_equal(again.samples, result_of(state).done.picture.samples)
     assert Path(path).name == "large.png"
 
 
@@ -432,10 +433,10 @@ def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_
     state, (_, other, _) = first[5], first[6:]
     assert other["value"] == "Fill with Offset fill"
     *_, second = inpaint.other(silent, path, state, "png", 95)
-    assert second[5].done.order.model == "offset-fill"
-    assert second[5].done.found.share == state.done.found.share
+    assert result_of(second[5]).done.order.model == "offset-fill"
+    assert result_of(second[5]).done.found.share == result_of(state).done.found.share
     *_, third = inpaint.another(silent, path, second[5], "png", 95)
-    assert third[5].done.order.settings["variant"] == 1
+    assert result_of(third[5]).done.order.settings["variant"] == 1
     for handler in (inpaint.other, inpaint.another):
         assert len(*handler(silent, path, None, "png", 95)) == inpaint.outputs
 

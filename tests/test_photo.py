@@ -14,6 +14,7 @@ from restoration.diagnosis import FINE, diagnosed
 from restoration.files import read, write
 from restoration.image import Image, from_tensor
 from restoration.orders import Order, replay
+from restoration.page import shelf
 from restoration.page.photo_tab import WHOLE, ChainRuns
 from restoration.page.results import hand_on
 from restoration.page.runs import Shown
@@ -142,7 +143,8 @@ def test_the_quality_is_found_in_the_middle_of_a_large_picture(monkeypatch, smoo
 
 def test_a_result_is_handed_on_to_another_tab(worn):
     shown = Shown(finish(Order("photo", settings={"enlarge": 2}).run(worn["fine"])), b"", "id")
-    for path, tabs in hand_on(shown, "denoise"):
+    shelf.results().put("id", shown)
+    for path, tabs in hand_on("id", "denoise"):
         assert tabs.selected == "denoise"
         np.testing.assert_array_equal(read(path).samples, shown.done.picture.samples)
 

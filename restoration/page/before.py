@@ -16,10 +16,11 @@ from restoration.catalog import Method
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
-from restoration.page.parts import as_text, duration
+from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
 
 
+@tidy
 def displayable(path: str | None) -> Generator:
     """Replace an uploaded TIFF, which no browser draws, by a PNG with the same pixels and metadata."""
     image = None
@@ -42,6 +43,7 @@ def described(image: Image) -> list[str]:
     return [f"{image.width} × {image.height} px, {image.bits}-bit {kind}", *transparency]
 
 
+@tidy
 def facts(task: str, path: str | None, model: str = "", scale: int | None = None) -> str:
     """What is known of an uploaded file, and whether a run is worth it, or what is wrong with it."""
     if not path:

@@ -8,9 +8,9 @@ from restoration import catalog
 from restoration.fill_choice import AMONG
 from restoration.orders import Order
 from restoration.page.masks import canvas, own_mask, show_mask
-from restoration.page.parts import PRIVATE, QUIET, UploadedImage, run_on_click, sentences, unchanged
+from restoration.page.parts import CHANGING, LOOKING, QUIET, UploadedImage, run_on_click, sentences, tidy, unchanged
 from restoration.page.results import hand_on
-from restoration.page.runs import Runs, Shown
+from restoration.page.runs import Runs, again
 from restoration.page.task_tab import TaskTab
 from restoration.receipts import OrderResult
 from restoration.tasks._task import Setting
@@ -39,7 +39,8 @@ class HoleRuns(Runs):
         if result is None:
             yield unchanged(self.outputs)
             return
-        done = result.done
+        with sentences():
+            done = again(result).done
         order = Order(self.kind.name, other_fill(done.order.model), {**done.order.settings, "texture": True})
         yield from self._again(done, order, path, output, progress)
 
@@ -48,9 +49,11 @@ class HoleRuns(Runs):
         if result is None:
             yield unchanged(self.outputs)
             return
-        order = result.done.order
+        with sentences():
+            done = again(result).done
+        order = done.order
         number = (order.settings["variant"] + 1) % (self.variant.limits[1] + 1)
-        yield from self._again(result.done, order.changed(variant=number), path, output, progress)
+        yield from self._again(done, order.changed(variant=number), path, output, progress)
 
     def _again(
         self, done: OrderResult, order: Order, path: str | None, output: tuple, progress: gr.Progress
@@ -132,20 +135,20 @@ class HoleTab(TaskTab):
     def connect(self):
         super().connect()
         self.source.upload(own_mask, self.uploaded, self.uploaded, **QUIET)
-        self.source.change(canvas, self.source, self.editor, **QUIET)
+        self.source.change(canvas, self.source, self.editor, **LOOKING)
         edges = [
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
-        self.look.click(show_mask, [self.source, *self.marks, *edges], self.mask, **PRIVATE)
+        self.look.click(show_mask, [self.source, *self.marks, *edges], self.mask, **LOOKING | {"show_progress": "full"})
         outputs = [*self.shown.outputs, *self.draw_besides()]
         inputs = [self.source, self.shown.state, *self.shown.file]
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
             run_on_click((button, self.cancel), handler, inputs, outputs, self.shown.status)
-        self.again.click(go_on, self.shown.state, self.source, **QUIET)
+        self.again.click(tidy(go_on), self.shown.state, self.source, **CHANGING)
         self.again.click(lambda: (None, False), None, [self.uploaded, self.transparent], **QUIET)
 
 
-def go_on(result: Shown | None) -> Generator:
-    """The result as the new picture, for the next hole."""
-    for file, _ in hand_on(result, "inpaint"):
+def go_on(run: str | None) -> Generator:
+    """The result of a run as the new picture, for the next hole."""
+    for file, _ in hand_on(run, "inpaint"):
         yield file

@@ -12,11 +12,12 @@ from restoration import gallery
 from restoration.files import read
 from restoration.image import Image, ImageError, fitted
 from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
-from restoration.page.parts import opened, preview, sentences
+from restoration.page.parts import opened, preview, sentences, tidy
 
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 
 
+@tidy
 def canvas(path: str | None) -> Generator:
     """The picture to paint on: the upload, reduced so that painting is quick."""
     image = None
@@ -42,6 +43,7 @@ def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transp
     return union(image, masks)
 
 
+@tidy
 def show_mask(
     path: str | None,
     painted: dict | None,

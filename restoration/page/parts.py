@@ -5,12 +5,14 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from inspect import isgeneratorfunction
 from pathlib import Path
 
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration import gallery
+from restoration import gallery, memory
 from restoration.files import FORMATS, encode, read
 from restoration.image import Image, ImageError, to_8_bit
 from restoration.tasks._task import Setting, Task
@@ -18,6 +20,9 @@ from restoration.tasks._task import Setting, Task
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
+# What opens pictures but runs no model; a picture in memory is many times as large as its file.
+LOOKING = {"concurrency_limit": 1, "concurrency_id": "looking", **QUIET}
+CHANGING = {"concurrency_limit": 1, "concurrency_id": "changing", **QUIET}
 
 
 class UploadedImage(gr.Image):
@@ -198,7 +203,33 @@ def run_on_click(
     return running
 
 
-def follow(components: list[gr.components.Component], function: Callable, inputs: list, outputs: list) -> None:
+def follow(
+    components: list[gr.components.Component],
+    function: Callable,
+    inputs: list,
+    outputs: list,
+    queue: dict[str, object] = QUIET,
+) -> None:
     """Call a quick function whenever one of the components changes."""
     for component in components:
-        component.change(function, inputs, outputs, trigger_mode="always_last", **QUIET)
+        component.change(function, inputs, outputs, trigger_mode="always_last", **queue)
+
+
+def tidy(function: Callable) -> Callable:
+    """The same function, after which the memory of the pictures that it opened goes back to the system."""
+
+    @wraps(function)
+    def returning(*values, **named):
+        try:
+            return function(*values, **named)
+        finally:
+            memory.give_back()
+
+    @wraps(function)
+    def yielding(*values, **named):
+        try:
+            yield from function(*values, **named)
+        finally:
+            memory.give_back()
+
+    return yielding if isgeneratorfunction(function) else returning

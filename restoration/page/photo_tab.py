@@ -1,6 +1,5 @@
 """What only a chain has: proposed steps with their reasons, and the picture before and after each of them."""
 
-import html
 import tempfile
 from collections.abc import Generator
 
@@ -12,8 +11,8 @@ from restoration.files import read
 from restoration.image import Image, ImageError
 from restoration.orders import Order
 from restoration.page.before import described
-from restoration.page.parts import PRIVATE, QUIET, compared, control, preview, sentences
-from restoration.page.runs import Runs, Shown, run_batch
+from restoration.page.parts import CHANGING, LOOKING, as_text, compared, control, preview, sentences, tidy
+from restoration.page.runs import Runs, again, run_batch
 from restoration.page.task_tab import TaskTab
 
 WHOLE = "All steps"
@@ -56,12 +55,13 @@ class ChainRuns(Runs):
         choices = [WHOLE, *(f"{number}. {step_title(part)}" for number, part in enumerate(parts, start=1))]
         return (gr.update(choices=choices, value=WHOLE, visible=len(parts) > 1),)
 
-    def step(self, result: Shown | None, choice: str | None) -> Generator:
-        """The comparison of all steps, or of one of them alone."""
-        if result is None or not choice:
+    def step(self, run: str | None, choice: str | None) -> Generator:
+        """The comparison of all steps of a run, or of one of them alone."""
+        if run is None or not choice:
             yield gr.skip()
             return
         with sentences(), tempfile.TemporaryDirectory() as folder:
+            result = again(run)
             if choice == WHOLE:
                 yield compared(folder, result.before, preview(result.done.picture), result.done.picture.name)
                 return
@@ -114,11 +114,16 @@ class ChainTab(TaskTab):
     def follow_picture(self, picked, known):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
         self.source.change(
-            self.proposed, self.source, [known, *boxes, self.proposed_for], trigger_mode="always_last", **QUIET
+            tidy(self.proposed), self.source, [known, *boxes, self.proposed_for], trigger_mode="always_last", **LOOKING
         )
 
     def connect(self):
-        self.which.input(self.runs.step, [self.shown.state, self.which], self.shown.compare, **PRIVATE)
+        self.which.input(
+            tidy(self.runs.step),
+            [self.shown.state, self.which],
+            self.shown.compare,
+            **CHANGING | {"show_progress": "full"},
+        )
 
     def proposed(self, path: str | None) -> tuple:
         """What was found in the picture, and the steps with their reasons, ticked where they would help."""
@@ -129,7 +134,7 @@ class ChainTab(TaskTab):
             image = read(path)
             found = {finding.step: finding for finding in diagnosed(image)}
         except (ImageError, ValueError) as error:
-            return f"⚠️ {html.escape(str(error))}", *nothing, None
+            return f"⚠️ {as_text(str(error))}", *nothing, None
         rows = []
         for setting in self.kind.settings:
             finding = found.get(setting.name)

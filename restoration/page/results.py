@@ -11,7 +11,7 @@ from gradio.events import Dependency
 from restoration import cleaning, gallery, tasks
 from restoration.files import write
 from restoration.page.parts import PRIVATE, QUIET, comparison, run_on_click, sentences, start_and_cancel
-from restoration.page.runs import Runs, Shown, rate
+from restoration.page.runs import Runs, again, rate
 from restoration.tasks._task import Task
 
 
@@ -84,14 +84,14 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
     return Results(compare, download, receipt, status, rating, state, format, quality, onward), drawn
 
 
-def hand_on(result: Shown | None, task: str) -> Generator:
-    """The result as the picture of another tab, and that tab."""
-    if result is None:
+def hand_on(run: str | None, task: str) -> Generator:
+    """The result of a run as the picture of another tab, and that tab."""
+    if run is None:
         gr.Info("Run it first: its result is handed on.")
         yield gr.skip(), gr.skip()
         return
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        image = result.done.picture
+        image = again(run).done.picture
         file = Path(folder) / f"{image.name}.png"
         write(image, file, metadata="all")
         yield str(file), gr.Tabs(selected=task)

@@ -20,6 +20,7 @@ from restoration.files import check_holds, output_name, read
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.orders import Order
+from restoration.page import shelf
 from restoration.page.masks import chosen_hole, mask_is_painted
 from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
@@ -171,12 +172,14 @@ class Runs:
         """The result with other settings that need no model, or in another file.
 
         Args:
+            result: the id of its run.
             values: of those settings' controls, then format and JPEG quality.
         """
         if result is None:
             yield unchanged(self.outputs)
             return
         with sentences():
+            result = again(result)
             *changed, format, quality = values
             later = (setting for setting in self.kind.settings if setting.later)
             settings = {setting.name: in_order(setting, value) for setting, value in zip(later, changed, strict=True)}
@@ -191,12 +194,13 @@ class Runs:
             beside = store(done, file, format, round(quality))
             after = file if format == "png" and done.picture.bits == 8 else preview(done.picture)
             downloads = (gr.update(value=str(path), interactive=True) for path in (file, beside))
+            shelf.results().put(result.run, result.light())
             yield (
                 compared(folder, result.before, after, done.picture.name),
                 *downloads,
                 self.describe(done),
                 gr.update(interactive=True, value=None),
-                result.light(),
+                result.run,
                 *self.besides(done, folder),
             )
 
@@ -375,12 +379,20 @@ def score_rows(rows: dict[str, Score]) -> list[list[str]]:
     ]
 
 
-def rate(result: Shown | None, rating: str | None, comment: str) -> object:
+def again(run: str) -> Shown:
+    """What a run left, if it is still kept."""
+    result = shelf.results().get(run)
+    if result is None:
+        raise ValueError(shelf.AGAIN)
+    return result
+
+
+def rate(run: str | None, rating: str | None, comment: str) -> object:
     """Keep what a visitor thinks of the last run, once."""
     with sentences():
-        if result is None or rating is None:
+        if run is None or rating is None:
             raise ValueError("Run a model first, then choose what you think of the result.")
-        if kept().rate(result.run, rating, comment or ""):
+        if kept().rate(run, rating, comment or ""):
             gr.Info("Thank you.")
         else:
             gr.Info("This run was rated before.")

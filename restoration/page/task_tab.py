@@ -10,6 +10,8 @@ from restoration.page.address import Tab
 from restoration.page.api import api
 from restoration.page.before import displayable, expected, facts, guide
 from restoration.page.parts import (
+    CHANGING,
+    LOOKING,
     ONE_AT_A_TIME,
     PRIVATE,
     QUIET,
@@ -21,6 +23,7 @@ from restoration.page.parts import (
     run_on_click,
     show_examples,
     start_and_cancel,
+    tidy,
 )
 from restoration.page.results import bakery, forget, many_files, results
 from restoration.page.runs import Runs
@@ -74,14 +77,14 @@ class TaskTab:
         )
         self.forget(running)
         picked = [self.source, self.model, *self.controls.get("scale", [])]
-        self.source.upload(displayable, self.source, self.source, **QUIET)
+        self.source.upload(displayable, self.source, self.source, **LOOKING)
         self.follow_picture(picked, known)
         if spot:
             self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
         follow(picked, partial(expected, self.name), picked, takes)
         later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
         changing = [*later, *shown.file]
-        follow(changing, runs.show, [shown.state, *changing], outputs)
+        follow(changing, tidy(runs.show), [shown.state, *changing], outputs, CHANGING)
         self.connect()
         api(self.kind)
         return Tab(self.name, self.source, self.addressed(), shown.state, shown.onward)
@@ -108,7 +111,7 @@ class TaskTab:
 
     def follow_picture(self, picked: list[gr.components.Component], known: gr.Markdown) -> None:
         """Tell what is known of a picture whenever it, or what is picked for it, changes."""
-        follow(picked if len(picked) > 2 else [self.source], partial(facts, self.name), picked, known)
+        follow(picked if len(picked) > 2 else [self.source], partial(facts, self.name), picked, known, LOOKING)
 
     def draw_controls(self, place: str) -> None:
         """The controls of the settings that belong in a place."""
