@@ -108,6 +108,17 @@ def config(page) -> dict:
     return page.get("/config").json()
 
 
+def test_what_the_page_asks_for_when_it_opens_is_answered(page, config):
+    at_load = [call for call in config["dependencies"] if any(kind == "load" for _, kind in call["targets"])]
+    assert at_load
+    parts = {part["id"]: part for part in config["components"]}
+    for call in at_load:
+        data = [parts[id]["props"].get("value") for id in call["inputs"]]
+        body = {"data": data, "fn_index": call["id"], "session_hash": "opens", "event_data": None, "trigger_id": 0}
+        if call["backend_fn"]:
+            assert page.post(f"{API}/queue/join", json=body).status_code == 200
+
+
 WRONG = [
     1, "x", True, [[]], [{}], [1], {"path": 1}, {"path": None}, {"path": "x"}, {"path": "/etc/passwd"},
     {"path": "\0"}, {"path": "a" * 5000}, {"path": []}, {"url": "x"}, {"path": "x", "size": "y"},

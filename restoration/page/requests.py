@@ -103,7 +103,7 @@ def complaint(page: gr.Blocks, body: PredictBodyInternal) -> str:
         return NOT_UNDERSTOOD
     if body.session_hash is not None and not _SESSION.fullmatch(body.session_hash):
         return NOT_UNDERSTOOD
-    if body.batched or (body.trigger_id is not None and body.trigger_id not in (page._id, *page.blocks)):
+    if body.batched:
         return NOT_UNDERSTOOD
     if function.collects_event_data and not _tells_of_an_event(body.event_data):
         return NOT_UNDERSTOOD
