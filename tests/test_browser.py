@@ -45,6 +45,7 @@ def page(browser, server, request):
     page.set_default_timeout(60_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("response", lambda answer: answer.status >= 400 and page.errors.append(f"{answer.url}: {answer.text()}"))
     page.on("console", lambda said: "Content Security Policy" in said.text and page.errors.append(said.text))
     page.goto(server)
     page.wait_for_selector("#denoise-run")
@@ -312,12 +313,14 @@ def test_many_files_are_restored_at_once_and_the_bad_one_is_a_row(page, photo, t
         write(photo, tmp_path / name)
     (tmp_path / "bad.png").write_bytes(b"no picture")
     page.get_by_text("Many files at once").locator("visible=true").click()
-    files = [tmp_path / name for name in ("a.png", "bad.png", "b.png")]
+    files, sent = [tmp_path / name for name in ("a.png", "bad.png", "b.png")], []
+    page.on("request", lambda request: "/gradio_api/upload?" in request.url and sent.append(request))
     page.locator("#denoise-files input[type=file]").set_input_files(files)
     page.locator("#denoise-batch-run").click()
     expect(page.locator("#denoise-zip")).to_be_enabled(timeout=30_000)
     expect(page.locator("#denoise-report")).to_contain_text("bad.png is not a JPEG")
     expect(page.locator("#denoise-results a[download]")).to_have_count(2)
+    assert len(sent) == 3  # a request is bounded, a batch is not
     with page.expect_download() as download:
         page.locator("#denoise-zip").click()
     with zipfile.ZipFile(download.value.path()) as zipped:

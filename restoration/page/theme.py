@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 import restoration
+from restoration.limits import REQUEST_BYTES
 
 THEME = gr.themes.Default(
     primary_hue="indigo", neutral_hue="slate", radius_size="lg", font=["system-ui", "sans-serif"]
@@ -49,14 +50,14 @@ footer { margin-top: 1rem; }
 .examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
-INTRO = """# Image restoration
+INTRO = f"""# Image restoration
 Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,
 transparency and colours stay.
-Your files are deleted within 30 minutes.
+Your files, of up to {REQUEST_BYTES >> 20} MB each, are deleted within 30 minutes.
 """
 
 ASSETS = Path(restoration.__file__).parent / "assets"
 HEAD = "".join(
     f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
-    for tag, name in (("style", "compare.css"), ("script", "compare.js"))
+    for tag, name in (("style", "compare.css"), ("script", "compare.js"), ("script", "uploads.js"))
 )
