@@ -161,10 +161,13 @@ def reached(address: str, process: subprocess.Popen, log: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, scratch: Path, settings: dict[str, str], *, traceless: bool = True) -> Iterator[str]:
+def serving(
+    folder: Path, scratch: Path, settings: dict[str, str], *, arguments: tuple[str, ...] = (), traceless: bool = True
+) -> Iterator[str]:
     """The page of a folder, served on loopback in a process of its own; gives its address.
 
     Args:
+        arguments: of the command.
         traceless: whether its log must be without a traceback in the end.
     """
     port = free_port()
@@ -180,7 +183,7 @@ def serving(folder: Path, scratch: Path, settings: dict[str, str], *, traceless:
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "app.py"], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, "app.py", *arguments], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
         ) as process,
     ):
         try:
@@ -191,8 +194,14 @@ def serving(folder: Path, scratch: Path, settings: dict[str, str], *, traceless:
 
 
 @contextmanager
-def running(scratch: Path, settings: dict[str, str]) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A server in a process of its own, which is killed in the end; gives its address too."""
+def running(
+    scratch: Path, settings: dict[str, str], command: tuple[str, ...] = ("app.py",)
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A server in a process of its own, which is killed in the end; gives its address too.
+
+    Args:
+        command: what Python runs.
+    """
     port = free_port()
     environment = {
         **os.environ,
@@ -208,7 +217,7 @@ def running(scratch: Path, settings: dict[str, str]) -> Iterator[tuple[str, subp
     with (
         log.open("w") as output,
         subprocess.Popen(
-            [sys.executable, "app.py"], cwd=CHECKOUT, env=environment, stdout=output, stderr=output
+            [sys.executable, *command], cwd=CHECKOUT, env=environment, stdout=output, stderr=output
         ) as server,
     ):
         try:
