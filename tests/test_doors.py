@@ -269,3 +269,54 @@ def test_the_listener_counts(hits):
     port, found = hits
     asked(f"http://127.0.0.1:{port}/me")
     assert found.pop().startswith("GET /me")
+
+
+# As an MCP server -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory) -> Iterator[str]:
+    """The page started with `--mcp`; gives its address."""
+    pytest.importorskip("mcp")
+    from tests.conftest import serving
+
+    scratch = tmp_path_factory.mktemp("tools")
+    with serving(ROOT, scratch, {"HF_HUB_OFFLINE": "1"}, arguments=("--mcp",)) as address:
+        yield address
+
+
+def told(address: str, method: str, **parameters) -> dict:
+    """What the MCP server answers."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    status, _, text = asked(f"{address}{API}/mcp/", "POST", headers, json.dumps(message).encode())
+    assert status == 200, text
+    lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")] or [text]
+    return json.loads(lines[-1])["result"]
+
+
+def test_programs_use_the_documented_endpoints_as_tools_and_nothing_else_opens(tools):
+    version = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    assert told(tools, "initialize", **version)["serverInfo"]
+    names = {tool["name"] for tool in told(tools, "tools/list")["tools"]}
+    assert names >= {"denoise", "artifacts", "upscale", "inpaint", "list_models"}
+    assert len(names) == len(json.loads(asked(f"{tools}{API}/info")[2])["named_endpoints"])
+    answer = told(tools, "tools/call", name="list_models", arguments={})
+    assert "drunet-fast" in json.dumps(answer)
+    for path in ("deep_link?session_hash=a", "vibe-code", "run/models", "proxy=https://x.hf.space/"):
+        assert asked(f"{tools}{API}/{path}")[0] == 404
+
+
+def test_scripts_of_other_sites_may_not_use_the_tools(tools):
+    headers = {"Origin": "https://evil.example", "Content-Type": "application/json"}
+    for path in ("mcp/", "mcp/messages/", "mcp/sse"):
+        status, _, text = asked(f"{tools}{API}/{path}", "POST", headers, b"{}")
+        assert (status, text) == (403, doors.FOREIGN)
+
+
+def test_no_tool_makes_the_server_call(tools, hits):
+    port, found = hits
+    answer = told(tools, "tools/call", name="denoise", arguments={"image": f"http://127.0.0.1:{port}/x.png"})
+    assert answer["isError"]
+    assert "Traceback" not in json.dumps(answer)
+    assert found == []

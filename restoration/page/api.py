@@ -79,6 +79,7 @@ def endpoint(kind: Task) -> Callable[..., Generator]:
     lines = [f"mask: {kind.mask}"] if kind.holes else []
     lines += ["model: a name from /models", *(setting.line for setting in kind.settings)]
     lines += [f"format: {', '.join(FORMATS)}", "jpeg_quality: of the result if it is a JPEG"]
+    run.__name__ = kind.name  # as which programs have it as a tool
     run.__signature__ = signature
     run.__doc__ = "\n".join([kind.about, "", *lines, "The bytes equal those of the command line."])
     return run
