@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import httpx
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from restoration.files import encode
 from restoration.image import Image
-from restoration.page.waiting import GAVE_WAY, NOT_YOURS
+from restoration.page.waiting import GAVE_WAY, NOT_YOURS, WAITING
 from tests.conftest import CHECKOUT, serving, until
 
 API = "/gradio_api"
@@ -116,6 +117,18 @@ def test_a_run_that_nobody_listens_to_gives_way_and_whoever_comes_back_is_told(v
     heard = visitor.ask("median").json()["event_id"]
     assert "event: complete" in visitor.hear(heard)
     assert GAVE_WAY in visitor.hear(unheard)
+
+
+def test_runs_that_nobody_listens_to_do_not_fill_the_queue(server):
+    with ExitStack() as many:
+        crowd = [many.enter_context(Visitor(server, f"198.21.0.{number}")) for number in range(4)]
+        for number in range(WAITING + 1):
+            assert crowd[number // 6].ask(**LONG).status_code == 200
+        time.sleep(1.5 * float(LIMITS["RESTORATION_UNHEARD"]))
+        late = many.enter_context(Visitor(server, "198.21.1.1"))
+        answer = late.ask("median")
+        assert answer.status_code == 200
+        assert "event: complete" in late.hear(answer.json()["event_id"])
 
 
 def test_a_run_that_nobody_listens_to_goes_on_while_nobody_waits_and_keeps_its_result(visitor):

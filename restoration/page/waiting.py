@@ -17,6 +17,7 @@ from gradio.queueing import Event
 from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 from starlette.exceptions import HTTPException
 
+from restoration.cleaning import PROMISED_SECONDS
 from restoration.limits import Limits
 from restoration.page.before import seconds_of
 from restoration.page.parts import ONE_AT_A_TIME, duration
@@ -27,6 +28,7 @@ WAITING = 20  # runs that may wait for the model
 GAVE_WAY = "Nobody was listening to this run any more, and another waited, so it gave way; start it again."
 NOT_YOURS = "A run is cancelled by the session that started it."
 UNKNOWN = 5.0  # seconds of a job of which nothing is known
+KEPT = float(PROMISED_SECONDS)  # seconds for which an answer waits for its visitor
 LEAST = 0.5  # seconds that a job takes of which the pace is measured
 _MODEL = ONE_AT_A_TIME["concurrency_id"]
 _TASTE = 9  # finished jobs that tell how much slower or faster this machine is at the moment
@@ -67,6 +69,8 @@ class Waiting:
                 self._watch = asyncio.create_task(self._watched())
             # A browser shows the sentence for any status but 503, for which it has one of its own.
             full = 400 if "Mozilla" in (request.headers.get("user-agent") or "") else 503
+            if len(self.waiting) >= WAITING:
+                await self.make_room(another=True)
             if len(self.waiting) >= WAITING:
                 seconds = max(1, round(self.seconds_until_one_is_done()))
                 sentence = f"{len(self.waiting)} runs are waiting already; try again in about {duration(seconds)}."
@@ -140,6 +144,18 @@ class Waiting:
 
         self.queue.clean_events = go_on
 
+    def _forget(self) -> None:
+        """Forget the answers that nobody came for, as their files are, and who listened when."""
+        now, pending = time.monotonic(), self.queue.pending_event_ids_session
+        for session, events in list(pending.items()):
+            if self._listeners[session] or any(event in self.queue.event_ids_to_events for event in events):
+                continue
+            if now - self._heard.setdefault(session, now) > KEPT:
+                del pending[session]
+                self.queue.pending_messages_per_session.pop(session, None)
+        for session in [session for session, last in self._heard.items() if now - last > 2 * KEPT]:
+            del self._heard[session]
+
     # Giving way
 
     async def _watched(self) -> None:
@@ -148,11 +164,17 @@ class Waiting:
             await asyncio.sleep(min(0.5, self.limits.unheard / 4))
             self._measure()
             await self.make_room()
+            self._forget()
 
-    async def make_room(self) -> None:
-        """End the jobs that nobody listens to where somebody who listens waits behind them."""
+    async def make_room(self, another: bool = False) -> None:
+        """End the jobs that nobody listens to where somebody who listens waits behind them.
+
+        Args:
+            another: whether somebody comes who is not in the queue yet.
+        """
         waiting = list(self.waiting)
         heard = [place for place, event in enumerate(waiting) if not self.unheard(event)]
+        heard += [len(waiting)] * another
         if not heard:
             return
         for event in self.running:
