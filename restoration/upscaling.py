@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf, log10
 
 import torch
 from torch import Tensor
@@ -32,22 +33,26 @@ class Faithfulness:
     canvas: Canvas
 
     @cached_property
-    def _both(self) -> tuple[Tensor, Tensor]:
-        """The reduced result and the photo."""
-        photo = self.canvas.original.tensor()
-        planes = [_reduced(self.canvas.plane(channel), photo) for channel in range(photo.shape[1])]
-        return torch.cat(planes, dim=1), photo
+    def _errors(self) -> tuple[float, Tensor]:
+        """The mean squared error, and the mean absolute difference of the colours; one colour after the other."""
+        original, squares, difference = self.canvas.original, [], 0.0
+        for channel in range(original.channels):
+            photo = _plane(original, channel)
+            error = _reduced(self.canvas.plane(channel), photo).double() - photo.double()
+            squares.append(float(error.square().mean()))
+            difference = difference + (error.abs() / original.channels).float()
+        return sum(squares) / len(squares), difference
 
-    @cached_property
+    @property
     def psnr(self) -> float:
         """In dB over all colours, infinite if they are equal."""
-        return float(metrics.psnr(*self._both))
+        error = self._errors[0]
+        return -10 * log10(error) if error else inf
 
     @property
     def difference(self) -> Tensor:
         """Mean absolute difference of the colours on [0, 1], (1, 1, H, W) of the photo's size."""
-        reduced, photo = self._both
-        return (reduced - photo).abs().mean(1, keepdim=True)
+        return self._errors[1]
 
     def heat_map(self, full: float = 16 / 255) -> Image:
         """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
@@ -55,7 +60,7 @@ class Faithfulness:
         return from_tensor(torch.cat([(heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
 
     def __str__(self) -> str:
-        if self.psnr == float("inf"):
+        if self.psnr == inf:
             return "reduced again, it is your photo"
         return f"matches the photo to {metrics.text(self.psnr)}"
 
@@ -120,34 +125,41 @@ def upscale(
         alpha = 1.0
     work = restored(visible_colours(image), method, found=Faithfulness, alpha=alpha, tile=tile)
     result = yield from stage(work, 0, 1 + stay_true)
-    return (yield from stage(corrected(result), 1, 2)) if stay_true else result
+    return (yield from stage(corrected(result, in_place=True), 1, 2)) if stay_true else result
 
 
 # Trust --------------------------------------------------------------------------------------------------------------
 
 
-def corrected(result: Result) -> Job[Result]:
+def corrected(result: Result, in_place: bool = False) -> Job[Result]:
     """The result pulled back to the photo, so that reduced again it gives the photo; yields progress, runs no model.
 
     Irani, Peleg, "Improving resolution by image registration", CVGIP 1991: iterated back-projection, here with bicubic
     reduction and enlargement.
+
+    Args:
+        in_place: whether the result that is given is not needed any more, so that no second one is kept.
     """
     started = time.monotonic()
     scale, original = result.canvas.scale, result.canvas.original
-    canvas, photo = Canvas(original, scale), original.tensor()
+    canvas = result.canvas if in_place else Canvas(original, scale)
     total = original.channels * CORRECTIONS
     for channel in range(original.channels):
-        plane = result.canvas.plane(channel)
+        plane, photo = result.canvas.plane(channel), _plane(original, channel)
         for step in range(CORRECTIONS):
             yield Progress(channel * CORRECTIONS + step, total)
-            residual = photo[:, channel : channel + 1] - _reduced(plane, photo)
-            plane = (plane + enlarge(residual, scale)).clamp_(0, 1)
+            plane.add_(enlarge(photo - _reduced(plane, photo), scale)).clamp_(0, 1)
         canvas.put_plane(channel, plane)
     yield Progress(total, total)
     seconds = result.seconds + time.monotonic() - started
     return replace(result, canvas=canvas, seconds=seconds, found=Faithfulness(canvas))
 
 
+def _plane(image: Image, channel: int) -> Tensor:
+    """One channel of an image, (1, 1, H, W)."""
+    return replace(image, samples=image.samples[..., channel : channel + 1], alpha=None).tensor()
+
+
 def _reduced(plane: Tensor, photo: Tensor) -> Tensor:
-    """One channel (1, 1, H, W) of a result at the size of the photo (1, C, h, w)."""
+    """One channel (1, 1, H, W) of a result at the size of the photo (1, 1, h, w)."""
     return resample(plane, photo.shape[-2:], photo.shape[-2] / plane.shape[-2])

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from restoration import tasks
-from restoration.files import write
+from restoration.files import read, write
 from restoration.page import shelf
 from restoration.page.inpaint_tab import go_on
 from restoration.page.runs import Runs, again
 from restoration.page.shelf import Shelf, size_of
+from restoration.page.upscale_tab import ScaledRuns
 from tests.conftest import until
 
 
@@ -98,3 +99,28 @@ def test_what_a_run_leaves_weighs_as_much_as_its_pictures(photo, tmp_path, monke
     assert again(shown[5]).done.given.samples.shape == photo.samples.shape
     least = photo.samples.nbytes + 2 * photo.samples.size  # the picture and the 16-bit codes of the result
     assert least <= shelf.results().bytes <= 2 * least + 100_000
+
+
+def test_of_a_large_picture_that_stays_true_only_that_is_kept(photo, tmp_path, monkeypatch):
+    write(photo, tmp_path / "photo.png")
+    runs, path = ScaledRuns(tasks.named("upscale")), str(tmp_path / "photo.png")
+    shown, enough = {}, shelf.BYTES
+    for most in (enough, 100_000):  # the second has room for one result
+        monkeypatch.setattr(shelf, "BYTES", most)
+        monkeypatch.setattr(shelf, "_shelf", Shelf(10**9))
+        for true in (True, False):
+            for step in runs.run(silent, path, "lanczos", 2, 1.0, true, "png", 95):
+                if isinstance(step[0], tuple):
+                    shown[most, true] = step[5], read(step[0][1]).samples
+                    break
+        state = shown[most, True][0]
+        if most == 100_000:
+            with pytest.raises(Exception, match="run it again"):
+                list(runs.show(silent, state, False, "png", 95))
+        else:
+            for step in runs.show(silent, state, False, "png", 95):
+                if isinstance(step[0], tuple):
+                    np.testing.assert_array_equal(read(step[0][1]).samples, shown[most, False][1])
+                    break
+    np.testing.assert_array_equal(shown[enough, True][1], shown[100_000, True][1])
+    assert (shown[100_000, True][1] != shown[100_000, False][1]).any()

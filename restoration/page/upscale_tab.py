@@ -10,6 +10,7 @@ import gradio as gr
 from restoration import catalog
 from restoration.gallery import Example
 from restoration.orders import Order
+from restoration.page import shelf
 from restoration.page.before import guide
 from restoration.page.parts import QUIET, control, preview
 from restoration.page.results import forget
@@ -30,10 +31,15 @@ class ScaledRuns(Runs):
     def moved(self, result: Shown, order: Order, progress: gr.Progress) -> Generator:
         """The enlarged picture as the model made it, or pulled back to the photo; at once if that was done before."""
         if not order.settings["stay_true"]:
+            if result.plain is None:
+                raise ValueError(shelf.AGAIN)
             return replace(result, done=result.plain)
         if result.true is None:
-            pulled = yield from stepped(corrected(result.plain), progress, self.outputs)
-            result = replace(result, true=replace(pulled, order=order))
+            large = 2 * result.plain.canvas.codes.nbytes > shelf.BYTES  # both could not be kept
+            fresh = shelf.results().get(result.run) is None  # where it is kept a cancelled correction must not show
+            pulled = yield from stepped(corrected(result.plain, large and fresh), progress, self.outputs)
+            plain = None if large else result.plain
+            result = replace(result, true=replace(pulled, order=order), plain=plain)
         return replace(result, done=result.true)
 
     def besides(self, done: OrderResult, folder: str) -> tuple:
