@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{taken:5.1f} s of {deadline:g}  {case}: {said}")
 
 
-SERVED = {"server", "serve", "trusting"}  # fixtures that start a process
+SERVED = {"server", "serve", "trusting", "tools"}  # fixtures that start a process
 
 
 @pytest.hookimpl(tryfirst=True)
