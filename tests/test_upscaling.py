@@ -155,7 +155,7 @@ def test_progress_rises_to_one_also_with_a_correction(photo):
 
 def test_dropping_the_job_stops_it(photo, monkeypatch):
     calls = []
-    monkeypatch.setattr(running, "with_channels", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
+    monkeypatch.setitem(running.RUNNERS, "fp32", lambda restorer, lr: calls.append(1) or restorer.restore(lr))
     work = upscale(photo, "nearest", 2, tile=16)
     next(work), next(work)
     work.close()
