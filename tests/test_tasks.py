@@ -1,9 +1,10 @@
 """Tasks: one that lies in the folder is everywhere, and imports go downwards only."""
 
+import ast
 import gc
 import importlib
-import re
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -232,11 +233,16 @@ def test_every_task_fulfils_its_contract(name):
     assert all(isinstance(line, str) for line in (*facts, *advice))
 
 
-def imports(file: Path) -> set[str]:
-    """The modules that a file imports."""
-    lines = re.findall(r"^ *(?:from ([\w.]+) )?import (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
-    names = ((place, name.strip().split(" ")[0]) for place, names in lines for name in names.strip("()").split(","))
-    return {name for place, inside in names for name in ((place, f"{place}.{inside}") if place else (inside,))}
+def imports(file: Path, nested: bool = True) -> set[str]:
+    """The modules that a file imports, with `nested` also in functions and for type hints."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree) if nested else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
 
 
 def test_the_page_alone_imports_gradio_and_nothing_but_the_start_imports_the_page():
@@ -248,3 +254,22 @@ def test_the_page_alone_imports_gradio_and_nothing_but_the_start_imports_the_pag
         assert "app" not in tops, file
         assert inside or not tops & {"gradio", "starlette", "pandas"}, file
         assert inside or not any(module.startswith("restoration.page") for module in modules), file
+
+
+def test_imports_go_downwards_only():
+    package = Path(restoration.__file__).parent
+    modules = {
+        ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): file
+        for top in (package, package.parent / "train")
+        for file in top.rglob("*.py")
+    }
+    del modules["restoration"]  # the public face, which everything below it is imported for
+    graph = {name: imports(file, nested=False) & modules.keys() for name, file in modules.items()}
+    order = TopologicalSorter(graph).static_order()
+    assert set(order) == set(modules)  # a circle would have been a CycleError
+
+
+def test_no_file_is_too_long_to_be_read():
+    root = Path(restoration.__file__).parent.parent
+    files = [root / "app.py", *(root / "restoration").rglob("*.py"), *(root / "train").rglob("*.py")]
+    assert {file.name for file in files if len(file.read_text(encoding="utf-8").splitlines()) > 450} == set()
