@@ -315,11 +315,14 @@ def test_nothing_is_left_behind(photo, tmp_path, monkeypatch):
 def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp_path):
     samples = rng.integers(0, 65536, (20, 30, 3)).astype(np.uint16)
     write(Image(samples, dpi=(300.0, 300.0)), tmp_path / "scan.tiff")
+    count = 0
     for shown in displayable(str(tmp_path / "scan.tiff")):
+        count += 1
         assert Path(shown).name == "scan.png"
         np.testing.assert_array_equal(read(shown).samples, samples)
         outputs = [encode(read(source), "tiff") for source in (shown, tmp_path / "scan.tiff")]
         assert outputs[0] == outputs[1]
+    assert count == 1
     for untouched in ("photo.jpg", "missing.tif", None):
         assert [type(update) for update in displayable(untouched)] == [dict]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import restoration
-from restoration import catalog, tasks
+from restoration import catalog, resampling, tasks
 from restoration.restorer import Restorer
 from restoration.running import typical
 
@@ -78,3 +78,19 @@ def test_the_declared_receptive_field_is_the_true_one(name):
         rows = image.grad[0].abs().sum((0, 2)).nonzero().flatten() - middle - offset
         reach = max(reach, int(rows.abs().max()))
     assert declared / 2 < reach <= declared
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_trains_after_it_has_restored_in_the_same_process(name):
+    model, side = untrained(name), 16
+    cached = [value for value in vars(resampling).values() if hasattr(value, "cache_clear")]
+    for function in cached:
+        function.cache_clear()
+    given: list[torch.Tensor] = []
+    with model.register_forward_pre_hook(lambda _, inputs: given.extend(inputs)):
+        model.restore(torch.rand(1, model.channels, side, side), *besides(model, side))
+    model.train()
+    outputs = model(*(plane.clone() for plane in given))  # as a training step has them, no longer inference's own
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    sum(output.square().mean() for output in outputs).backward()
+    assert any(kernel.grad is not None and kernel.grad.abs().sum() > 0 for kernel in model.parameters())

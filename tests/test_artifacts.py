@@ -79,6 +79,12 @@ def test_the_pixels_of_a_cut_picture_tell_its_quality(cat):
     assert jpeg.estimated_quality(jpeg.compressed(cat, 30)[:, 3:, 5:]) == 30
 
 
+@pytest.mark.parametrize("frame", [(3, 5, 2, 7), (8, 8, 8, 8), (1, 0, 0, 0)])
+def test_the_pixels_of_a_picture_in_a_frame_tell_its_quality(cat, frame):
+    framed = nn.functional.pad(jpeg.compressed(cat, 30).float(), frame, value=255).to(torch.uint8)
+    assert jpeg.estimated_quality(framed) == 30
+
+
 @pytest.mark.parametrize("make", [
     lambda cat: cat,
     lambda cat: (nn.functional.avg_pool2d(jpeg.compressed(cat, 20).float(), 2)).round().to(torch.uint8),

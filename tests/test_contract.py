@@ -12,8 +12,10 @@ import restoration
 from restoration import catalog, classical
 from restoration.catalog import Method
 from restoration.deep_image_prior import Attempt
+from restoration.image import Image
 from restoration.models.drunet import DRUNet
-from restoration.running import loaded
+from restoration.orders import Order
+from restoration.running import finish, loaded
 
 METHODS = [pytest.param(method, id=f"{method.task} {method.name}") for method in restoration.methods()]
 QUICK = [method for method in METHODS if not method.values[0].prior]
@@ -257,3 +259,29 @@ def test_every_architecture_finds_its_bundled_weights_without_asking_the_hub(met
         other.from_pretrained(name)
     with pytest.raises(ValueError, match="no bundled checkpoint called nothing"):
         architecture.from_pretrained("nothing")
+
+
+EDGES = [method for method in QUICK if method.values[0].task != "inpaint"]
+
+
+@pytest.mark.parametrize("method", EDGES)
+def test_a_hard_edge_stays_within_black_and_white_and_black_and_white_stay_what_they_are(method):
+    samples = np.zeros((32, 32, 3), np.uint8)
+    samples[:, 16:] = 255
+    image = torch.from_numpy(samples).permute(2, 0, 1)[None] / 255.0
+    restored = loaded(method).restore(image[:, : loaded(method).channels or 3])
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    made = finish(Order(method.task, method.name).run(Image(samples))).picture.samples.astype(int)
+    assert made[:, : 6 * method.scale].max() < 100
+    assert made[:, -6 * method.scale :].min() > 155
+
+
+@pytest.mark.parametrize("end", ["least", "most"])
+@pytest.mark.parametrize("method", LEVELLED)
+def test_the_ends_of_a_levels_range_belong_to_it(method, end):
+    name, least, most = ("sigma", 0.0, 1.0) if method.task == "denoise" else ("quality", 1.0, 100.0)
+    image = pictures(method, count=1)
+    assert loaded(method).restore(image, **{name: least if end == "least" else most}).isfinite().all()
+    with pytest.raises(ValueError, match=name):
+        loaded(method).restore(image, **{name: least - 0.01 if end == "least" else most + 0.01})

@@ -17,6 +17,7 @@ from restoration.degradations import (
     SaltAndPepperNoise,
     Scratches,
     SpeckleNoise,
+    StrokeHoles,
     UniformNoise,
     encoded_light,
     linear_light,
@@ -210,3 +211,16 @@ def test_scratches_are_as_wide_and_as_deep_as_they_are_told_and_leave_the_rest_a
     grey = torch.full((1, 3, 90, 120), 0.5)
     scratched = lines(grey, torch.Generator().manual_seed(1))
     torch.testing.assert_close(scratched, (grey + added).clamp(0, 1))
+
+
+@pytest.mark.parametrize("reach", [0.05, 0.3])
+def test_a_pieces_length_is_its_reach_on_average_and_twice_that_at_most(reach):
+    holes = StrokeHoles(0.002, 0.002, strokes=1, corners=2, reach=reach)
+    masks = holes(100, (160, 160), torch.Generator().manual_seed(0))
+    lengths = []
+    for mask in masks:
+        rows, columns = mask[0].nonzero().T
+        if not {0, 159} & {int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())}:  # not cut off
+            lengths.append(float(torch.hypot(*(line.max() - line.min() + 1.0 for line in (rows, columns)))))
+    assert max(lengths) <= 2 * reach * 160 + 12  # and as thick as 51 pixels make it
+    assert max(lengths) > 1.5 * reach * 160

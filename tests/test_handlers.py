@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -16,8 +17,11 @@ from PIL import Image as Pillow
 
 import app
 from restoration import tasks
+from restoration.image import Image
 from restoration.orders import Order
 from restoration.page import models
+from restoration.page.layout import tab_of
+from restoration.running import finish
 
 NAME = "<b>a&b"  # of a file, as nobody should read it in a message
 SPOT = {"index": [5, 5], "value": "mean", "row_value": ["mean", "denoise"], "selected": True}
@@ -103,7 +107,8 @@ def test_every_handler_answers_or_refuses_in_one_sentence(name, picture, tmp_pat
             for file in files(outputs):
                 with open(file, "rb") as content:
                     if content.read(4)[1:] == b"PNG":
-                        assert not Pillow.open(file).getexif().get_ifd(ExifTags.IFD.GPSInfo), file
+                        with Pillow.open(file) as opened:
+                            assert not opened.getexif().get_ifd(ExifTags.IFD.GPSInfo), file
             for component, value in zip(event.outputs, outputs, strict=False):
                 text = value.get("value") if isinstance(value, dict) else value
                 assert not (isinstance(component, gr.Markdown | gr.HTML) and "<b>" in str(text)), text
@@ -130,3 +135,13 @@ def test_whatever_goes_wrong_inside_is_logged_and_one_sentence(task, tmp_path, m
         rows = [outputs[0] for outputs in answers(button, str(tmp_path / "a.png")) if isinstance(outputs[0], list)]
     assert json.dumps(rows[-1]) == json.dumps([["a.png", "not restored", "Something unexpected."]])
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("notes", [(), ("One thing is to be known.",), ("One thing.", "Another.")])
+def test_what_should_be_known_of_a_result_is_said_and_nothing_else(notes):
+    image = Image(np.full((12, 12, 3), 90, np.uint8))
+    result = replace(finish(Order("denoise", "mean").run(image)), notes=notes)
+    facts, *shown = tab_of(tasks.named("denoise")).runs.describe(result).split("  \n")
+    assert tuple(shown) == notes
+    assert "**Mean**" in facts
+    assert result.summary.endswith(" ".join(["", *notes]) if notes else " s")

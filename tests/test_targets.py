@@ -316,3 +316,20 @@ def test_a_file_that_came_meanwhile_is_not_overwritten(tmp_path):
     with pytest.raises(ImageError, match="There is a a already"):
         save(b"new", tmp_path / "a", overwrite=False)
     assert contents(tmp_path) == {tmp_path / "a": MINE}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("step", ["open", "link", "replace"])
+def test_a_file_that_cannot_be_written_leaves_nothing_half_written(tmp_path, monkeypatch, step, overwrite):
+    def failing(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for place, name in {"open": [(Path, "open")], "link": [(os, "link"), (os, "replace")]}.get(step, [(os, step)]):
+        monkeypatch.setattr(place, name, failing)
+    try:
+        save(b"content", tmp_path / "a.png", overwrite=overwrite)
+    except ImageError as error:
+        assert "could not be written" in str(error)
+        assert list(tmp_path.iterdir()) == []
+    else:  # by the way that does not fail
+        assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

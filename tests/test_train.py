@@ -559,3 +559,21 @@ def test_a_run_goes_on_only_with_its_own_images_and_a_whole_state(folder, tmp_pa
         state.write_bytes(content)
         with pytest.raises(TrainingError, match="is damaged"):
             denoise.main(command(folder, tmp_path / "out", "--steps", "2"))
+
+
+def test_every_fourth_validation_picture_is_the_grey_of_its_red_channel_with_the_noise_of_one_seed():
+    class Watched(DRUNet):
+        def restore(self, noisy, sigma=None):
+            seen.append(noisy)
+            return super().restore(noisy, sigma)
+
+    seen = []
+    noise = GaussianNoise(0.1)
+    recipe = dataclasses.replace(DENOISE["drunet-fast"], noise=RandomNoise(0, 0.2, grey_share=0.5), scored=(noise,))
+    images = [torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8) for _ in range(5)]
+    recipe.validate(Watched(3, (4, 6), blocks=1).eval(), images)
+    for index, noisy in enumerate(seen[::2]):  # told, then blind
+        clean = images[index][None].float() / 255
+        expected = noise(clean[:, :1] if index == 3 else clean, torch.Generator().manual_seed(0))
+        assert torch.equal(noisy, expected.expand_as(noisy))
+    assert len(seen) == 10

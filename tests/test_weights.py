@@ -1,11 +1,13 @@
 """Where weights come from at start-up: a Hub on this machine that works, and all the ways in which one does not."""
 
+import hashlib
 import json
 import os
 import pickle
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,6 +103,9 @@ def test_a_failing_hub_leaves_the_bundled_weights_and_a_reason(hub, fault):
     assert place.origin == "bundled"
     assert place.note.endswith(".")
     assert len(place.note) < 200
+    for blob in Path(os.environ["HF_HOME"]).rglob("blobs/*"):  # named after what they should hold
+        if len(blob.name) == 64:
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
 
 
 @pytest.mark.parametrize("fault", ["silent", "slow"])
