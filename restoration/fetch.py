@@ -20,8 +20,10 @@ import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+from restoration import manifest, probe
 from restoration.card import model_card
 from restoration.catalog import architectures, load, scale_of
+from restoration.weights import bundled
 
 MEMORY = 8 << 30  # bytes
 CONFIG_BYTES = 1 << 16  # a longer config.json is none of ours
@@ -121,11 +123,17 @@ def sound(path: Path, digest: str | None) -> bool:
     return hashlib.sha256(content).hexdigest() == digest
 
 
+def listed(folder: Path, name: str) -> bool:
+    """Whether a checkpoint's weights are the bundled ones, by their sha256."""
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    return manifest.digest_of(bundled() / name / "model.safetensors") == digest
+
+
 def tried(folder: Path, name: str) -> None:
-    """Load a checkpoint to see that it can be.
+    """Load a checkpoint to see that it can be, and does what it did when it was published.
 
     Raises:
-        RefusedError: it cannot, or it is another model than its name says.
+        RefusedError: it cannot or does not, or it is another model than its name says.
     """
     if (folder / "config.json").stat().st_size > CONFIG_BYTES:
         raise RefusedError("The Hub's checkpoint cannot be used.")
@@ -134,6 +142,8 @@ def tried(folder: Path, name: str) -> None:
         model_card(model)  # reads all of run.json
     except Exception:  # whatever a poisoned checkpoint brings about
         raise RefusedError("The Hub's checkpoint cannot be used.") from None
+    if not (listed(folder, name) or probe.matches(model, model.run.get(probe.KEY))):
+        raise RefusedError("The Hub's checkpoint does not do what it did when it was published.")
     names = {checkpoint.name for checkpoint in architectures()[type(model).__name__].checkpoints}
     if name not in names or model.scale != scale_of(name):
         raise RefusedError("The Hub's checkpoint is of another model.")

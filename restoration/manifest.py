@@ -25,6 +25,12 @@ def fault(folder: Path) -> str:
     return ""
 
 
+def digest_of(file: Path) -> str | None:
+    """The sha256 that the manifest gives a checkpoint's file, in hexadecimal; None where it does not name it."""
+    folder = file.parent.parent
+    return _listed(folder, _stamp(folder / NAME)).get(file.parent.name, {}).get(file.name)
+
+
 def unreadable(folder: Path) -> bool:
     """Whether the manifest of a folder of checkpoints is damaged itself, so that nothing can be checked."""
     return (folder / NAME).exists() and not _listed(folder, _stamp(folder / NAME))

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration import weights
+from restoration import probe, weights
 from restoration.card import edited, licence, model_card
 from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
 from restoration.resampling import enlarge
@@ -134,7 +134,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         values = {name: value.contiguous() for name, value in self.state_dict().items()}
         (save_directory / "model.safetensors").write_bytes(safetensors_bytes(values, self._header()))
         if self.run:
-            (save_directory / "run.json").write_text(json.dumps(self.run, indent=1) + "\n")
+            record = {**self.run, probe.KEY: probe.answer(self)}
+            (save_directory / "run.json").write_text(json.dumps(record, indent=1) + "\n")
 
     def _header(self) -> dict[str, str]:
         """What the weights' file says of itself."""

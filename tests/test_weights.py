@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 import restoration
-from restoration import catalog, weights
+from restoration import catalog, probe, weights
 from restoration.weights import bundled
 from tests.hub import START_UPS, Hub
 
@@ -49,6 +49,14 @@ def changed(value: float) -> bytes:
     return safetensors.torch.save(tensors)
 
 
+def published(value: float) -> dict[str, bytes]:
+    """The files of a checkpoint with one weight replaced, and with what it answers then."""
+    model = restoration.load(bundled() / NAME)
+    model.state_dict()[WEIGHT].view(-1)[0] = value
+    record = {**model.run, probe.KEY: probe.answer(model)}
+    return {**files(), "model.safetensors": changed(value), "run.json": json.dumps(record).encode()}
+
+
 def prepared(name: str = NAME, deadline: float = DEADLINE) -> weights.Place:
     """What `prepare` decides, well within the deadline, and that it runs."""
     started = time.monotonic()
@@ -76,7 +84,7 @@ def test_without_a_namespace_nothing_is_asked(hub, monkeypatch):
 
 
 def test_a_healthy_hub_gives_its_weights_and_the_cache_serves_when_it_is_gone(hub):
-    commit = hub.put(f"me/{NAME}", {**files(), "model.safetensors": changed(0.125)})
+    commit = hub.put(f"me/{NAME}", published(0.125))
     place = prepared()
     assert (place.origin, place.source, place.note) == ("hub", f"me/{NAME}@{commit}", "")
     assert first_weight() == 0.125
@@ -88,7 +96,7 @@ def test_a_healthy_hub_gives_its_weights_and_the_cache_serves_when_it_is_gone(hu
 
 
 def test_a_pinned_revision_stays_when_the_hub_goes_on(hub):
-    commit = hub.put(f"me/{NAME}", {**files(), "model.safetensors": changed(0.125)})
+    commit = hub.put(f"me/{NAME}", published(0.125))
     hub.put(f"me/{NAME}", {"model.safetensors": changed(0.25)})
     assert prepared(f"{NAME}@{commit}").source.endswith(commit)
     assert first_weight() == 0.125
@@ -127,7 +135,7 @@ def test_an_unreachable_hub_leaves_the_bundled_weights(hub, monkeypatch, endpoin
 
 
 def test_a_damaged_cache_is_fetched_again_and_never_used(hub, tmp_path):
-    hub.put(f"me/{NAME}", {**files(), "model.safetensors": changed(0.125)})
+    hub.put(f"me/{NAME}", published(0.125))
     prepared()
     (blob,) = (path for path in (tmp_path / "hf").rglob("blobs/*") if path.stat().st_size == len(changed(0.125)))
     blob.write_bytes(blob.read_bytes()[:-1] + b"?")
@@ -148,7 +156,9 @@ class Payload:
         return os.mkdir, (self.trace,)
 
 
-@pytest.mark.parametrize("kind", ["pickle", "nan", "other model", "no config"])
+@pytest.mark.parametrize(
+    "kind", ["pickle", "nan", "other model", "no config", "other answers", "no record", "huge record"]
+)
 def test_a_checkpoint_that_cannot_be_used_is_refused(hub, tmp_path, kind):
     content = files()
     if kind == "pickle":
@@ -157,6 +167,13 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(hub, tmp_path, kind):
         content["model.safetensors"] = changed(np.nan)
     elif kind == "other model":
         content = files("srcnn-x3")
+    elif kind == "other answers":
+        content["model.safetensors"] = changed(0.125)
+    elif kind == "no record":
+        content["model.safetensors"] = changed(0.125)
+        del content["run.json"]
+    elif kind == "huge record":
+        content = {**published(0.125), "run.json": published(0.125)["run.json"].ljust(1_000_001)}
     else:
         del content["config.json"]
     hub.put(f"me/{NAME}", content)
