@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from restoration.graph_cut import Pairs, expanded, grid_pairs
 from restoration.resampling import pull_push
@@ -18,9 +19,16 @@ SLOPE = 2.0  # what a difference of slopes counts for beside one of colours
 RIM = 3  # pixels around a hole that a copy is compared with
 RIM_WEIGHT = 4.0  # of the rim beside the seams
 UNKNOWN = 0.15  # what a rim pixel counts as differing from where a copy has none
-LIKENESS = 0.15  # what a pixel counts that is unlike what lies around the hole
-UNLIKE = 3.0  # what a difference in roughness counts beside one of colour
-WINDOW = 9  # side of the surroundings whose colour and roughness are compared
+LIKENESS = 0.7  # what a copy counts that is unlike all that lies around the hole
+ALIKE = 0.03  # differences up to this are none, as texture is not the same everywhere
+SMOOTHER = 3.0  # what a copy counts that is smoother than that, as smooth ones differ least from any texture
+AS_ROUGH = 0.7  # of the roughness around the hole is rough enough
+RING = 8  # pixels around the hole that count as around it
+NEARBY = 0.1  # what the way across a hole counts beside a difference of colours
+BLOCK = 4  # side of the squares that are compared with the ring as one
+ROUGHNESS = 3.0  # what a difference of it counts beside one of colour
+WINDOW = 9  # side of the surroundings whose colour is compared
+WIDER = 17  # and of those whose roughness is
 SMOOTH = 0.02  # slopes that even a smooth picture is taken to have
 BAND = 3  # pixels beside a seam that may change sides when it gets finer
 PIECE = 1 << 13  # pixels of the rim that are compared at a time
@@ -94,10 +102,31 @@ class Labelling:
         every = np.arange(len(self.y))
         of = [np.full(len(every), label) for label in range(len(self.offsets))]
         self.table, self.costs = (np.stack([cost(every, one) for one in of]) for cost in (self.copies, self.rim))
-        around = _character(self.level)
-        here = around[self.y, self.x]
-        for label, offset in enumerate(self.offsets):
-            self.costs[label] += LIKENESS * np.abs(shifted(around, self.y, self.x, offset) - here).mean(1)
+        for label, cost in enumerate(self._unlike()):
+            self.costs[label] += cost
+
+    def _unlike(self) -> Generator[np.ndarray, None, None]:
+        """For each label, what its copies (N,) cost that fit nothing around the hole, or are too smooth for it."""
+        level, y, x = self.level, self.y, self.x
+        colours, rough = _character(level)
+        filled = pull_push(torch.from_numpy(rough)[None, None], torch.from_numpy(~level.usable)[None, None].float())
+        wanted = filled[0, 0].numpy()[y, x]
+        features = np.concatenate([colours, ROUGHNESS * rough[..., None]], axis=2)
+        features /= features.shape[2]
+        ring = ndimage.binary_dilation(level.hole, iterations=RING) & level.usable
+        known, scale = np.argwhere(ring), NEARBY / np.sqrt(level.hole.sum())
+        blocks, of = np.unique(np.stack([y // BLOCK, x // BLOCK]), axis=1, return_inverse=True)
+        middles = BLOCK * blocks.T + BLOCK // 2
+        if len(known):
+            tree = cKDTree(np.concatenate([features[ring], scale * known], axis=1))
+            least = scale * cKDTree(known).query(middles, p=1)[0]
+        for offset in self.offsets:
+            cost = SMOOTHER * np.maximum(AS_ROUGH * wanted - shifted(rough, y, x, offset), 0)
+            if len(known):
+                copies = shifted(features, *middles.T, offset)
+                unlike = tree.query(np.concatenate([copies, scale * middles], axis=1), p=1)[0] - least
+                cost += LIKENESS * np.maximum(unlike - ALIKE, 0)[of.ravel()]
+            yield cost
 
     def valid(self, nodes: np.ndarray, label: int) -> np.ndarray:
         offset = self.offsets[label]
@@ -174,20 +203,20 @@ class Labelling:
         return float(total / max(1, self.near_rim.sum()) / rough)
 
 
-def _character(level: Level) -> np.ndarray:
-    """Mean colour and slopes (H, W, 2 * C) of each pixel's surroundings; in holes, of what lies around these."""
+def _character(level: Level) -> tuple[np.ndarray, np.ndarray]:
+    """Mean colour (H, W, C) and mean slope (H, W), both ways together, of what is usable around each pixel."""
     known = level.usable.astype(np.float32)
     pixels = level.pixels * known[..., None]
-    across, down = np.zeros_like(pixels), np.zeros_like(pixels)
-    across[:, 1:] = np.abs(np.diff(pixels, axis=1)) * (known[:, 1:] * known[:, :-1])[..., None]
-    down[1:] = np.abs(np.diff(pixels, axis=0)) * (known[1:] * known[:-1])[..., None]
-    planes = np.concatenate([pixels, UNLIKE * (across + down)], axis=2)
-    weight = ndimage.uniform_filter(known, WINDOW, mode="constant")
-    means = ndimage.uniform_filter(planes, (WINDOW, WINDOW, 1), mode="constant")
-    means /= np.maximum(weight, 1e-3)[..., None]
-    tensor = torch.from_numpy(means).permute(2, 0, 1)[None]
-    filled = pull_push(tensor, torch.from_numpy(~level.usable)[None, None].float())
-    return filled[0].permute(1, 2, 0).numpy()
+    slopes = np.zeros_like(known)
+    slopes[:, 1:] += np.abs(np.diff(pixels, axis=1)).mean(2) * known[:, 1:] * known[:, :-1]
+    slopes[1:] += np.abs(np.diff(pixels, axis=0)).mean(2) * known[1:] * known[:-1]
+    return _around(pixels, known, WINDOW), _around(slopes[..., None], known, WIDER)[..., 0]
+
+
+def _around(planes: np.ndarray, known: np.ndarray, window: int) -> np.ndarray:
+    """Means (H, W, C) of what is known in a square around each pixel; planes hold zeros elsewhere."""
+    share = ndimage.uniform_filter(known, window, mode="constant")
+    return ndimage.uniform_filter(planes, (window, window, 1), mode="constant") / np.maximum(share, 1e-3)[..., None]
 
 
 def twice(labels: np.ndarray, level: Level) -> np.ndarray:

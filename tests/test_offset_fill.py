@@ -12,7 +12,9 @@ from restoration.graph_cut import finished, grid_pairs, least_cost
 from restoration.image import Image
 from restoration.inpainting import Mask, inpaint
 from restoration.offset_fill import Copied, filling, offset_fill
+from restoration.offsets import _Correlations
 from restoration.running import finish
+from restoration.shift_map import Level
 from train.made_pictures import made_pictures
 
 MADE = {name: (picture, mask) for name, picture, mask in made_pictures()}
@@ -22,7 +24,7 @@ def filled(image: Tensor, mask: Tensor, **more) -> Copied:
     return finished(filling(image * (1 - mask), mask, **more))
 
 
-@pytest.mark.parametrize("name", ["stripes 60", "large bricks", "rows of small text"])
+@pytest.mark.parametrize("name", ["stripes 90", "large bricks", "rows of small text"])
 def test_what_repeats_goes_on_exactly(name):
     picture, mask = MADE[name]
     result = filled(picture, mask)
@@ -30,8 +32,9 @@ def test_what_repeats_goes_on_exactly(name):
     assert (result.picture - picture).abs().max() < 2 / 255
 
 
-def test_an_edge_goes_on_through_a_hole():
-    picture, mask = MADE["edge of a ramp"]
+@pytest.mark.parametrize("name", ["edge of a ramp", "edge of a steep ramp", "crossing bars"])
+def test_an_edge_goes_on_through_a_hole(name):
+    picture, mask = MADE[name]
     difference = ((filled(picture, mask).picture - picture) ** 2 * mask).sum() / mask.sum() / 3
     assert -10 * torch.log10(difference) > 24
 
@@ -61,6 +64,26 @@ def test_a_batch_is_filled_picture_by_picture(cat):
     both = offset_fill(torch.cat([cat, cat]) * (1 - mask), mask)
     assert torch.equal(both[:1], filled(cat, mask[:1]).picture)
     assert torch.equal(both[1:], cat)
+
+
+def test_a_picture_is_compared_with_itself_as_shifting_it_would(rng):
+    hole, rim = np.zeros((14, 19), bool), np.zeros((14, 19), bool)
+    hole[5:9, 8:12], rim[3:5, 8:12] = True, True
+    pixels = rng.random((14, 19, 3)).astype(np.float32)
+    pictures = _Correlations(Level(pixels, hole, ~hole))
+    shares, differences = pictures.usable_share(hole), pictures.difference(rim)
+    assert shares.shape == differences.shape == (29, 39)
+    for down, right in ((0, 0), (4, 0), (2, -3), (-4, 6), (6, -8), (9, 2), (-12, 5)):
+        y, x = np.nonzero(hole)
+        y, x = y + down, x + right
+        there = (y >= 0) & (y < 14) & (x >= 0) & (x < 19)
+        assert shares[14 + down, 19 + right] == (~hole[y[there], x[there]]).sum() / 16
+        y, x = np.nonzero(rim)
+        there = (y + down >= 0) & (y + down < 14) & (x + right >= 0) & (x + right < 19)
+        there[there] = ~hole[y[there] + down, x[there] + right]
+        apart = pixels[y[there], x[there]] - pixels[y[there] + down, x[there] + right]
+        expected = np.sqrt((apart**2).mean()) if there.any() else 0
+        assert differences[14 + down, 19 + right] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 7), (9, 9), (40, 5)])
