@@ -28,7 +28,7 @@ from restoration import catalog, memory, precision, tasks
 from restoration.batch import pictures, restore_all, store
 from restoration.files import ENDINGS, FORMATS, check_folder, check_holds, format_of, read
 from restoration.image import Image
-from restoration.inpainting import mask_from
+from restoration.inpainting import hole_of
 from restoration.orders import Order, replay
 from restoration.receipts import read_receipt
 from restoration.running import finish
@@ -108,6 +108,7 @@ def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
         holes = command.add_mutually_exclusive_group(required=True)
         holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
         holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
+        command.add_argument("--avoid", type=Path, help=kind.avoid)
     for setting in kind.settings:
         flag, facts = setting.public.replace("_", "-"), {"dest": setting.name, "help": setting.help}
         if setting.kind is bool and setting.default:
@@ -167,11 +168,12 @@ def _restore(arguments: argparse.Namespace) -> int:
         order = Order(arguments.task.name, arguments.model, settings)
         if arguments.limit is None:
             arguments.limit = memory.megapixels(order.method.scale)
-        mask = read(arguments.mask, limit=arguments.limit) if getattr(arguments, "mask", None) else None
+        given = (getattr(arguments, name, None) for name in ("mask", "avoid"))
+        masks = [read(file, limit=arguments.limit) if file else None for file in given]
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
         one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
         with results_of_any_size():
-            return (_restore_one if one else _restore_many)(arguments, order, mask, saving)
+            return (_restore_one if one else _restore_many)(arguments, order, *masks, saving)
     except (ValueError, MemoryError) as error:
         return _failed(str(error) or "There is not enough memory.")
     except BrokenPipeError:
@@ -181,7 +183,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         return _failed(f"The results cannot be written to {place}: {error.strerror or error}.")
 
 
-def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
+def _restore_many(
+    arguments: argparse.Namespace, order: Order, mask: Image | None, avoid: Image | None, saving: dict
+) -> int:
     files, left_out = pictures(arguments.inputs, Path(arguments.output))
     if left_out:
         what = "file is no picture and was" if left_out == 1 else "files are no pictures and were"
@@ -194,6 +198,7 @@ def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | Non
         Path(arguments.output),
         roots=[path for path in arguments.inputs if path.is_dir()],
         mask=mask,
+        avoid=avoid,
         format=arguments.format,
         receipts=arguments.receipt,
         overwrite=arguments.overwrite,
@@ -214,7 +219,9 @@ def _restore_many(arguments: argparse.Namespace, order: Order, mask: Image | Non
     return 1 if failures else 0
 
 
-def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None, saving: dict) -> int:
+def _restore_one(
+    arguments: argparse.Namespace, order: Order, mask: Image | None, avoid: Image | None, saving: dict
+) -> int:
     target, one_file = Path(arguments.output), _names_a_file(arguments.output)
     format = format_of(target) if one_file else arguments.format
     if one_file and not arguments.overwrite:
@@ -224,7 +231,7 @@ def _restore_one(arguments: argparse.Namespace, order: Order, mask: Image | None
     check_folder(target.parent if one_file else target)
     image = read(arguments.inputs[0], limit=arguments.limit)
     check_holds(format, image, **saving, scale=order.method.scale)
-    hole = None if mask is None else mask_from(mask, image)
+    hole = hole_of(image, mask, avoid)
     targets = Targets(arguments.inputs, overwrite=arguments.overwrite, receipts=arguments.receipt)
     if not one_file:
         target, there = targets.choose(target, image.name, FORMATS[format], order, image, hole)

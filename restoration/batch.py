@@ -24,7 +24,7 @@ from restoration.files import (
     save,
 )
 from restoration.image import Image
-from restoration.inpainting import mask_from
+from restoration.inpainting import hole_of
 from restoration.orders import Order
 from restoration.receipts import OrderResult
 from restoration.records import inert
@@ -155,6 +155,7 @@ def restore_all(
     *,
     roots: Sequence[Path] = (),
     mask: Image | None = None,
+    avoid: Image | None = None,
     format: Format = "png",
     quality: int = 95,
     metadata: Metadata = "private",
@@ -171,6 +172,7 @@ def restore_all(
     Args:
         roots: see `place_of`.
         mask: white is missing; brought to the size of every picture.  None takes their transparent pixels.
+        avoid: white may not be copied into what is filled; of any size too.
         receipts: whether each result is accompanied by its receipt as JSON.
         overwrite: whether what lies there is replaced after all, but for the files that are restored.
         skip_results: whether files that are results of earlier runs themselves are left out, see `OwnResults`.
@@ -192,7 +194,7 @@ def restore_all(
             return {"outcome": "passed over", "reason": "This is the result of an earlier run."}
         image = read(file, limit=limit)
         check_holds(format, image, quality, metadata, order.method.scale)
-        hole = None if mask is None else mask_from(mask, image)
+        hole = hole_of(image, mask, avoid)
         target, there = targets.choose(folder / place.parent, image.name, FORMATS[format], order, image, hole)
         if there:
             return {"outcome": "kept", "result": target, "reason": "It is there already, made by an earlier run."}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from restoration import catalog
 from restoration.catalog import Filter, Method
-from restoration.fill_choice import Choice, choose
+from restoration.fill_choice import AMONG, Choice, choose
 from restoration.image import Image
 from restoration.offset_fill import strain_of
 from restoration.resampling import enlarge
@@ -37,10 +37,12 @@ class Mask:
     Args:
         opacity: float32 (H, W), 1 where the fill replaces the image, 0 where the image stays, between where they blend.
         notes: what was done to the mask, one sentence each.
+        avoided: bool (H, W), what may not be copied into the fill; None is nothing.
     """
 
     opacity: np.ndarray
     notes: tuple[str, ...] = ()
+    avoided: np.ndarray | None = None
 
     @property
     def share(self) -> float:
@@ -73,13 +75,26 @@ def transparent_pixels(image: Image) -> Mask:
     return Mask(missing.astype(np.float32))
 
 
+def hole_of(image: Image, mask: Image | None, avoided: Image | None = None) -> Mask | None:
+    """What is missing in an image by pictures of that and of what may not be copied, white there; None for neither.
+
+    Without the first, the transparent pixels are missing.
+    """
+    if avoided is None:
+        return None if mask is None else mask_from(mask, image)
+    hole = transparent_pixels(image) if mask is None else mask_from(mask, image)
+    return replace(hole, avoided=mask_from(avoided, image).opacity > 0)
+
+
 def union(image: Image, masks: Iterable[Mask]) -> Mask:
     """What any of the masks marks; nothing without masks."""
-    opacity, notes = np.zeros((image.height, image.width), np.float32), []
+    opacity, notes, avoided = np.zeros((image.height, image.width), np.float32), [], None
     for mask in masks:
         opacity = np.maximum(opacity, mask.opacity)
         notes += mask.notes
-    return Mask(opacity, tuple(notes))
+        if mask.avoided is not None:
+            avoided = mask.avoided if avoided is None else avoided | mask.avoided
+    return Mask(opacity, tuple(notes), avoided)
 
 
 def adjusted(mask: Mask, *, invert: bool = False, grow: int = 0, feather: int = 0) -> Mask:
@@ -149,11 +164,14 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
 
     groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     boxes, chosen = ndimage.find_objects(groups, count), {}
+    avoided = np.zeros_like(missing) if mask.avoided is None else mask.avoided
     if method.chooses:
-        choice = yield from relayed(_choice(image, missing, groups, boxes), lambda _: Progress(0, 1))
+        choice = yield from relayed(_choice(image, missing, avoided, groups, boxes), lambda _: Progress(0, 1))
         method, texture = catalog.method("inpaint", choice.name), texture and choice.texture
         chosen["texture"] = texture
         notes.append(choice.reason)
+    if avoided.any() and method.name != AMONG[0]:
+        notes.append(f"{method.title} does not copy whole parts, so what to avoid makes no difference.")
 
     def outcome() -> Result:
         seconds = time.monotonic() - started
@@ -184,7 +202,7 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
             if coarse and not texture:
                 notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         else:
-            filling = steps(painting.tensor(cut), _plane(own), _plane(missing[cut] & ~own), variant)
+            filling = steps(painting.tensor(cut), _plane(own), _plane(missing[cut] & ~own | avoided[cut]), variant)
             copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
             filled = copied.picture
             if not copied.found:
@@ -197,7 +215,7 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
 
 
 def _choice(
-    image: Image, missing: np.ndarray, groups: np.ndarray, boxes: list[tuple[slice, slice]]
+    image: Image, missing: np.ndarray, avoided: np.ndarray, groups: np.ndarray, boxes: list[tuple[slice, slice]]
 ) -> Generator[None, None, Choice]:
     """The method for all holes (H, W), of which the largest of the groups says what copies would cost."""
 
@@ -205,7 +223,7 @@ def _choice(
         largest = 1 + int(np.bincount(groups[missing], minlength=len(boxes) + 1)[1:].argmax())
         cut = _surroundings(boxes[largest - 1], missing.shape, COPIED_FROM, 1)
         own = (groups[cut] == largest) & missing[cut]
-        return (yield from strain_of(image.tensor(cut), _plane(own), _plane(missing[cut] & ~own)))
+        return (yield from strain_of(image.tensor(cut), _plane(own), _plane(missing[cut] & ~own | avoided[cut])))
 
     return (yield from choose(missing, strain))
 

@@ -11,7 +11,7 @@ from restoration import catalog, deep_image_prior, memory, tasks
 from restoration.catalog import Method
 from restoration.files import read
 from restoration.image import Image
-from restoration.inpainting import Mask, mask_from, transparent_pixels
+from restoration.inpainting import Mask, hole_of, transparent_pixels
 from restoration.receipts import OrderResult, facts
 from restoration.running import Job, Result
 from restoration.tiling import Progress, relayed
@@ -134,14 +134,18 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
     if tasks.named(order.task).holes:
         if "hole_png" in receipt:
             hole = read(base64.b64decode(receipt["hole_png"]))
-        mask = transparent_pixels(image) if hole is None else mask_from(hole, image)
-        if hole is None and not mask.share:
+        avoided = read(base64.b64decode(receipt["avoid_png"])) if "avoid_png" in receipt else None
+        if avoided is None and "avoid_sha256" in receipt:
+            raise ValueError("This receipt does not hold what was avoided: give the JSON that came with the result.")
+        mask = hole_of(image, hole, avoided)
+        if hole is None and not transparent_pixels(image).share:
             raise ValueError("This receipt does not hold the mask: give it, or the JSON that came with the result.")
     result = yield from order.run(image, mask)
     now = result.receipt
     names = {
         "input": "the picture",
         "hole_sha256": "the mask",
+        "avoid_sha256": "what was avoided",
         "weights": "the weights",
         "version": "the version",
         "device": "the device",

@@ -118,6 +118,8 @@ class OrderResult(Result):
             beside["file"]["jpeg_quality"] = quality
         if self.hole is not None:
             beside["hole_png"] = base64.b64encode(encode(_bare(self.hole))).decode()
+            if self.hole.avoided is not None:
+                beside["avoid_png"] = base64.b64encode(encode(_avoided(self.hole))).decode()
         return content, json.dumps(beside, indent=1) + "\n"
 
 
@@ -142,6 +144,7 @@ def facts(order: "Order", image: Image, hole: Mask | None) -> dict:
         "precision": _precision(method),
         "tiles": _tiles(method),
         **({} if hole is None else {"hole_sha256": _bare(hole).digest}),
+        **({} if hole is None or hole.avoided is None else {"avoid_sha256": _avoided(hole).digest}),
     }
 
 
@@ -154,6 +157,11 @@ def _version() -> str:
 def _bare(hole: Mask) -> Image:
     """A hole as a picture of one bit a pixel, which is all that it has before it is feathered."""
     return mask_image(replace(hole, opacity=(hole.opacity > 0.5).astype("float32")))
+
+
+def _avoided(hole: Mask) -> Image:
+    """What may not be copied, as such a picture."""
+    return mask_image(replace(hole, opacity=hole.avoided.astype("float32")))
 
 
 def weights_digest(method: Method) -> str:

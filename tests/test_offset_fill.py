@@ -1,5 +1,6 @@
 """Fills made of shifted copies: exact where the picture repeats, and a word where there is nothing to copy."""
 
+import json
 from itertools import product
 
 import numpy as np
@@ -8,11 +9,14 @@ import torch
 from skimage import data
 from torch import Tensor
 
+from restoration.__main__ import main as command_line
+from restoration.files import read, write
 from restoration.graph_cut import finished, grid_pairs, least_cost
 from restoration.image import Image
-from restoration.inpainting import Mask, inpaint
+from restoration.inpainting import Mask, hole_of, inpaint
 from restoration.offset_fill import Copied, filling, offset_fill
 from restoration.offsets import _Correlations
+from restoration.orders import Order, replay
 from restoration.running import finish
 from restoration.shift_map import Level
 from train.made_pictures import made_pictures
@@ -127,3 +131,39 @@ def test_labels_stay_where_they_are_allowed():
 @pytest.fixture(scope="module")
 def cat() -> Tensor:
     return Image(np.ascontiguousarray(data.chelsea()[60:180, 100:244])).tensor()
+
+
+def test_what_is_avoided_is_kept_out_and_is_in_the_receipt(tmp_path):
+    grass = np.ascontiguousarray(data.grass()[:120, :160, None])
+    mask, avoided = np.zeros((120, 160, 1), np.uint8), np.zeros((60, 80, 1), np.uint8)
+    mask[50:80, 60:90], avoided[:, 50:] = 255, 255  # of half the size
+    files = [tmp_path / f"{name}.png" for name in ("picture", "mask", "avoided")]
+    for file, samples in zip(files, (grass, mask, avoided), strict=True):
+        write(Image(samples), file)
+    picture, *masks = (read(file) for file in files)
+    order = Order("inpaint", "offset-fill")
+    done = finish(order.run(picture, hole_of(picture, *masks)))
+    spoilt = grass.copy()
+    spoilt[:, 100:] = 0
+    other = finish(order.run(Image(spoilt), hole_of(picture, *masks)))
+    filled = done.hole.opacity > 0
+    np.testing.assert_array_equal(done.picture.samples[filled], other.picture.samples[filled])
+
+    _, beside = done.files()
+    assert finish(replay(json.loads(beside), picture)).same
+    with pytest.raises(ValueError, match="does not hold what was avoided"):
+        finish(replay(done.receipt, picture, masks[0]))
+    given = [str(files[0]), "-o", str(tmp_path / "out.png"), "--mask", str(files[1]), "--avoid", str(files[2])]
+    assert command_line(["inpaint", "--model", "offset-fill", *given]) == 0
+    assert read(tmp_path / "out.png").digest == done.picture.digest
+
+
+def test_a_fill_that_copies_nothing_says_that_avoiding_makes_no_difference():
+    image = Image(np.ascontiguousarray(data.grass()[:60, :60, None]))
+    everywhere = Image(np.full((60, 60, 1), 255, np.uint8))
+    spot = np.zeros((60, 60, 1), np.uint8)
+    spot[30, 30] = 255
+    notes = finish(inpaint(image, hole_of(image, Image(spot), everywhere), "diffusion")).notes
+    assert notes == ("Diffusion does not copy whole parts, so what to avoid makes no difference.",)
+    notes = finish(inpaint(image, hole_of(image, Image(spot), everywhere), "offset-fill")).notes
+    assert notes == ("There is too little around a hole that it could be filled with, so its fill is smooth.",)

@@ -11,7 +11,7 @@ import restoration
 from restoration import catalog, weights
 from restoration.batch import store
 from restoration.files import FORMATS, check_holds, output_name, read
-from restoration.inpainting import mask_from
+from restoration.inpainting import hole_of
 from restoration.orders import Order
 from restoration.page.parts import ONE_AT_A_TIME, checked_format, chosen, sentences
 from restoration.page.runs import stepped
@@ -37,7 +37,13 @@ def list_models() -> list[dict]:
 
 
 def file_of(
-    image: str | None, order: Order, format: str, jpeg_quality: float, progress: gr.Progress, mask: str | None = None
+    image: str | None,
+    order: Order,
+    format: str,
+    jpeg_quality: float,
+    progress: gr.Progress,
+    mask: str | None = None,
+    avoid: str | None = None,
 ) -> Generator:
     """Run an order; the last thing that it yields is the result's file, which holds its receipt."""
     format, quality = checked_format(format), round(number(jpeg_quality, "jpeg_quality"))
@@ -45,7 +51,8 @@ def file_of(
         with log.stage("reading"):
             picture = log.read()
             check_holds(format, picture, quality, scale=order.method.scale)
-            hole = mask_from(read(mask, "The mask"), picture) if mask else None
+            masks = (read(file, "The mask") if file else None for file in (mask, avoid))
+            hole = hole_of(picture, *masks)
         with log.stage("restoring"):
             done = yield from stepped(order.run(picture, hole), progress, outputs=1)
         log.finished(done)
@@ -61,8 +68,9 @@ def endpoint(kind: Task) -> Callable[..., Generator]:
     """What the API does for a task, with a parameter for each of its settings."""
     model = catalog.method(kind.name, "").name
     defaults = {setting.public: AUTO if setting.default is None else setting.default for setting in kind.settings}
-    mask = {"mask": None} if kind.holes else {}
-    defaults = {**mask, "model": model, **defaults, "format": "png", "jpeg_quality": 95, "progress": gr.Progress()}
+    mask, avoid = ({"mask": None}, {"avoid": None}) if kind.holes else ({}, {})
+    defaults = {**mask, "model": model, **defaults, "format": "png", "jpeg_quality": 95, **avoid}
+    defaults["progress"] = gr.Progress()
     parameters = [Parameter("image", Parameter.POSITIONAL_OR_KEYWORD)]
     parameters += [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=value) for name, value in defaults.items()]
     signature = Signature(parameters)
@@ -74,11 +82,12 @@ def endpoint(kind: Task) -> Callable[..., Generator]:
         with sentences(str):
             order = Order(kind.name, given["model"], {s.name: s.parsed(given[s.public]) for s in kind.settings})
             result = given["format"], given["jpeg_quality"]
-            yield from file_of(given["image"], order, *result, given["progress"], given.get("mask"))
+            yield from file_of(given["image"], order, *result, given["progress"], given.get("mask"), given.get("avoid"))
 
     lines = [f"mask: {kind.mask}"] if kind.holes else []
     lines += ["model: a name from /models", *(setting.line for setting in kind.settings)]
     lines += [f"format: {', '.join(FORMATS)}", "jpeg_quality: of the result if it is a JPEG"]
+    lines += [f"avoid: {kind.avoid}"] if kind.holes else []
     run.__name__ = kind.name  # as which programs have it as a tool
     run.__signature__ = signature
     run.__doc__ = "\n".join([kind.about, "", *lines, "The bytes equal those of the command line."])
@@ -97,5 +106,6 @@ def api(kind: Task) -> None:
                 field = gr.Checkbox if setting.kind is bool else gr.Number
                 inputs.append(field(setting.default, label=setting.public))
         inputs += [gr.Textbox("png", label="format"), gr.Number(95, label="jpeg_quality")]
+        inputs += [gr.File(type="filepath", label="avoid")] if kind.holes else []
         result = gr.File(label="result")
         gr.Button().click(endpoint(kind), inputs, result, api_name=kind.name, **ONE_AT_A_TIME)

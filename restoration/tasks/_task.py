@@ -190,6 +190,7 @@ class Task:
         methods: that are the task's own, besides those of the catalog.
         holes: whether something is missing in the picture, which a mask shows.
         mask: a line about that for programmers.
+        avoid: a line for them about what may not be copied into holes, which a second mask shows.
         test: how models are tried on a clean picture; None where they are not.
         damages: what can be chosen for that.
         compared, hint: what is said of the picture before and after.
@@ -206,6 +207,7 @@ class Task:
     methods: tuple[Method, ...] = ()
     holes: bool = False
     mask: str = ""
+    avoid: str = ""
     test: Test | None = None
     damages: tuple[Setting, ...] = ()
     compared = "Before and after"

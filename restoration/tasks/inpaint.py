@@ -18,6 +18,7 @@ class Inpaint(Task):
     about = "Fill holes in an image file."
     holes = True
     mask = "a picture of any size, white where pixels are missing; without one transparent pixels are filled"
+    avoid = "a picture of any size, white where nothing may be copied from into a fill"
     settings = (
         Setting("invert", bool, False, "black is missing instead", "Invert: fill what is not marked", place="mask"),
         Setting(
