@@ -143,7 +143,7 @@ def test_a_file_that_is_none_is_refused_before_it_waits(page, config, value):
                 event = {"index": [0, 0], "value": None}
                 body = {"data": data, "fn_index": call["id"], "session_hash": "wrong", "event_data": event}
                 answer = page.post(f"{API}/queue/join", content=json.dumps(body).encode(), headers=JSON)
-                assert (value in NOTHING and answer.status_code == 200) or one_sentence(answer), (call, value)
+                assert (value in NOTHING and answer.status_code in (200, 503)) or one_sentence(answer), (call, value)
                 asked += 1
     assert asked > 20
 
