@@ -58,15 +58,17 @@ def test_a_wait_is_what_is_left_of_the_run_and_all_of_those_before(queue):
     assert told(queue) == [20, 25, 125]
 
 
-def test_a_wait_follows_how_fast_runs_are_at_the_moment(queue):
+@pytest.mark.parametrize("status, waits", [("success", [40, 80]), ("cancelled", [10, 20]), (None, [10, 20])])
+def test_a_wait_follows_how_fast_the_runs_that_were_not_stopped_are_at_the_moment(queue, status, waits):
     for name in "abc":
+        queue.queue.event_analytics[name] = {"status": status}
         queue.chosen.running = [job(queue, name, 10)]
         queue._measure()
         queue.chosen.now += 40  # four times as long as it should have
         queue.chosen.running = []
         queue._measure()
     queue.chosen.waiting = [job(queue, "d", 10), job(queue, "e", 10)]
-    assert told(queue) == [40, 80]
+    assert told(queue) == waits
     assert set(queue._expected) == {"d", "e"}
 
 

@@ -229,7 +229,8 @@ class Waiting:
             self._begun.setdefault(id, now)
         for id in self._begun.keys() - running.keys():
             seconds, expected = now - self._begun.pop(id), self._expected.get(id, 0.0)
-            if expected > LEAST and seconds > LEAST:
+            whole = self.queue.event_analytics.get(id, {}).get("status") == "success"  # not one that was stopped
+            if whole and LEAST < expected <= self.limits.deadline and seconds > LEAST:
                 self._pace.append(min(20.0, max(0.05, seconds / expected)))
         for id in self._expected.keys() - running.keys() - {event._id for event in self.waiting}:
             del self._expected[id]
