@@ -107,7 +107,7 @@ def by_api(page, case: Case, folder: Path) -> bytes:
 def by_page(page, case: Case, folder: Path) -> bytes:
     """The bytes of the file that the page offers after its button was pressed."""
     (button,) = (block for block in page.blocks.values() if block.elem_id == f"{case.task}-run")
-    (event,) = (event for event in page.fns.values() if (button._id, "click") in event.targets)
+    (event,) = (event for event in page.fns.values() if (button._id, "click") in event.targets and event.queue)
     picture, mask = inputs(folder)
     given = {"input": str(picture), "model": case.model, **case.page}
     if case.task == "inpaint":

@@ -47,7 +47,7 @@ def page(browser, server, request):
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("response", lambda answer: answer.status >= 400 and page.errors.append(f"{answer.url}: {answer.text()}"))
     page.on("console", lambda said: "Content Security Policy" in said.text and page.errors.append(said.text))
-    page.goto(server)
+    page.goto(f"{server}/?tab=denoise")
     page.wait_for_selector("#denoise-run")
     yield page
     assert page.errors == []

@@ -8,7 +8,7 @@ from restoration import catalog
 from restoration.fill_choice import AMONG
 from restoration.orders import Order
 from restoration.page.masks import canvas, own_mask, show_mask
-from restoration.page.parts import CHANGING, LOOKING, QUIET, UploadedImage, run_on_click, sentences, tidy, unchanged
+from restoration.page.parts import CHANGING, FOLLOWING, LOOKING, QUIET, UploadedImage, sentences, tidy, unchanged
 from restoration.page.results import hand_on
 from restoration.page.runs import Runs, again
 from restoration.page.task_tab import TaskTab
@@ -127,23 +127,17 @@ class HoleTab(TaskTab):
     def example(self):
         return [self.source, self.uploaded], lambda example: (example.picture, example.mask)
 
-    def forget(self, running):
-        super().forget(running)
-        buttons = self.draw_besides()
-        self.source.change(lambda: [gr.update(interactive=False)] * len(buttons), None, buttons, **QUIET)
-
     def connect(self):
         super().connect()
         self.source.upload(own_mask, self.uploaded, self.uploaded, **QUIET)
-        self.source.change(canvas, self.source, self.editor, **LOOKING)
+        self.source.change(canvas, self.source, self.editor, **LOOKING | FOLLOWING)
         edges = [
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
         self.look.click(show_mask, [self.source, *self.marks, *edges], self.mask, **LOOKING | {"show_progress": "full"})
-        outputs = [*self.shown.outputs, *self.draw_besides()]
         inputs = [self.source, self.shown.state, *self.shown.file]
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
-            run_on_click((button, self.cancel), handler, inputs, outputs, self.shown.status)
+            self.turns.run_on_click((button, self.cancel), handler, inputs)
         self.again.click(tidy(go_on), self.shown.state, self.source, **CHANGING)
         self.again.click(lambda: (None, False), None, [self.uploaded, self.transparent], **QUIET)
 

@@ -10,7 +10,7 @@ import restoration
 from restoration import card, catalog, limits, tasks, weights
 from restoration.deadline import steps_within
 from restoration.page.before import measured, typical_score
-from restoration.page.parts import QUIET, run_on_click, sentences, start_and_cancel
+from restoration.page.parts import FOLLOWING, QUIET, run_on_click, sentences, start_and_cancel
 from restoration.running import seconds_per_megapixel
 from restoration.tasks._task import AUTO
 
@@ -139,8 +139,8 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
                 max_height=620,
                 elem_id="models-table",
             )
-    chosen.change(snippets, chosen, blocks, **QUIET)
-    chosen.change(about_model, chosen, about, **QUIET)
+    chosen.change(snippets, chosen, blocks, **FOLLOWING)
+    chosen.change(about_model, chosen, about, **FOLLOWING)
     table.select(picked_model, None, chosen, **QUIET)
     run_on_click(buttons, paces, [], [table])
     return chosen, blocks, table

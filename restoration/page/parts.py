@@ -19,6 +19,8 @@ from restoration.tasks._task import Setting, Task
 
 PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
+# For what follows a change.  Gradio's own `always_last` calls it for ever, once two changes came close to each other.
+FOLLOWING = {"trigger_mode": "multiple", **QUIET}
 ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
 # What opens pictures but runs no model; a picture in memory is many times as large as its file.
 LOOKING = {"concurrency_limit": 1, "concurrency_id": "looking", **QUIET}
@@ -192,14 +194,11 @@ def run_on_click(
     function: Callable,
     inputs: list[gr.components.Component],
     outputs: list[gr.components.Component],
-    status: gr.Markdown | None = None,
 ) -> Dependency:
-    """Start and Cancel of a job; one runs at a time.  Progress shows on the status line, or else the first output."""
+    """Start and Cancel of a job; one runs at a time.  Progress shows on the first output."""
     start, cancel = buttons
-    on = [status or outputs[0]]
-    running = start.click(function, inputs, outputs, show_progress_on=on, **ONE_AT_A_TIME, **PRIVATE)
-    answer = (lambda: "Cancelled.", None, status) if status else (None,)
-    cancel.click(*answer, cancels=[running], queue=False, **PRIVATE)
+    running = start.click(function, inputs, outputs, show_progress_on=outputs[:1], **ONE_AT_A_TIME, **PRIVATE)
+    cancel.click(None, cancels=[running], queue=False, **PRIVATE)
     return running
 
 
@@ -212,7 +211,7 @@ def follow(
 ) -> None:
     """Call a quick function whenever one of the components changes."""
     for component in components:
-        component.change(function, inputs, outputs, trigger_mode="always_last", **queue)
+        component.change(function, inputs, outputs, **queue | FOLLOWING)
 
 
 def tidy(function: Callable) -> Callable:

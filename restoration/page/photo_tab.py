@@ -11,7 +11,7 @@ from restoration.files import read
 from restoration.image import Image, ImageError
 from restoration.orders import Order
 from restoration.page.before import described
-from restoration.page.parts import CHANGING, LOOKING, as_text, compared, control, preview, sentences, tidy
+from restoration.page.parts import CHANGING, LOOKING, as_text, compared, control, follow, preview, sentences, tidy
 from restoration.page.runs import Runs, again, run_batch
 from restoration.page.task_tab import TaskTab
 
@@ -113,9 +113,8 @@ class ChainTab(TaskTab):
 
     def follow_picture(self, picked, known):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
-        self.source.change(
-            tidy(self.proposed), self.source, [known, *boxes, self.proposed_for], trigger_mode="always_last", **LOOKING
-        )
+        outputs = [known, *boxes, self.proposed_for]
+        follow([self.source], tidy(self.proposed), [self.source], outputs, LOOKING)
 
     def connect(self):
         self.which.input(

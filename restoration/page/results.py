@@ -1,17 +1,28 @@
 """Where a tab shows what came of a run, of many files, and of a bake-off."""
 
+import json
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
-from gradio.events import Dependency
 
 from restoration import cleaning, gallery, tasks
 from restoration.files import write
-from restoration.page.parts import PRIVATE, QUIET, comparison, run_on_click, sentences, start_and_cancel
+from restoration.page import shelf
+from restoration.page.parts import (
+    FOLLOWING,
+    ONE_AT_A_TIME,
+    PRIVATE,
+    QUIET,
+    comparison,
+    run_on_click,
+    sentences,
+    start_and_cancel,
+)
 from restoration.page.runs import Runs, again, rate
+from restoration.page.turns import CLICKED, NOW, bound, clock, note, same_picture
 from restoration.tasks._task import Task
 
 
@@ -70,7 +81,7 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
             other.name: gr.Button(other.title, size="sm", min_width=60, elem_id=f"{kind.name}-to-{other.name}")
             for other in others
         }
-    format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **QUIET)
+    format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **FOLLOWING)
     with gr.Accordion("Rate this result", open=False):
         rating = gr.Radio(
             [("Better than my picture", "better"), ("The same", "same"), ("Worse", "worse")],
@@ -137,12 +148,109 @@ def many_files(task: str, function: Callable, inputs: list[gr.components.Compone
     run_on_click(buttons, function, [files, *inputs], [table, results, zipped])
 
 
-def forget(source: gr.Image, hint: str, shown: Results, running: Dependency, *more: gr.components.Component) -> None:
-    """Clear what was shown, and stop what is running, when another picture comes; `more` are what a tab has besides.
+# In the browser, so that it does not wait for the line: what a tab shows goes with the picture that it was made of.
+CLEARED = """(file) => {
+  const [tab, nothing] = [%s, %s];
+  const [before, now] = [(window.pictures ??= {})[tab], file?.path ?? ""];
+  window.pictures[tab] = now;
+  return before === now ? nothing.map(() => ({ __type__: "update" })) : nothing;
+}"""
 
-    To be called before anything else follows the picture: the browser sends one event after the other, and nobody
-    should be able to start a run on the new picture before this one.
+
+@dataclass(frozen=True)
+class Turns:
+    """Starts a tab's runs so that each belongs to its click and its picture, see `restoration.page.turns`.
+
+    Args:
+        tab: name of its task.
+        source: the picture, the first input of every run.
+        shown: where a result is shown.
+        more: outputs that a tab has besides.
+        hint: what stands where nothing was done yet.
     """
-    off = gr.update(value=None, interactive=False)
-    nothing = (None, off, off, hint, off, None, *(off for _ in more))
-    source.change(lambda: nothing, None, [*shown.outputs, *more], cancels=[running], queue=False, **QUIET)
+
+    tab: str
+    source: gr.Image
+    shown: Results
+    more: Sequence[gr.components.Component]
+    hint: str
+
+    def run_on_click(
+        self,
+        buttons: tuple[gr.Button, gr.Button],
+        function: Callable,
+        inputs: Sequence[gr.components.Component],
+    ) -> None:
+        """Start and Cancel of a run; one has the model at a time, and its progress shows on the status line."""
+        (start, cancel), when, shown = buttons, clock(), self.shown
+        files = [shown.download, shown.receipt]
+
+        def noted(when: str | None) -> list:
+            """Note the click at once; until its run has ended the last result's file is not to be taken for its."""
+            note(self.tab, when)
+            return [gr.update(interactive=False)] * len(files)
+
+        start.click(noted, when, files, js=CLICKED, trigger_mode="multiple", queue=False, **QUIET)
+        running = start.click(
+            bound(self.tab, function),
+            [*inputs, when],
+            [*shown.outputs, *self.more],
+            js=CLICKED,
+            trigger_mode="multiple",
+            show_progress_on=[shown.status],
+            **ONE_AT_A_TIME,
+            **PRIVATE,
+        )
+        in_sight = [self.source, shown.state]
+        running.then(self.kept, in_sight, [*shown.outputs, *self.more], queue=False, **QUIET)
+        cancel.click(self.cancelled, shown.state, [shown.status, *files], cancels=[running], queue=False, **PRIVATE)
+
+    def cancelled(self, run: str | None) -> list:
+        """That it was, and the last result's file again."""
+        return ["Cancelled.", *[gr.update(interactive=run is not None)] * 2]
+
+    def kept(self, path: str | None, run: str | None) -> list:
+        """What is shown once a run has ended: nothing of another picture, else the file of what is in sight."""
+        if run is not None and not self.is_of(run, path):
+            return self.nothing()
+        outputs: list = [gr.skip() for _ in (*self.shown.outputs, *self.more)]
+        outputs[1] = outputs[2] = gr.update(interactive=run is not None)
+        return outputs
+
+    def is_of(self, run: str, path: str | None) -> bool:
+        """Whether a run's result is of a picture, as far as it is kept."""
+        result = shelf.results().get(run)
+        return result is None or same_picture(result.path, path or "")
+
+    def nothing(self) -> list:
+        """The outputs of a run when there is no result."""
+        off = gr.update(value=None, interactive=False)
+        return [None, off, off, self.hint, off, None, *(self.emptied(part) for part in self.more)]
+
+    def emptied(self, part: gr.components.Component) -> object:
+        return gr.update(interactive=False) if isinstance(part, gr.Button) else gr.update(value=None)
+
+    def follow_picture(self) -> None:
+        """Clear what was shown when another picture comes, whose coming ends the runs on the last one."""
+        when = clock()
+
+        seen = [part for part in (*self.shown.outputs, *self.more) if part is not self.shown.state]
+        nothing = [value for part, value in zip((*self.shown.outputs, *self.more), self.nothing(), strict=True)
+                   if part is not self.shown.state]  # fmt: skip
+        self.source.change(
+            None, self.source, seen, js=CLEARED % (json.dumps(self.tab), json.dumps(nothing)), **FOLLOWING
+        )
+
+        def another(path: str | None, run: str | None, when: str | None) -> object:
+            """Note that it came; a result that is its own already stays."""
+            note(self.tab, when, path)
+            return gr.skip() if run is not None and self.is_of(run, path) else None
+
+        self.source.change(
+            another,
+            [self.source, self.shown.state, when],
+            self.shown.state,
+            js=NOW,
+            queue=False,
+            **FOLLOWING,
+        )

@@ -67,6 +67,7 @@ class Shown:
         run: the record's id, by which the visitor may rate it.
         plain: as the model made it.
         true: an enlarged picture pulled back to the photo, once that was asked for.
+        path: of the upload.
     """
 
     done: OrderResult
@@ -74,6 +75,7 @@ class Shown:
     run: str
     plain: OrderResult | None = None
     true: OrderResult | None = None
+    path: str = ""
 
     def light(self) -> "Shown":
         """The same without the pictures that were made of it, to be kept."""
@@ -143,12 +145,12 @@ class Runs:
                 missing = hole(image) if hole else None
 
             def show(done: OrderResult) -> Generator:
-                return self.shown(Shown(done, before, log.id, plain=done), *output)
+                return self.shown(Shown(done, before, log.id, plain=done, path=path), *output)
 
             with log.stage("restoring"):
                 job = self.plain(order).run(image, missing)
                 done = yield from stepped(job, progress, self.outputs, show)
-                result = yield from self.moved(Shown(done, before, log.id, plain=done), order, progress)
+                result = yield from self.moved(Shown(done, before, log.id, plain=done, path=path), order, progress)
             log.finished(result.done)
             progress(1, desc="Writing the file")
             with closing(self.shown(result, *output)) as showing:

@@ -11,10 +11,10 @@ from restoration.page.api import api
 from restoration.page.before import displayable, expected, facts, guide
 from restoration.page.parts import (
     CHANGING,
+    FOLLOWING,
     LOOKING,
     ONE_AT_A_TIME,
     PRIVATE,
-    QUIET,
     comparison,
     control,
     follow,
@@ -25,7 +25,7 @@ from restoration.page.parts import (
     start_and_cancel,
     tidy,
 )
-from restoration.page.results import bakery, forget, many_files, results
+from restoration.page.results import Turns, bakery, many_files, results
 from restoration.page.runs import Runs
 from restoration.tasks._task import Setting, Task
 
@@ -72,10 +72,9 @@ class TaskTab:
         if self.kind.test:
             self.draw_test(chosen, spot)
         outputs = [*shown.outputs, *besides]
-        running = run_on_click(
-            buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks], outputs, shown.status
-        )
-        self.forget(running)
+        self.turns = Turns(self.name, self.source, shown, besides, self.kind.hint)
+        self.turns.run_on_click(buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks])
+        self.turns.follow_picture()
         picked = [self.source, self.model, *self.controls.get("scale", [])]
         self.source.upload(displayable, self.source, self.source, **LOOKING)
         self.follow_picture(picked, known)
@@ -125,7 +124,7 @@ class TaskTab:
             return [control(self.kind, setting)]
         auto = gr.Checkbox(True, label=setting.automatic, elem_id=f"{self.name}-auto")
         slider = control(self.kind, setting, visible=False)
-        auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **QUIET)
+        auto.change(lambda on: gr.Slider(visible=not on), auto, slider, **FOLLOWING)
         return [auto, slider]
 
     def draw_besides(self) -> list[gr.components.Component]:
@@ -141,19 +140,15 @@ class TaskTab:
 
         return [self.source, self.model, *automatic], values
 
-    def forget(self, running: object) -> None:
-        """Clear what was shown when another picture comes."""
-        forget(self.source, self.kind.hint, self.shown, running)
-
     def connect(self) -> None:
         """What else follows what."""
-        self.model.change(partial(guide, self.name), self.model, self.advice, **QUIET)
+        self.model.change(partial(guide, self.name), self.model, self.advice, **FOLLOWING)
         for setting in self.kind.settings:
             methods = [method for siblings in self.families.values() for method in siblings]
             if not all(self.kind.takes(setting, method) for method in methods):
                 parts = self.controls[setting.name]
                 shown = partial(self.visible, setting)
-                self.model.change(shown, [self.model, *parts[:-1]], parts if len(parts) > 1 else parts[0], **QUIET)
+                self.model.change(shown, [self.model, *parts[:-1]], parts if len(parts) > 1 else parts[0], **FOLLOWING)
 
     def visible(self, setting: Setting, family: str, auto: bool = False) -> object:
         """The controls of a setting shown or hidden, as the model takes it or not."""

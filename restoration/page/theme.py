@@ -59,5 +59,10 @@ Your files, of up to {REQUEST_BYTES >> 20} MB each, are deleted within 30 minute
 ASSETS = Path(restoration.__file__).parent / "assets"
 HEAD = "".join(
     f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
-    for tag, name in (("style", "compare.css"), ("script", "compare.js"), ("script", "uploads.js"))
+    for tag, name in (
+        ("style", "compare.css"),
+        ("script", "compare.js"),
+        ("script", "uploads.js"),
+        ("script", "clicks.js"),
+    )
 )

@@ -12,8 +12,7 @@ from restoration.gallery import Example
 from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.before import guide
-from restoration.page.parts import QUIET, control, preview
-from restoration.page.results import forget
+from restoration.page.parts import FOLLOWING, control, preview
 from restoration.page.runs import Runs, Shown, stepped
 from restoration.page.task_tab import TaskTab
 from restoration.receipts import OrderResult
@@ -88,13 +87,10 @@ class ScaleTab(TaskTab):
 
         return [self.source, self.model, *self.controls["scale"]], values
 
-    def forget(self, running):
-        forget(self.source, self.kind.hint, self.shown, running, self.heat)
-
     def connect(self):
         (scale,), (alpha,) = self.controls["scale"], self.controls["alpha"]
-        self.model.change(self.offered, [self.model, scale], [scale, alpha, self.advice], **QUIET)
-        scale.change(partial(guide, self.name), [self.model, scale], self.advice, **QUIET)
+        self.model.change(self.offered, [self.model, scale], [scale, alpha, self.advice], **FOLLOWING)
+        scale.change(partial(guide, self.name), [self.model, scale], self.advice, **FOLLOWING)
 
     def offered(self, family: str, scale: int) -> tuple:
         """Scale picker, blend slider and guide for a family of models; the scale stays if the family has it."""
