@@ -5,6 +5,7 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 from skimage import data
 from torch.nn import functional as F
 
@@ -14,6 +15,7 @@ from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.image import Image
 from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
+from restoration.page.masks import chosen_hole, mask_is_painted
 from restoration.resampling import pull_push
 from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches
 
@@ -258,3 +260,15 @@ def test_texture_is_a_setting_and_on_by_default(cat):
     changed = textured.samples != plain.samples
     assert changed.any()
     assert not changed[mask.opacity == 0].any()
+
+
+@pytest.mark.parametrize("colour", [(244, 63, 94), (0, 0, 0), (255, 255, 255)])
+@pytest.mark.parametrize("opacity", [1, 150, 255])
+def test_what_is_painted_is_missing_whatever_its_colour(tmp_path, colour, opacity):
+    layer = np.zeros((20, 30, 4), np.uint8)
+    layer[4:9, 5:25] = (*colour, opacity)
+    Pillow.fromarray(layer).save(tmp_path / "layer.png")
+    image = Image(np.zeros((40, 60, 3), np.uint8))
+    hole = chosen_hole(image, {"layers": [str(tmp_path / "layer.png")]}, None, False)
+    np.testing.assert_array_equal(hole.opacity > 0, np.kron(layer[..., 3] > 0, np.ones((2, 2))) > 0)
+    assert mask_is_painted(str(tmp_path / "layer.png"))

@@ -15,6 +15,8 @@ from restoration.page.task_tab import TaskTab
 from restoration.receipts import OrderResult
 from restoration.tasks._task import Setting
 
+SEEN = ("#f43f5e", 0.6)  # what is painted: a colour and its opacity, to be seen on white and on black
+
 
 class HoleRuns(Runs):
     """Runs from whose results one can go on, or whose holes can be filled in another way."""
@@ -82,12 +84,15 @@ class HoleTab(TaskTab):
             sources=(),
             transforms=(),
             layers=False,
-            brush=gr.Brush(default_size=24, colors=["#ffffff"], default_color="#ffffff", color_mode="fixed"),
+            brush=gr.Brush(default_size=24, colors=[SEEN], default_color=SEEN, color_mode="fixed"),
             eraser=gr.Eraser(default_size=24),
             format="png",
             buttons=["fullscreen"],
             elem_id=f"{self.name}-editor",
         )
+
+    def draw_model(self):
+        spot = super().draw_model()
         with gr.Accordion("Other masks, and their edges", open=False):
             self.uploaded = UploadedImage(
                 label="A mask of any size: white is missing",
@@ -112,6 +117,7 @@ class HoleTab(TaskTab):
                 elem_id=f"{self.name}-shown-mask",
             )
         self.marks = [self.editor, self.uploaded, self.transparent]
+        return spot
 
     def draw_controls(self, place):
         super().draw_controls(place)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
 from restoration import gallery
 from restoration.files import read
@@ -33,9 +34,19 @@ def canvas(path: str | None) -> Generator:
         yield {"background": str(file), "layers": [], "composite": None}
 
 
+def painted_on(layer: str, image: Image) -> Mask:
+    """What is painted on a layer of the editor, in whatever colour, at the size of an image."""
+    drawn = read(layer)
+    if drawn.alpha is not None:
+        highest = np.iinfo(drawn.samples.dtype).max
+        opaque = np.where(drawn.alpha > 0, highest, 0).astype(drawn.alpha.dtype)
+        drawn = replace(drawn, samples=np.full_like(drawn.samples, highest), alpha=opaque)
+    return replace(mask_from(drawn, image), notes=())
+
+
 def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transparent: bool) -> Mask:
     """All that was painted, uploaded and chosen, as it is before it is inverted, grown and feathered."""
-    masks = [replace(mask_from(read(layer), image), notes=()) for layer in (painted or {}).get("layers") or [] if layer]
+    masks = [painted_on(layer, image) for layer in (painted or {}).get("layers") or [] if layer]
     if uploaded:
         masks.append(mask_from(read(uploaded, "The mask"), image))
     if transparent:
@@ -71,5 +82,4 @@ def own_mask(uploaded: str | None) -> object:
 
 def mask_is_painted(layer: str) -> bool:
     """Whether anything was painted on a layer of the editor."""
-    drawn = read(layer)
-    return bool(mask_from(drawn, drawn).share)
+    return bool(painted_on(layer, read(layer)).share)
