@@ -23,7 +23,7 @@ try:
     from restoration.page.doors import guard
     from restoration.page.layout import build
     from restoration.page.server import rule
-    from restoration.page.theme import CSS, HEAD, THEME
+    from restoration.page.theme import HEAD, THEME
     from restoration.page.waiting import WAITING
 except ValueError:  # gradio reads the environment when it is imported
     if not (sentence := limits.complaint()):
@@ -83,7 +83,6 @@ def start(page: Blocks, arguments: argparse.Namespace) -> None:
         run_history=False,
         ssr_mode=False,
         footer_links=["api"],
-        css=CSS,
         head=HEAD,
         theme=THEME,
         app_kwargs=rule(page, limits.in_force()),

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from restoration.files import write
 from restoration.image import Image
-from restoration.page import turns
+from restoration.page import shelf, turns
 from restoration.page.results import Turns
 from restoration.page.runs import Shown
 from tests.test_browser import CHROMIUM, browser  # noqa: F401  (a fixture)
@@ -79,10 +79,10 @@ def test_a_result_of_another_picture_does_not_stay():
         outputs = (None,) * 6
 
     tab = Turns("denoise", None, Part(), (), "hint")
-    result = Shown(None, b"", "id", path="a.png")
-    assert tab.kept("a.png", result)[1] == {"interactive": True, "__type__": "update"}
-    assert tab.kept("b.png", result)[5] is None
-    assert tab.kept("b.png", result)[3] == "hint"
+    shelf.results().put("run", Shown(None, b"", "run", path="a.png"))
+    assert tab.kept("a.png", "run")[1] == {"interactive": True, "__type__": "update"}
+    assert tab.kept("b.png", "run")[5] is None
+    assert tab.kept("b.png", "run")[3] == "hint"
     assert tab.kept("b.png", None)[1]["interactive"] is False
 
 

@@ -35,6 +35,13 @@
   };
   for (const type of ["change", "drop", "paste"]) document.addEventListener(type, chosen, true);
 
+  /** Scroll as little as shows a part of the page and what is right below it, or not at all where it is seen. */
+  function inSight(id) {
+    const part = document.getElementById(id);
+    const top = part?.getBoundingClientRect().top;
+    if (part && (top < 0 || top > window.innerHeight * 0.6)) part.scrollIntoView({ behavior: "smooth", block: "start" });
+  }
+
   function later() {
     if (busy()) setTimeout(later, 50);
     else {
@@ -50,6 +57,9 @@
     (event) => {
       window.clickedAt = performance.timeOrigin + now();
       const button = event.target.closest?.("button[id$=-run]");
+      if (button) inSight(`${button.id.slice(0, -4)}-status`);
+      const example = event.target.closest?.(".examples");
+      if (example) inSight(`${example.id.slice(0, -9)}-input`);
       if (!button || !busy()) return;
       event.preventDefault();
       event.stopImmediatePropagation();

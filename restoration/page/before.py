@@ -16,6 +16,7 @@ from restoration.catalog import Method
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
+from restoration.orders import Order
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
 
@@ -91,9 +92,29 @@ def expected(task: str, path: str | None, model: str, scale: int | None = None) 
         seconds, source = seconds_expected(method, pixels)
         if method.prior:
             return f"About {duration(seconds)} here; Cancel keeps the best."
-        memory = (BASE_BYTES + BYTES_A_PIXEL * pixels) / 1e9
-        return f"About {duration(max(1, seconds))} and {memory:.1f} GB of memory here, {source}."
+        return told_cost(seconds, source, pixels)
     return ""
+
+
+def expected_of(orders: list[Order], path: str | None) -> str:
+    """The same of orders that are carried out one after the other."""
+    if not path or not orders:
+        return ""
+    with suppress(ImageError, ValueError):
+        width, height = file_size(path)
+        pixels, total, known = width * height, 0.0, set()
+        for order in orders:
+            pixels *= order.method.scale**2
+            seconds, source = seconds_expected(order.method, pixels)
+            total, known = total + seconds, {*known, source}
+        return told_cost(total, min(known), pixels)
+    return ""
+
+
+def told_cost(seconds: float, source: str, pixels: int) -> str:
+    """One line on what a run takes."""
+    memory = (BASE_BYTES + BYTES_A_PIXEL * pixels) / 1e9
+    return f"About {duration(max(1, seconds))} and {memory:.1f} GB of memory here, {source}."
 
 
 def result_pixels(path: str, method: Method) -> int:

@@ -184,8 +184,8 @@ def comparison(label: str, elem_id: str, value: tuple[str, str] | None = None) -
 
 def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
     with gr.Row():
-        start = gr.Button(label, variant="primary", elem_id=f"{name}-run")
-        cancel = gr.Button("Cancel", elem_id=f"{name}-cancel")
+        start = gr.Button(label, variant="primary", elem_id=f"{name}-run", min_width=120, scale=3)
+        cancel = gr.Button("Cancel", elem_id=f"{name}-cancel", min_width=80, scale=1)
     return start, cancel
 
 

@@ -10,7 +10,7 @@ from restoration.diagnosis import FINE, diagnosed
 from restoration.files import read
 from restoration.image import Image, ImageError
 from restoration.orders import Order
-from restoration.page.before import described
+from restoration.page.before import described, expected_of
 from restoration.page.parts import CHANGING, LOOKING, as_text, compared, control, follow, preview, sentences, tidy
 from restoration.page.runs import Runs, again, run_batch
 from restoration.page.task_tab import TaskTab
@@ -86,7 +86,9 @@ class ChainTab(TaskTab):
         self.marks = [self.proposed_for]
 
     def draw_model(self):
-        self.model = gr.Dropdown([self.kind.methods[0].name], value=self.kind.methods[0].name, visible=False)
+        self.model = gr.Dropdown(
+            [self.kind.methods[0].name], value=self.kind.methods[0].name, visible=False, elem_id=f"{self.name}-model"
+        )
         return []
 
     def draw_control(self, setting):
@@ -115,6 +117,15 @@ class ChainTab(TaskTab):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
         outputs = [known, *boxes, self.proposed_for]
         follow([self.source], tidy(self.proposed), [self.source], outputs, LOOKING)
+
+    def follow_cost(self, picked, takes):
+        boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
+
+        def told(path: str | None, *said: bool | int) -> str:
+            settings = dict(zip([setting.name for setting in self.kind.settings], said, strict=True))
+            return expected_of(self.kind.orders(settings), path)
+
+        follow([self.source, *boxes], told, [self.source, *boxes], takes)
 
     def connect(self):
         self.which.input(

@@ -57,8 +57,8 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
         between: draws what comes above the file format; given back.
     """
     state = gr.State(None, time_to_live=cleaning.limits()[1])
-    compare = comparison(kind.compared, f"{kind.name}-compare", gallery.pair(kind.name))
     status = gr.Markdown(kind.hint, elem_id=f"{kind.name}-status", elem_classes=["line", "status"])
+    compare = comparison(kind.compared, f"{kind.name}-compare", gallery.pair(kind.name))
     drawn = between()
     with gr.Row():
         format = gr.Dropdown(

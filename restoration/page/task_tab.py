@@ -80,7 +80,7 @@ class TaskTab:
         self.follow_picture(picked, known)
         if spot:
             self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
-        follow(picked, partial(expected, self.name), picked, takes)
+        self.follow_cost(picked, takes)
         later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
         changing = [*later, *shown.file]
         follow(changing, tidy(runs.show), [shown.state, *changing], outputs, CHANGING)
@@ -107,6 +107,10 @@ class TaskTab:
 
     def draw_marks(self) -> None:
         """What comes before the button."""
+
+    def follow_cost(self, picked: list[gr.components.Component], takes: gr.Markdown) -> None:
+        """Tell how long a run will take whenever the picture, or what is picked for it, changes."""
+        follow(picked, partial(expected, self.name), picked, takes)
 
     def follow_picture(self, picked: list[gr.components.Component], known: gr.Markdown) -> None:
         """Tell what is known of a picture whenever it, or what is picked for it, changes."""

@@ -23,10 +23,14 @@ footer { margin-top: 1rem; }
 .step { padding-top: 0.4rem !important; padding-bottom: 0.4rem !important; }
 .intro h1 { margin: 0; font-size: 1.5rem; }
 .intro p { margin: 0.2rem 0; }
-.status { min-height: 5rem; }
+.status { min-height: 3.2rem; }
 .work, .work > div { gap: 0.6rem !important; }
-.compare { min-height: 440px; }
-@media (max-width: 760px) { .compare { min-height: 300px; } }
+.compare { height: 496px !important; padding-bottom: 53px !important; }
+.compare > .compare-bar { position: absolute; inset: auto 0 0 0; }
+@media (max-width: 760px) { .compare { height: 430px !important; } }
+gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
+.step .wrap { gap: 0.3rem; }
+.step .wrap label { padding: 0.3rem 0.6rem; }
 .facts { min-height: 2.9rem; }
 .takes { min-height: 1.4rem; }
 .work {
@@ -39,11 +43,14 @@ footer { margin-top: 1rem; }
 @media (max-width: 760px) {
   .work { grid-template: "picture" auto "result" auto "settings" auto / 100%; }
 }
-.gradio-container { max-width: 1680px !important; margin: 0 auto !important; }
+.gradio-container { max-width: none !important; }
+.gradio-container .contain { max-width: 1680px; width: 100%; margin: 0 auto; }
 #models-table td, #models-table th { font-family: inherit; font-size: 0.85rem; }
 .clean .gallery-item { width: 60px; height: 60px; }
-.examples .grid-wrap, .bakery .grid-wrap { height: auto !important; min-height: 0; max-height: none !important; }
-.examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0; }
+.examples .grid-wrap, .bakery .grid-wrap {
+  height: auto !important; min-height: 0 !important; max-height: none !important;
+}
+.examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0 !important; }
 .examples .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)) !important; }
 .bakery .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) !important; }
 .bakery .caption-label { font-size: 0.7rem; padding: 0 0.3rem; left: 0; max-width: 100%; }
@@ -51,13 +58,12 @@ footer { margin-top: 1rem; }
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
 INTRO = f"""# Image restoration
-Removes noise and JPEG artifacts from photos, scans, X-rays and CT slices, enlarges pictures and fills holes. Bit depth,
-transparency and colours stay.
-Your files, of up to {REQUEST_BYTES >> 20} MB each, are deleted within 30 minutes.
+Cleans photos and scans of noise and JPEG artifacts, enlarges them and fills holes; bit depth, transparency and colours
+stay. Your files, of up to {REQUEST_BYTES >> 20} MB each, are deleted within 30 minutes.
 """
 
 ASSETS = Path(restoration.__file__).parent / "assets"
-HEAD = "".join(
+HEAD = f"<style>{CSS}</style>" + "".join(
     f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
     for tag, name in (
         ("style", "compare.css"),

@@ -1,5 +1,6 @@
 """One click: the picture is measured, and what would help is done, one task after the other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -82,20 +83,25 @@ class Photo(Task):
         found = diagnosed(image)
         return [finding.words for finding in found], [] if any(finding.advised for finding in found) else [FINE]
 
-    def chosen(self, image: Image, settings: dict) -> dict[str, bool | int]:
+    def chosen(self, image: Image, settings: Mapping[str, object]) -> dict[str, object]:
         """The settings, with what is to be found out found out."""
         if None not in settings.values():
             return dict(settings)
         advised = {finding.step: finding.advised for finding in diagnosed(image)}
         return {name: advised[name] if value is None else value for name, value in settings.items()}
 
+    def orders(self, settings: Mapping[str, object]) -> list[Order]:
+        """What is done one after the other with settings of which none is left to be found out."""
+        orders = [Order(name) for name in BEFORE_ENLARGING if settings[name]]
+        scale = settings["enlarge"]
+        return [*orders, Order("upscale", "", {"scale": scale})] if scale else orders
+
     def run(self, image, method, settings, hole=None):
         yield Progress(0, 1)
         chosen = self.chosen(image, settings)
-        orders = [Order(name) for name in BEFORE_ENLARGING if chosen[name]]
         if chosen["enlarge"]:
             output_size(image, chosen["enlarge"])
-            orders.append(Order("upscale", "", {"scale": chosen["enlarge"]}))
+        orders = self.orders(chosen)
         parts, now = [], image
         for index, order in enumerate(orders):
             done = yield from stage(order.run(now), index, len(orders))
