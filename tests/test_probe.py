@@ -1,13 +1,16 @@
 """Weights are recognised by what they make of a small picture."""
 
 import copy
+import json
+import shutil
 
 import pytest
 import torch
 
 import restoration
-from restoration import catalog, probe
+from restoration import catalog, fetch, probe
 from restoration.models.srcnn import SRCNN
+from restoration.weights import bundled
 from tests.test_restorer import RUN
 
 NAMES = [method.name for method in catalog.methods() if method.learned]
@@ -49,6 +52,31 @@ def test_damaged_weights_answer_otherwise(name, damage):
             if kernel.ndim == 4:
                 damage(kernel)
     assert not probe.matches(model, model.run[probe.KEY])
+
+
+@pytest.mark.parametrize("kind, accepted", [
+    ("the bundled files", True), ("their weights alone", True), ("others that tell their answer", True),
+    ("others with the bundled answer", False), ("others without an answer", False), ("others without a record", False),
+])  # fmt: skip
+def test_what_the_hub_has_is_listed_or_answers_as_when_it_was_published(tmp_path, kind, accepted):
+    """As the process that fetches decides; `tests.test_weights` goes all the way."""
+    folder = shutil.copytree(bundled() / "srcnn-x2", tmp_path / "srcnn-x2")
+    model, record = restoration.load(folder), json.loads((folder / "run.json").read_text())
+    if kind.startswith("others"):
+        with torch.no_grad():
+            next(model.parameters()).view(-1)[0] += 0.5
+        model.save_pretrained(folder)
+        if kind == "others with the bundled answer":
+            (folder / "run.json").write_text(json.dumps(record))
+        elif kind == "others without an answer":
+            del record[probe.KEY]
+            (folder / "run.json").write_text(json.dumps(record))
+    if kind in ("others without a record", "their weights alone"):
+        (folder / "run.json").unlink()
+    if accepted:
+        return fetch.tried(folder, "srcnn-x2")
+    with pytest.raises(fetch.RefusedError, match="does not do what it did"):
+        fetch.tried(folder, "srcnn-x2")
 
 
 @pytest.mark.parametrize("expected", [None, "", "0.5", "a b c", " ".join(["nan"] * probe.PLACES), 3, [0.5]])
