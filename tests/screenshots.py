@@ -12,7 +12,7 @@ from tests.test_browser import ARGUMENTS, CHROMIUM
 ROOT = Path(restoration.__file__).parent.parent
 FOLDER = ROOT / "restoration" / "assets" / "pages"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-EXAMPLES = {"denoise": 0, "artifacts": 1, "upscale": 1, "inpaint": 0}
+EXAMPLES = {"photo": 0, "denoise": 0, "artifacts": 1, "upscale": 1, "inpaint": 0}
 
 
 def shoot(page: Page, name: str) -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         for name, (width, height) in SIZES.items():
             page = browser.new_page(viewport={"width": width, "height": height}, has_touch=name == "phone")
             page.goto(address)
-            page.wait_for_selector("#denoise-run")
+            page.wait_for_selector("#photo-run")
             shoot(page, name)
 
 

@@ -16,6 +16,7 @@ from restoration.page.runs import Runs, again, run_batch
 from restoration.page.task_tab import TaskTab
 
 WHOLE = "All steps"
+WAITING = "told once there is a picture"  # stands where the reason of a step will, so that nothing moves then
 
 
 class ChainRuns(Runs):
@@ -94,10 +95,10 @@ class ChainTab(TaskTab):
     def draw_control(self, setting):
         layout = {"label": setting.label, "elem_id": f"{self.name}-{setting.public}", "container": True}
         if setting.kind is bool:
-            return [gr.Checkbox(bool(setting.default), info=setting.info, elem_classes="step", **layout)]
+            return [gr.Checkbox(bool(setting.default), info=WAITING, elem_classes="step", **layout)]
         if setting.choices:
             choices = [("No", setting.default), *((f"×{choice}", choice) for choice in setting.choices)]
-            return [gr.Radio(choices, value=setting.default, info=setting.info, elem_classes="step", **layout)]
+            return [gr.Radio(choices, value=setting.default, info=WAITING, elem_classes="step", **layout)]
         return [control(self.kind, setting)]
 
     def draw_besides(self):
@@ -137,7 +138,7 @@ class ChainTab(TaskTab):
 
     def proposed(self, path: str | None) -> tuple:
         """What was found in the picture, and the steps with their reasons, ticked where they would help."""
-        nothing = [gr.update(value=setting.default or False, info=setting.info) for setting in self.kind.settings]
+        nothing = [gr.update(value=setting.default or False, info=WAITING) for setting in self.kind.settings]
         if not path:
             return "", *nothing, None
         try:

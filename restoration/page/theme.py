@@ -27,7 +27,9 @@ footer { margin-top: 1rem; }
 .work, .work > div { gap: 0.6rem !important; }
 .compare { height: 496px !important; padding-bottom: 53px !important; }
 .compare > .compare-bar { position: absolute; inset: auto 0 0 0; }
-@media (max-width: 760px) { .compare { height: 430px !important; } }
+@media (max-width: 760px) {
+  .compare { height: 430px !important; }
+}
 gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 .step .wrap { gap: 0.3rem; }
 .step .wrap label { padding: 0.3rem 0.6rem; }
@@ -41,6 +43,8 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 .work > .result { grid-area: result; }
 .work > .settings { grid-area: settings; }
 @media (max-width: 760px) {
+  .facts { min-height: 4.4rem; }
+  .takes { min-height: 2.9rem; }
   .work { grid-template: "picture" auto "result" auto "settings" auto / 100%; }
 }
 .gradio-container { max-width: none !important; }
