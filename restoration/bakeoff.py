@@ -116,7 +116,7 @@ def _middle(image: Image, multiple_of: int = 1) -> Image:
     """The middle of a picture, whose sides a number divides."""
     side = min(SIDE, image.width, image.height) // multiple_of * multiple_of
     if not side:
-        raise ValueError("This picture is too small for it.")
+        raise ValueError("This picture is too small for that.")
     middle = patch(image, around(image, (image.width // 2, image.height // 2), side))
     return to_8_bit(replace(middle, alpha=None))
 

@@ -153,11 +153,11 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
     method = catalog.method("inpaint", model)
     missing = mask.opacity > 0
     if missing.shape != (image.height, image.width):
-        raise ValueError("The mask has another size than the picture.")
+        raise ValueError("The mask and the picture differ in size.")
     if not missing.any():
         raise ValueError("Nothing is marked: paint over what should be filled.")
     if missing.all():
-        raise ValueError("Everything is marked: leave something that the fill can be made of.")
+        raise ValueError("Everything is marked: leave something to make the fill from.")
     started = time.monotonic()
     painting = replace(image, samples=image.samples.copy(), alpha=None if image.alpha is None else image.alpha.copy())
     notes = list(mask.notes)

@@ -67,7 +67,7 @@ def place(name: str) -> Place | None:
 def damage(name: str) -> str:
     """Why a bundled checkpoint is off, one sentence; empty for one that is not."""
     fault = "" if place(name) else manifest.fault(bundled() / name)
-    return f"{name} is off: {fault}. Install it again to have it back." if fault else ""
+    return f"{name} is off: {fault}. Install it again to get it back." if fault else ""
 
 
 def check_folder(folder: Path) -> None:
@@ -77,7 +77,7 @@ def check_folder(folder: Path) -> None:
         ValueError: it is one of the bundled ones, and not as it was.
     """
     if folder.resolve().parent == bundled().resolve() and (fault := manifest.fault(folder.resolve())):
-        raise ValueError(f"{folder.name} is off: {fault}. Install it again to have it back.")
+        raise ValueError(f"{folder.name} is off: {fault}. Install it again to get it back.")
 
 
 def pinned(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -114,7 +114,7 @@ def test_cancelling_stops_between_pieces(monkeypatch):
 
 @pytest.mark.parametrize("opacity, words", [
     (np.zeros((120, 144)), "Nothing is marked"), (np.ones((120, 144)), "Everything is marked"),
-    (np.ones((5, 5)), "another size"),
+    (np.ones((5, 5)), "differ in size"),
 ])  # fmt: skip
 def test_useless_masks_are_answered_in_a_sentence(cat, opacity, words):
     with pytest.raises(ValueError, match=words):

@@ -79,7 +79,7 @@ def test_the_manifest_names_every_bundled_file_by_its_digest():
 def test_a_damaged_file_is_named_and_its_method_is_off(copy, damage, file, capsys):
     DAMAGE[damage](copy / "drunet-fast" / file)
     said = {"missing": "missing", "a folder": "missing"}.get(damage, "damaged")
-    sentence = f"drunet-fast is off: its file {file} is {said}. Install it again to have it back."
+    sentence = f"drunet-fast is off: its file {file} is {said}. Install it again to get it back."
     assert catalog.warnings() == [sentence]
     assert "drunet-fast" not in [method.name for method in restoration.methods()]
     for load in (
@@ -179,7 +179,7 @@ def checkout(tmp_path) -> Path:
 
 @pytest.mark.slow
 def test_page_and_command_line_start_with_a_cut_checkpoint(checkout, serve, photo, tmp_path):
-    sentence = "drunet-fast is off: its file model.safetensors is damaged. Install it again to have it back."
+    sentence = "drunet-fast is off: its file model.safetensors is damaged. Install it again to get it back."
     write(photo, tmp_path / "photo.png")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-m", "restoration", "denoise", tmp_path / "photo.png", "-o", tmp_path / "clean.png"]

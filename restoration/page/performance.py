@@ -64,8 +64,8 @@ def performance() -> Generator:
 def performance_tab(tab: gr.Tab) -> None:
     """What ran here so far; read anew whenever the tab is opened."""
     gr.Markdown(
-        "What ran here so far. Kept are task, model, sizes, settings, seconds, outcome and ratings; never a picture, "
-        "its name or who sent it."
+        "What has run here so far. Kept are task, model, sizes, settings, seconds, outcome and ratings; never a "
+        "picture, its name or who sent it."
     )
     line = gr.Markdown(elem_id="performance-line")
     with gr.Row():

@@ -133,7 +133,7 @@ def bakery(runs: Runs, model: gr.Dropdown) -> list:
 def many_files(task: str, function: Callable, inputs: list[gr.components.Component], hint: str = "") -> None:
     """An accordion that does to many files what the tab does to one."""
     with gr.Accordion("Many files at once", open=False):
-        gr.Markdown(f"All files get the settings above. {hint}A file that cannot be read is a row with its reason.")
+        gr.Markdown(f"All files get the settings above. {hint}A file that cannot be read gets a row that says why.")
         files = gr.File(label="Files", file_count="multiple", type="filepath", elem_id=f"{task}-files")
         buttons = start_and_cancel(f"{task}-batch", "Restore all")
         table = gr.Dataframe(

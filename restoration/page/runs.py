@@ -393,9 +393,9 @@ def rate(run: str | None, rating: str | None, comment: str) -> object:
     """Keep what a visitor thinks of the last run, once."""
     with sentences():
         if run is None or rating is None:
-            raise ValueError("Run a model first, then choose what you think of the result.")
+            raise ValueError("Run a model first, then say what you think of the result.")
         if kept().rate(run, rating, comment or ""):
             gr.Info("Thank you.")
         else:
-            gr.Info("This run was rated before.")
+            gr.Info("You have already rated this run.")
     return gr.update(interactive=False)

@@ -26,7 +26,7 @@ class Artifacts(Task):
             "JPEG quality of your picture",
             noun="The JPEG quality",
             limits=(LOWEST, HIGHEST),
-            info="That it was saved with: lower cleans more.",
+            info="The quality it was saved with; a lower one cleans more.",
             start=30,
             automatic="Find the JPEG quality automatically",
         ),
@@ -35,8 +35,8 @@ class Artifacts(Task):
 
     test = Test(
         "Test a model: compress a clean picture and score the result",
-        "Takes your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
-        "with the model chosen above and compares both with the original. PSNR and SSIM say how near a picture is "
+        "Treats your picture as clean, saves its middle (at most 1024 × 1024 px) as a JPEG, removes the artifacts "
+        "with the model chosen above and compares both with the original. PSNR and SSIM say how close a picture is "
         "to the original, PSNR-B counts visible block edges as errors too; higher is better. Your own download is "
         "not touched.",
         "Clean pictures",

@@ -26,7 +26,7 @@ class Denoise(Task):
             noun="The noise level",
             public="sigma",
             limits=(0, MAX_SIGMA_255),
-            info="Standard deviation of the noise, of 255 levels: 10 is slight, 50 is heavy.",
+            info="Standard deviation of the noise, in 8-bit levels: 10 is slight, 50 is heavy.",
             start=25,
             automatic="Find the noise level automatically",
         ),
@@ -35,8 +35,8 @@ class Denoise(Task):
 
     test = Test(
         "Test a model: add noise to a clean picture and score the result",
-        "Takes your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
-        "chosen above and compares both with the original. PSNR and SSIM say how near a picture is to the "
+        "Treats your picture as clean, adds noise to its middle (at most 1024 × 1024 px), removes it with the model "
+        "chosen above and compares both with the original. PSNR and SSIM say how close a picture is to the "
         "original; higher is better. Your own download is not touched.",
         "Clean pictures",
         "Add noise and denoise",

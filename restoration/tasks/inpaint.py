@@ -47,7 +47,8 @@ class Inpaint(Task):
     )
 
     def facts(self, image, method):
-        return [], ["It has transparent pixels, which can be the hole."] if transparent_pixels(image).share else []
+        clear = transparent_pixels(image).share
+        return [], ["It has transparent pixels, which can serve as the hole."] if clear else []
 
     def takes(self, setting, method):
         if setting.name == "variant":

@@ -46,7 +46,7 @@ class Upscale(Task):
     test = Test(
         "Test a model: reduce a sharp picture, enlarge it again and score the result",
         "Takes the middle of your picture (at most 1024 × 1024 px), reduces it bicubically, enlarges it with the "
-        "settings chosen above and compares luma with the original. PSNR and SSIM say how near a picture is to "
+        "settings chosen above and compares luma with the original. PSNR and SSIM say how close a picture is to "
         "the original; higher is better. Your own download is not touched.",
         "Sharp pictures",
         "Reduce and enlarge",
