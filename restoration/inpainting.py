@@ -25,6 +25,7 @@ CONTEXT = 64  # at least so many known pixels around a hole are shown to the met
 COPIED_FROM = 128  # at least so many around a hole are what a fill of any size may copy
 THIN = 32  # in a larger hole, pixels within this distance of known ones are filled at full resolution
 GROUPED = 32  # holes closer than this are filled together
+BAND = 256  # rows that are pasted at a time
 
 
 # Masks --------------------------------------------------------------------------------------------------------------
@@ -230,14 +231,19 @@ def _choice(
 
 def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image, opacity: np.ndarray) -> None:
     """Blend a fill (1, C, h, w) of the window `cut` over the image, into `painting`, where opacity (h, w) is."""
-    changed, share = opacity > 0, opacity[..., None]
     highest = np.iinfo(image.samples.dtype).max
-    values = fill[0].permute(1, 2, 0).double().cpu().numpy() * highest
-    blended = np.rint(image.samples[cut] * (1 - share) + values * share).astype(image.samples.dtype)
-    painting.samples[cut][changed] = blended[changed]
-    if image.alpha is not None:
-        opaque = np.maximum(image.alpha[cut], np.rint(opacity * highest).astype(image.alpha.dtype))
-        painting.alpha[cut][changed] = opaque[changed]
+    rows = np.flatnonzero((opacity > 0).any(1))
+    for first in range(rows[0], rows[-1] + 1, BAND):  # in bands, as a large picture in double precision is huge
+        band = slice(first, min(first + BAND, rows[-1] + 1))
+        place = (slice(cut[0].start + band.start, cut[0].start + band.stop), cut[1])
+        changed = opacity[band] > 0
+        share = opacity[band][changed][:, None]
+        values = fill[0, :, band].permute(1, 2, 0).cpu().numpy()[changed].astype(np.float64) * highest
+        blended = image.samples[place][changed] * (1 - share) + values * share
+        painting.samples[place][changed] = np.rint(blended).astype(image.samples.dtype)
+        if image.alpha is not None:
+            opaque = np.rint(opacity[band] * highest).astype(image.alpha.dtype)
+            painting.alpha[place][changed] = np.maximum(image.alpha[place], opaque)[changed]
 
 
 def _plane(region: np.ndarray) -> Tensor:
