@@ -167,3 +167,16 @@ def test_a_fill_that_copies_nothing_says_that_avoiding_makes_no_difference():
     assert notes == ("Diffusion does not copy whole parts, so what to avoid makes no difference.",)
     notes = finish(inpaint(image, hole_of(image, Image(spot), everywhere), "offset-fill")).notes
     assert notes == ("There is too little around a hole that it could be filled with, so its fill is smooth.",)
+
+
+@pytest.mark.parametrize("model", ["auto", "offset-fill"])
+@pytest.mark.parametrize(
+    "rows, columns", [(slice(20, 21), slice(9, 10)), (slice(0, 30), slice(30, 50)), (slice(0, 1), slice(0, 1))]
+)
+def test_a_hole_of_one_pixel_or_at_the_edge_is_filled(model, rows, columns):
+    image = Image(np.ascontiguousarray(data.grass()[:60, :80, None]))
+    opacity = np.zeros((60, 80), np.float32)
+    opacity[rows, columns] = 1
+    result = finish(inpaint(image, Mask(opacity), model)).image()
+    np.testing.assert_array_equal(result.samples[opacity == 0], image.samples[opacity == 0])
+    assert result.samples[opacity > 0].std() > (10 if opacity.sum() > 1 else -1)
