@@ -1,16 +1,20 @@
 """What models compute in, by the processor, by what was measured, and by what one says."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import restoration
 from restoration import precision, running
+from restoration.files import write
 from restoration.image import Image
 from restoration.orders import Order, replay
 from restoration.restorer import in_full
 from restoration.running import finish
+from train import bf16
+from train.benchmarks.upscale import ReducedSet
 
 
 @pytest.fixture
@@ -98,3 +102,15 @@ def test_a_replay_in_another_precision_says_so_instead_of_that_the_result_differ
     replayed = finish(replay(receipt, noisy))
     assert not replayed.same
     assert replayed.differences == ("It was computed in fp32 then and in bf16 now, so samples may differ by a level.",)
+
+
+def test_what_bf16_costs_is_the_mean_of_decibels_lost_on_the_models_first_sets(tmp_path, rng, monkeypatch):
+    folder = tmp_path / "test" / "Set5"
+    folder.mkdir(parents=True)
+    write(Image(rng.integers(0, 256, (24, 24, 3), dtype="uint8")), folder / "a.png")
+    method = next(method for method in restoration.methods("upscale") if method.name == "compact-x2")
+    benchmark = SimpleNamespace(sets=(ReducedSet("Set5 x2", ("test/Set5",), 2),), at_home=lambda _, names: names)
+    monkeypatch.setattr(bf16.benchmarks, "every", lambda: {"upscale": benchmark})
+    assert 0 < abs(bf16.bf16_loss(method, tmp_path)) < 0.2
+    monkeypatch.setattr(bf16, "in_bf16", bf16.with_channels)
+    assert bf16.bf16_loss(method, tmp_path) == 0

@@ -18,7 +18,8 @@ from restoration.catalog import Method, methods
 from restoration.precision import LARGEST_LOSS
 from restoration.running import in_bf16, loaded, with_channels
 from restoration.weights import bundled
-from train.benchmarks import SETS, TestSet, at_home
+from train import benchmarks
+from train.benchmarks._sets import TestSet
 
 SETS_EACH, IMAGES_EACH = 2, 8
 
@@ -42,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def bf16_loss(method: Method, data: Path) -> float:
     """The largest loss of mean PSNR by bf16, in dB, on the sets of a model's that tell most."""
-    fits = {test_set.name: test_set for test_set in SETS[method.task] if test_set.rows(method)}
-    first = at_home(method.name, method.task, list(fits))[:SETS_EACH]
+    benchmark = benchmarks.every()[method.task]
+    fits = {test_set.name: test_set for test_set in benchmark.sets if test_set.rows(method)}
+    first = benchmark.at_home(method.name, list(fits))[:SETS_EACH]
     return max(_lost(method, fits[name], data) for name in first)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration.models._blocks import ResidualBlock
-from restoration.restorer import ArtifactRemover, Checkpoint
+from restoration.restorer import ArtifactRemover, Checkpoint, in_full
 
 
 class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.13751"):
@@ -65,14 +65,14 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
 
     def forward(self, image: Tensor, quality: Tensor) -> Tensor:
         plane = torch.where(quality < 0, self.UNKNOWN_PLANE, 1 - 0.8 * quality)
-        first = self.m_head(torch.cat([image, plane], dim=1))
+        first = in_full(self.m_head, torch.cat([image, plane], dim=1))
         second = self.m_down1(first)
         third = self.m_down2(second)
         fourth = self.m_down3(third)
         x = self.m_up3(self.m_body(fourth) + fourth)
         x = self.m_up2(x + third)
         x = self.m_up1(x + second)
-        return self.m_tail(x + first)
+        return in_full(self.m_tail, x + first)
 
 
 def _down(fine: int, coarse: int, blocks: int) -> nn.Sequential:
