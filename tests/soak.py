@@ -38,7 +38,8 @@ class Page:
     """A server that is measured, and a visitor of it."""
 
     def __init__(self, address: str, process: subprocess.Popen):
-        self.client, self.process = httpx.Client(base_url=address, timeout=1200), process
+        once = httpx.Limits(max_keepalive_connections=0)  # the server closes those that were quiet for a while
+        self.client, self.process = httpx.Client(base_url=address, timeout=1200, limits=once), process
 
     def status(self, name: str) -> float:
         """A line of the process's memory, in MiB."""
