@@ -98,7 +98,7 @@ def test_progress_reaches_one_and_dropping_the_job_stops_it(photo, monkeypatch):
     assert shares[-1] == 1
     assert shares == sorted(shares)
     calls = []
-    monkeypatch.setattr(running, "with_channels", lambda restorer, noisy, sigma: calls.append(1) or noisy)
+    monkeypatch.setitem(running.RUNNERS, "fp32", lambda restorer, noisy, sigma: calls.append(1) or noisy)
     work = denoising.denoise(photo, "median", 0.1, tile=16)
     next(work), next(work)
     work.close()

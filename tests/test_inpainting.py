@@ -102,7 +102,7 @@ def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(
 def test_cancelling_stops_between_pieces(monkeypatch):
     calls = []
     real = running.with_channels
-    monkeypatch.setattr(running, "with_channels", lambda *arguments: calls.append(1) or real(*arguments))
+    monkeypatch.setitem(running.RUNNERS, "fp32", lambda *arguments: calls.append(1) or real(*arguments))
     opacity = np.zeros((700, 1200), np.float32)
     opacity[340:350] = 1
     work = inpaint(Image(np.zeros((700, 1200, 1), np.uint8)), Mask(opacity), "diffusion")

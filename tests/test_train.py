@@ -33,7 +33,7 @@ from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step
 from train.precision import PRECISIONS
 from train.recipes.artifacts import RECIPES as ARTIFACTS
 from train.recipes.denoise import RECIPES as DENOISE
-from train.recipes.denoise import RandomNoise
+from train.recipes.denoise import DenoiseRecipe, RandomNoise
 from train.recipes.esrgan import RECIPES as ESRGAN
 from train.recipes.inpaint import RECIPES as INPAINT
 from train.recipes.upscale import RECIPES as UPSCALE
@@ -534,10 +534,10 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_best(folder, tmp_pa
 @pytest.mark.slow
 def test_a_validation_that_is_no_number_never_wins(folder, tmp_path, monkeypatch):
     scores = iter([30.0, math.nan, 31.0])
-    monkeypatch.setattr(denoise, "validate", lambda *_: next(scores))
+    monkeypatch.setattr(DenoiseRecipe, "validate", lambda *_: next(scores))
     denoise.main(command(folder, tmp_path, "--steps", "18"))
     assert json.loads((tmp_path / "run.json").read_text())["validation_psnr"] == 30
-    monkeypatch.setattr(denoise, "validate", lambda *_: math.nan)
+    monkeypatch.setattr(DenoiseRecipe, "validate", lambda *_: math.nan)
     with pytest.raises(TrainingError, match="validation score is no finite number"):
         denoise.main(command(folder, tmp_path, "--steps", "18"))
 

@@ -93,7 +93,7 @@ def test_spandrel_loads_the_bundled_file_and_computes_the_same_pixels(name, span
     assert other.scale == model.scale
     image = torch.rand(1, 3, 12, 10)
     with torch.inference_mode():
-        assert torch.allclose(other(image).clamp(0, 1), model.restore(image), atol=1e-5)
+        assert torch.allclose(other(image).clamp(0, 1), model(image).clamp(0, 1), atol=1e-5)  # without our borders
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
