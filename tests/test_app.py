@@ -28,14 +28,14 @@ from restoration.__main__ import main as command_line
 from restoration.files import encode, read, write
 from restoration.image import Image, enlarged
 from restoration.orders import Order
-from restoration.page import api, models
+from restoration.page import api, models, turns
 from restoration.page.address import Tab, from_address
 from restoration.page.before import displayable, expected, facts, guide
 from restoration.page.inpaint_tab import go_on
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
+from restoration.page.runs import Runs, rate
 from restoration.page.runs import again as result_of
-from restoration.page.runs import rate
 from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
 from tests.conftest import serving, until
@@ -786,13 +786,30 @@ def test_the_mask_of_an_example_does_not_stay_for_ones_own_picture():
     assert own_mask("mine.png") == gr.skip()
 
 
-def test_another_picture_stops_the_run_of_the_one_before():
+@pytest.mark.parametrize("task", tasks.every())
+def test_another_picture_stops_the_run_of_the_one_before(task, monkeypatch):
+    monkeypatch.setattr(turns, "_noted", turns.OrderedDict())
+    monkeypatch.setattr(Runs, "restore", lambda *_: iter(range(3)))
     page = app.build()
-    events = [(d, page.blocks.get(target), kind) for d in page.config["dependencies"] for target, kind in d["targets"]]
-    buttons = [f"{task}-run" for task in tasks.every()]
-    runs = {d["id"] for d, block, kind in events if kind == "click" and block.elem_id in buttons}
-    assert len(runs) == len(buttons)
-    assert runs == {run for d, _, kind in events if kind == "change" for run in d["cancels"]}
+
+    def of(part, kind):
+        block = next(number for number, block in page.blocks.items() if block.elem_id == f"{task}-{part}")
+        return [event for event in page.fns.values() if (block, kind) in event.targets]
+
+    noted, run = of("run", "click")
+    (another,) = (event for event in of("input", "change") if event.js == turns.NOW)
+    assert noted.js == run.js == turns.CLICKED
+    assert not noted.queue
+    assert not another.queue  # behind the run that it stops it would come too late
+
+    def steps(path, when):
+        return len(list(run.fn(silent, path, *(part.value for part in run.inputs[1:-1]), when)))
+
+    noted.fn("visitor 5")
+    assert steps("one.png", "visitor 5") == 3
+    another.fn("two.png", None, "visitor 6")
+    assert steps("one.png", "visitor 5") == 0
+    assert steps("two.png", "visitor 7") == 3
 
 
 def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monkeypatch):
@@ -803,16 +820,21 @@ def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monke
     assert "holiday" in models.about_model(f"denoise/{method.name}")
 
 
-def test_what_was_shown_goes_before_anything_else_follows_a_picture():
+@pytest.mark.parametrize("task", tasks.every())
+def test_what_was_shown_goes_before_anything_else_follows_a_picture(task):
     page = app.build()
-    followers: dict[str, list] = {}
-    for dependency in page.config["dependencies"]:
-        for target, kind in dependency["targets"]:
-            if kind == "change" and target in page.blocks:
-                followers.setdefault(page.blocks[target].elem_id, []).append(dependency["cancels"])
-    for task in ("denoise", "artifacts", "upscale", "inpaint"):
-        clearing, cancelling, *others = followers[f"{task}-input"]
-        assert not clearing
-        assert cancelling
-        assert others
-        assert not any(others)
+    followers = [
+        dependency
+        for dependency in page.config["dependencies"]
+        for target, kind in dependency["targets"]
+        if kind == "change" and target in page.blocks and page.blocks[target].elem_id == f"{task}-input"
+    ]
+    clearing, noting, *others = followers
+    shown = {page.blocks[part].elem_id for part in clearing["outputs"]}
+    assert {f"{task}-{part}" for part in ("compare", "download", "receipt", "status", "rating")} <= shown
+    assert clearing["js"]
+    assert not clearing["backend_fn"]  # the browser does it, without waiting for the line
+    assert [type(page.blocks[part]) for part in noting["outputs"]] == [gr.State]
+    assert not noting["queue"]
+    assert others
+    assert all(other["queue"] for other in others)
