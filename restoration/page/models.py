@@ -86,6 +86,7 @@ def snippets(name: str | None, request: gr.Request | None = None) -> tuple[str, 
     file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
     mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
     inputs = [file, *([mask] if kind.holes else []), *(json.dumps(value) for value in (model, *data, "png", 95))]
+    inputs += ["null"] if kind.holes else []  # nothing to avoid
     upload = f"curl -s -F files=@{{}} {base}/gradio_api/upload | tr -d '[]\"'"
     call = f"{base}/gradio_api/call/{kind.name}"
     given = "image, mask" if kind.holes else "image"
