@@ -167,7 +167,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
 def test_models_are_listed(client):
     listed = client.predict(api_name="/models")
     defaults = [entry["name"] for entry in listed if entry["default"]]
-    assert defaults == ["drunet-photo", "drunet-jpeg", "photo-x4", "auto"]
+    assert defaults == ["steps", "drunet-photo", "drunet-jpeg", "photo-x4", "auto"]
     assert {entry["scale"] for entry in listed if entry["task"] == "upscale"} == {2, 3, 4}
     assert {"name", "task", "title", "summary", "scale", "learned", "default", "weights"} == set(listed[0])
 
