@@ -41,7 +41,8 @@ def run_as_the_page_does(address: str, picture: Path) -> None:
     config = httpx.get(f"{address}/config").json()
     parts = {part["id"]: part for part in config["components"]}
     button = next(id for id, part in parts.items() if part["props"].get("elem_id") == "denoise-run")
-    call = next(call for call in config["dependencies"] if [button, "click"] in [list(t) for t in call["targets"]])
+    clicked = [call for call in config["dependencies"] if [button, "click"] in [list(t) for t in call["targets"]]]
+    (call,) = (call for call in clicked if call["queue"])  # the other only notes the click
     with picture.open("rb") as file:
         path = httpx.post(f"{address}/gradio_api/upload", files={"files": file}).json()[0]
     values = [parts[id]["props"].get("value") for id in call["inputs"]]
