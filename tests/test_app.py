@@ -206,8 +206,9 @@ def test_the_api_answers_a_broken_file_with_a_sentence(client, tmp_path):
 
 
 def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng, server_folder):
-    _noise_file(tmp_path, rng, 2400)
-    long = client.submit(handle_file(tmp_path / "noise.png"), "bilateral", "25", 1.0, "png", 95, api_name="/denoise")
+    tile = rng.integers(0, 256, (80, 80, 3)).astype(np.uint8)
+    write(Image(np.tile(tile, (60, 60, 1))), tmp_path / "large.png")  # half a minute of work, in a small file
+    long = client.submit(handle_file(tmp_path / "large.png"), "bilateral", "25", 1.0, "png", 95, api_name="/denoise")
     until(lambda: long.status().code.name == "ITERATING" or long.done())
     assert not long.done(), "the picture is too small to be cancelled in the middle"
     long.cancel()
@@ -215,8 +216,9 @@ def test_cancel_frees_the_worker_for_the_next_job(client, tmp_path, rng, server_
     write(read(_noise_file(tmp_path, rng, 32)), small)
     client.predict(handle_file(small), "mean", "auto", 1.0, "png", 95, api_name="/denoise")
     with closing(sqlite3.connect(server_folder / "records.sqlite")) as database:
-        outcomes = "SELECT outcome FROM runs WHERE model = 'bilateral' AND width = 2400"
-        until(lambda: database.execute(outcomes).fetchall() == [("cancelled",)])
+        outcomes = "SELECT outcome FROM runs WHERE model = 'bilateral' AND width = 4800"
+        until(lambda: database.execute(outcomes).fetchall())
+        assert database.execute(outcomes).fetchall() == [("cancelled",)]
 
 
 def _noise_file(folder, rng, side: int) -> str:
