@@ -96,7 +96,7 @@ def slow_page(browser, server):  # noqa: F811
         opened.append(page)
         page.set_default_timeout(60_000)
         page.goto(f"{server}{address}")
-        page.wait_for_selector("button[id$=-run]")
+        page.wait_for_selector("button[id$=-run]:visible")
         line = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
         page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
         page.asked = 0
