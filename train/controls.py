@@ -23,7 +23,7 @@ from restoration.degradations import GaussianNoise
 from restoration.denoising import MAX_SIGMA_255, NOISY_ABOVE_255, level_by
 from restoration.metrics import psnr
 from restoration.restorer import Denoiser
-from train.benchmarks.denoise import SETS, RealNoiseSet
+from train.benchmarks.denoise import SETS, RealNoiseSet, true_level
 from train.data import centre_crop, samples
 
 TOLD_255 = (2, 5, 10, 20)
@@ -102,18 +102,14 @@ def believes(model: Denoiser, pairs: Sequence[tuple[Tensor, Tensor]], photos: Se
         noise = GaussianNoise(level / 255)
         whites = [(noise(photo, Generator().manual_seed(index)), photo) for index, photo in enumerate(photos[::5])]
         yield _best(f"white noise of {level}", model, whites, lambda *_, level=level: level / 255, 0.05)
-    yield _best("real photos", model, pairs, _true_level, 0.3)
+    yield _best("real photos", model, pairs, true_level, 0.3)
     told, blind = (
         statistics.fmean(
             float(psnr(model.restore(noisy, level and level(noisy, clean)), clean)) for noisy, clean in pairs
         )
-        for level in (_true_level, None)
+        for level in (true_level, None)
     )
     yield Promise("blind on real photos, within 0.15 dB of told", f"{blind:.2f} and {told:.2f} dB", blind > told - 0.15)
-
-
-def _true_level(noisy: Tensor, clean: Tensor) -> float:
-    return float((noisy - clean).square().mean().sqrt())
 
 
 def _best(
@@ -152,7 +148,7 @@ def spares(model: Denoiser, images: Sequence[Tensor], photos: Sequence[Tensor]) 
 
 def measures(model: Denoiser, pairs: Sequence[tuple[Tensor, Tensor]], photos: Sequence[Tensor]) -> Iterator[Promise]:
     """The level that it finds, as the page measures it."""
-    ratios = [level_by(model, [noisy]) / _true_level(noisy, clean) for noisy, clean in pairs]
+    ratios = [level_by(model, [noisy]) / true_level(noisy, clean) for noisy, clean in pairs]
     middle = statistics.median(ratios)
     yield Promise(
         "finds a real photo's level within 25 % (median), never under half",

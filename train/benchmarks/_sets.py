@@ -69,6 +69,11 @@ def listed(data: Path, folders: tuple[str, ...], channels: int, listed_in: str |
             yield sample.image[None].float() / 255
 
 
+def told_and_blind(method: Method, told: Settings | Callable[[Tensor, Tensor], Settings], blind: bool) -> list[Row]:
+    """The row of a method that is told what it takes, and if it can find that itself, the one where it does."""
+    return [Row(method.name, told), *([Row(f"{method.name} blind", (None,))] if blind else [])]
+
+
 Pairs = list[tuple[Tensor, Tensor]]
 
 

@@ -9,11 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restoration.catalog import Method
-from restoration.degradations import (
-    Jpeg,
-)
+from restoration.degradations import Jpeg
 from restoration.metrics import Lpips, psnr, psnr_b, ssim
-from train.benchmarks._sets import Benchmark, Line, Row, Target, TestSet, kept, listed, rounded
+from train.benchmarks._sets import Benchmark, Line, Row, Target, TestSet, kept, listed, rounded, told_and_blind
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,7 @@ class CompressedSet:
         return (Jpeg(self.quality)(clean),)
 
     def rows(self, method: Method) -> list[Row]:
-        rows = [Row(method.name, (self.quality,))]
-        if method.learned and method.takes_quality:
-            rows.append(Row(f"{method.name} blind", (None,)))
-        return rows
+        return told_and_blind(method, (self.quality,), method.learned and method.takes_quality)
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None

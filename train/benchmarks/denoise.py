@@ -9,17 +9,22 @@ import torch
 from torch import Tensor
 
 from restoration.catalog import Method
-from restoration.degradations import (
-    Chain,
-    Degradation,
-    GaussianNoise,
-    Jpeg,
-    Rounding,
-    UniformNoise,
-)
+from restoration.degradations import Chain, Degradation, GaussianNoise, Jpeg, Rounding, UniformNoise
 from restoration.files import pictures_in, read
 from restoration.metrics import Lpips, psnr, ssim
-from train.benchmarks._sets import BEST, BEST_CLASSICAL, Benchmark, Line, Row, Target, TestSet, kept, listed, rounded
+from train.benchmarks._sets import (
+    BEST,
+    BEST_CLASSICAL,
+    Benchmark,
+    Line,
+    Row,
+    Target,
+    TestSet,
+    kept,
+    listed,
+    rounded,
+    told_and_blind,
+)
 from train.data import centre_crop
 
 
@@ -52,10 +57,7 @@ class NoisySet:
         return (self.noise(clean, torch.Generator().manual_seed(0)),)
 
     def rows(self, method: Method) -> list[Row]:
-        rows = [Row(method.name, (self.sigma,))]
-        if method.learned and method.takes_sigma:
-            rows.append(Row(f"{method.name} blind", (None,)))
-        return rows
+        return told_and_blind(method, (self.sigma,), method.learned and method.takes_sigma)
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
@@ -92,15 +94,17 @@ class RealNoiseSet:
         return centre_crop(read(file).bytes(3), self.side)[None].float() / 255
 
     def rows(self, method: Method) -> list[Row]:
-        rows = [Row(method.name, lambda noisy, clean: (float((noisy - clean).square().mean().sqrt()),))]
-        if method.takes_sigma:  # a filter measures the level itself
-            rows.append(Row(f"{method.name} blind", (None,)))
-        return rows
+        return told_and_blind(method, lambda noisy, clean: (true_level(noisy, clean),), method.takes_sigma)
 
     def summary(
         self, restored: list[Tensor], clean: list[Tensor], given: list[tuple[Tensor, ...]], lpips: Lpips | None
     ) -> dict[str, float]:
         return _denoised(restored, clean, given)
+
+
+def true_level(noisy: Tensor, clean: Tensor) -> float:
+    """The level that a method is told of real noise: the root mean square of the difference."""
+    return float((noisy - clean).square().mean().sqrt())
 
 
 def photo_pairs(folder: Path) -> list[tuple[Path, Path]]:

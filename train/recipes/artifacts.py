@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from restoration.degradations import (
-    Jpeg,
-)
+from restoration.degradations import Jpeg
 from restoration.jpeg import compressed
 from restoration.metrics import Lpips, psnr
 from restoration.models.drunet_artifacts import DRUNetArtifacts

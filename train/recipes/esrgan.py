@@ -1,16 +1,14 @@
 """How upscalers are trained against a critic."""
 
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import Tensor
 
 from restoration.metrics import Lpips
-from restoration.restorer import Upscaler
 from train.losses import LossName
 from train.recipes.upscale import RECIPES as UPSCALE
-from train.recipes.upscale import UpscaleRecipe, reduced
+from train.recipes.upscale import UpscaleRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +32,9 @@ class EsrganRecipe(UpscaleRecipe):
     critic_width: int = 32
 
     @torch.inference_mode()
-    def validate(self, model: Upscaler, images: list[Tensor], lpips: Lpips | None = None) -> float:
-        """Mean LPIPS over clean uint8 images (C, H, W) and what reduces them; lower is better."""
-        device = next(model.parameters()).device
-        scores = []
-        for damage, image in product(self.scored, images):
-            lr, hr = reduced(image, model.scale, damage)
-            scores.append(float(lpips(model.restore(lr.to(device)), hr.to(device))))
-        return sum(scores) / len(scores)
+    def score(self, restored: Tensor, clean: Tensor, scale: int, lpips: Lpips | None) -> float:
+        """LPIPS; lower is better."""
+        return float(lpips(restored, clean))
 
 
 RECIPES: dict[str, EsrganRecipe] = {

@@ -43,13 +43,20 @@ class UpscaleRecipe(Recipe):
     scored: tuple[Degradation | None, ...] = (None,)
 
     def validate(self, model: Upscaler, images: list[Tensor], lpips: Lpips | None = None) -> float:
-        """Mean PSNR-Y over clean uint8 images (C, H, W) and what reduces them, `scale` border pixels cut."""
+        """Mean of `score` over clean uint8 images (C, H, W) and what reduces them.
+
+        That is PSNR-Y with `scale` border pixels cut, unless a recipe says otherwise.
+        """
         device = next(model.parameters()).device
         scores = []
         for damage, image in product(self.scored, images):
             lr, hr = reduced(image, model.scale, damage)
-            scores.append(float(psnr_y(model.restore(lr.to(device)).cpu(), hr, model.scale)))
+            scores.append(self.score(model.restore(lr.to(device)), hr.to(device), model.scale, lpips))
         return sum(scores) / len(scores)
+
+    def score(self, restored: Tensor, clean: Tensor, scale: int, lpips: Lpips | None) -> float:
+        """Of one image, of what `validate` gives the mean."""
+        return float(psnr_y(restored.cpu(), clean.cpu(), scale))
 
 
 def reduced(image: Tensor, scale: int, damage: Degradation | None = None) -> tuple[Tensor, Tensor]:
