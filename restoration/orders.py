@@ -81,7 +81,7 @@ class Order:
 
         def completed(result: Result, order: Order, done: int | None) -> OrderResult:
             steps = planned and (done, planned)
-            asked = self.model if self.method.chooses else ""
+            asked = None if order == self else self
             return OrderResult.of(result, order=order, given=image, hole=hole, steps=steps, asked=asked)
 
         def improved(step: Progress) -> Progress:

@@ -31,14 +31,14 @@ class OrderResult(Result):
         given: the picture.
         hole: what was missing, before it was inverted, grown and feathered.
         steps: of Deep Image Prior, done and planned: fewer were done where it was stopped.
-        asked: what was ordered instead of the order's method, which it chose; else empty.
+        asked: what was ordered, where the order left a method or a setting to be found out.
     """
 
     order: "Order"
     given: Image
     hole: Mask | None = None
     steps: tuple[int, int] | None = None
-    asked: str = ""
+    asked: "Order | None" = None
 
     @classmethod
     def of(cls, result: Result, **more: object) -> "OrderResult":
@@ -95,7 +95,7 @@ class OrderResult(Result):
         if self.given.notes:
             known["reading"] = list(self.given.notes)
         if self.asked:
-            known["asked"] = self.asked
+            known["asked"] = {"model": self.asked.model, "settings": dict(self.asked.settings)}
         if self.steps:
             known["steps"] = dict(zip(("done", "planned"), self.steps, strict=True))
         return known
@@ -138,7 +138,7 @@ def facts(order: "Order", image: Image, hole: Mask | None) -> dict:
             "height": image.height,
             "bits": image.bits,
         },
-        "weights": _weights(method),
+        "weights": weights_of(method),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "torch": torch.__version__,
         "precision": _precision(method),
@@ -174,7 +174,7 @@ def _file_digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _weights(method: Method) -> list[dict] | None:
+def weights_of(method: Method) -> list[dict] | None:
     """Name, hash and origin of the weights, of both where two are blended; None without weights."""
     if not method.learned:
         return None

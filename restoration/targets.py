@@ -11,11 +11,12 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 
+from restoration import catalog, tasks
 from restoration.files import save
 from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.orders import Order
-from restoration.receipts import read_receipt
+from restoration.receipts import read_receipt, weights_of
 
 RECEIPTS = ".receipt.json"  # ends the names of the receipts
 LONGEST = 255  # bytes of a file name, on nearly every file system
@@ -106,10 +107,29 @@ def tells_of(receipt: dict, facts: dict) -> bool:
     """
     try:
         steps = receipt.get("steps", {"done": 0, "planned": 0})
-        names = ("task", "model", "settings", "input", "weights", "hole")
-        return steps["done"] == steps["planned"] and all(_value(receipt, name) == _value(facts, name) for name in names)
-    except (KeyError, TypeError, AttributeError):  # a stranger's
+        ordered = [(one["model"], one["settings"]) for one in (receipt, receipt.get("asked", receipt))]
+        return (
+            steps["done"] == steps["planned"]
+            and (facts["model"], facts["settings"]) in ordered
+            and all(_value(receipt, name) == _value(facts, name) for name in ("task", "input", "hole", "avoid"))
+            and _is_up_to_date(receipt)
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):  # a stranger's
         return False
+
+
+def _is_up_to_date(receipt: dict) -> bool:
+    """Whether a run, and every step of a chain, would take the same methods and weights today."""
+    chain = receipt.get("chain", [])
+    steps = tasks.named(receipt["task"]).orders(receipt["settings"]) if chain else []
+    return [(part["task"], part["model"]) for part in chain] == [(step.task, step.model) for step in steps] and all(
+        _hashes(part["weights"]) == _hashes(weights_of(catalog.method(part["task"], part["model"])))
+        for part in (receipt, *chain)
+    )
+
+
+def _hashes(weights: list[dict] | None) -> list[str]:
+    return sorted(one["sha256"] for one in weights or ())
 
 
 class OwnResults:
@@ -160,10 +180,9 @@ def refuse_taken(target: Path, *, receipt: bool = True) -> None:
 def _value(receipt: dict, name: str) -> object:
     if name == "input":
         return receipt["input"]["sha256"]
-    if name == "hole":
-        return receipt.get("hole_sha256")
-    value = receipt.get(name)
-    return sorted(weights["sha256"] for weights in value) if name == "weights" and value else value
+    if name in ("hole", "avoid"):
+        return receipt.get(f"{name}_sha256")
+    return receipt.get(name)
 
 
 def _key(path: Path) -> str:

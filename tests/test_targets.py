@@ -14,7 +14,7 @@ import pytest
 from restoration.__main__ import main
 from restoration.batch import restore_all
 from restoration.files import read, save, write
-from restoration.image import ImageError
+from restoration.image import Image, ImageError
 from restoration.orders import Order
 from restoration.targets import legible
 
@@ -111,6 +111,32 @@ def test_a_run_in_place_restores_its_own_results_no_second_time(tmp_path, photo,
     ending = "jpg" if "jpeg" in settings else "png"
     again = [("a.png", "kept"), (f"a_denoised.{ending}", "passed over"), ("deep.png", "kept")]
     assert outcomes == [("a.png", "done"), ("deep.png", "done"), *again, (f"deep_denoised.{ending}", "passed over")]
+
+
+LEFT_OPEN = {
+    "a chain": ["photo"],
+    "a chain that is told all": ["photo", "--denoise", "--no-artifacts"],
+    "a level": ["denoise"],
+    "two networks": ["upscale", "--model", "esrgan", "--alpha", "0.5"],
+    "a choice of methods": ["inpaint", "--mask", "mask.png"],
+    "what may not be copied": ["inpaint", "--mask", "mask.png", "--avoid", "mask.png"],
+}
+
+
+@pytest.mark.parametrize("what", LEFT_OPEN)
+def test_a_run_that_finds_things_out_knows_its_results_again(tmp_path, photo, monkeypatch, capsys, what):
+    monkeypatch.chdir(tmp_path)
+    write(photo, tmp_path / "photo.png")
+    mask = np.zeros((photo.height, photo.width, 1), np.uint8)
+    mask[20:26, 20:50] = 255
+    write(Image(mask), tmp_path / "mask.png")
+    task, *options = LEFT_OPEN[what]
+    argv = [task, "photo.png", "-o", "out", *options]
+    assert main(argv) == 0
+    made = contents(tmp_path / "out")
+    assert main(argv) == 0
+    assert "It is there already" in capsys.readouterr().out
+    assert contents(tmp_path / "out") == made
 
 
 def test_results_of_other_settings_or_of_another_picture_stay_beside_the_new_ones(tmp_path, photo):

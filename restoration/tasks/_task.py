@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from restoration.catalog import Method
 from restoration.image import Image, from_tensor
 from restoration.inpainting import Mask
 from restoration.running import Job, Result, Score, middle, score
+
+if TYPE_CHECKING:
+    from restoration.orders import Order
 
 AUTO = "auto"  # what programs write for a setting that is found automatically
 
@@ -249,6 +252,10 @@ class Task:
     def typical(self, side: int) -> tuple[float | Tensor, ...]:
         """What `restore` takes besides an image of that side when nothing but its time matters."""
         return ()
+
+    def orders(self, settings: Mapping[str, object]) -> list["Order"]:
+        """The steps of a task that is a chain of others', with settings of which none is left to be found out."""
+        return []
 
     def metrics(self, result: Result) -> dict[str, object]:
         """What was measured on the way, by name."""
