@@ -74,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(run=_models)
 
     files = argparse.ArgumentParser(add_help=False)
-    files.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="image files, and folders of them")
-    files.add_argument("-o", "--output", required=True, metavar="OUT", help="file, or folder for many")
+    files.add_argument("inputs", nargs="+", type=_path, metavar="IN", help="image files, and folders of them")
+    files.add_argument("-o", "--output", required=True, type=_name, metavar="OUT", help="file, or folder for many")
     files.add_argument("--format", choices=FORMATS, default="png", help="of files written to a folder")
     files.add_argument("--jpeg-quality", type=_quality, default=95, help="of JPEG files that are written, 1 to 100")
     files.add_argument("--limit", type=_megapixels, metavar="MEGAPIXELS", help="of pictures; default by free memory")
@@ -92,9 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_task(commands.add_parser(name, parents=[files], help=kind.help), kind)
 
     command = commands.add_parser("replay", help="do again what a receipt tells, and compare")
-    command.add_argument("receipt", type=Path, metavar="RECEIPT", help="JSON, or a result that holds its receipt")
-    command.add_argument("input", type=Path, metavar="INPUT", help="the picture that was restored")
-    command.add_argument("--mask", type=Path, help="of an inpainted picture, if the receipt does not hold it")
+    command.add_argument("receipt", type=_path, metavar="RECEIPT", help="JSON, or a result that holds its receipt")
+    command.add_argument("input", type=_path, metavar="INPUT", help="the picture that was restored")
+    command.add_argument("--mask", type=_path, help="of an inpainted picture, if the receipt does not hold it")
     command.add_argument("--precision", choices=precision.CHOICES, help="see the tasks")
     command.set_defaults(run=_replay)
     return parser
@@ -106,9 +106,9 @@ def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
     command.add_argument("--model", default=first, help="see the models command; default %(default)s")
     if kind.holes:
         holes = command.add_mutually_exclusive_group(required=True)
-        holes.add_argument("--mask", type=Path, help="picture of any size: white is missing")
+        holes.add_argument("--mask", type=_path, help="picture of any size: white is missing")
         holes.add_argument("--transparent", action="store_true", help="fill the fully transparent pixels")
-        command.add_argument("--avoid", type=Path, help=kind.avoid)
+        command.add_argument("--avoid", type=_path, help=kind.avoid)
     for setting in kind.settings:
         flag, facts = setting.public.replace("_", "-"), {"dest": setting.name, "help": setting.help}
         if setting.kind is bool and setting.default:
@@ -125,6 +125,16 @@ def _add_task(command: argparse.ArgumentParser, kind: Task) -> None:
                 meta = "{:g}..{:g}".format(*setting.limits) + ("|auto" if setting.default is None else "")
             command.add_argument(f"--{flag}", type=value, default=setting.default, metavar=meta, **facts)
     command.set_defaults(run=_restore, task=kind)
+
+
+def _name(text: str) -> str:
+    if not text:  # not the folder that the shell is in, for which Python takes it
+        raise argparse.ArgumentTypeError("an empty name is no file.")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
 
 
 def _quality(text: str) -> int:

@@ -72,12 +72,12 @@ def is_picture(path: Path) -> bool:
 
 
 def pictures_in(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]:
-    """The pictures in a folder, in order, and its other files but for those that systems leave there.
+    """The pictures in a folder, in order, and what else is no folder, but for what systems leave there.
 
     Args:
         deep: whether to look into the folders in it too.
     """
-    files = sorted(path for path in (folder.rglob("*") if deep else folder.iterdir()) if path.is_file())
+    files = sorted(path for path in (folder.rglob("*") if deep else folder.iterdir()) if not path.is_dir())
     found = [path for path in files if is_picture(path)]
     taken = set(found)
     others = [path for path in files if path not in taken and not path.name.startswith(".")]

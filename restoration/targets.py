@@ -200,7 +200,13 @@ def _place(path: Path) -> tuple[int, int] | None:
 
 
 def _shortened(name: str, rest: str) -> str:
-    """The name, cut so that it makes a file name with the rest."""
-    while len(os.fsencode(name + rest)) > LONGEST:
-        name = name[:-1]
-    return name
+    """The name, cut so that it makes a file name with the rest: between letters, whatever the system takes for one."""
+    whole = os.fsencode(name)
+    room = LONGEST - len(os.fsencode(rest))
+    if len(whole) <= room:
+        return name
+    try:
+        whole.decode("utf-8")
+    except UnicodeDecodeError:
+        return os.fsdecode(whole[:room])
+    return os.fsdecode(whole[:room].decode("utf-8", "ignore").encode())

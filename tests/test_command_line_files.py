@@ -77,6 +77,26 @@ def test_a_folder_of_nothing_but_other_files_is_answered(tmp_path, capsys):
     assert "error: there is no picture in there" in capsys.readouterr().err
 
 
+def test_what_can_not_be_opened_is_counted(tmp_path):
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    found, others = pictures_in(tmp_path)
+    assert (found, {path.name for path in others}) == ([], {"dangling.png", "pipe.png"})
+
+
+@pytest.mark.parametrize("argv", [
+    ["denoise", "", "-o", "out"], ["denoise", "photo.png", "-o", ""],
+    ["inpaint", "photo.png", "-o", "x.png", "--mask", ""], ["replay", "", "photo.png"],
+])  # fmt: skip
+def test_an_empty_name_is_not_the_folder_that_the_shell_is_in(argv, tmp_path, photo, monkeypatch, capsys):
+    write(photo, tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(argv)
+    assert "an empty name is no file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
 def test_an_unreadable_name_is_no_picture(tmp_path):
     assert not is_picture(tmp_path / "missing.png")
     assert not is_picture(tmp_path)

@@ -16,7 +16,7 @@ from restoration.batch import restore_all
 from restoration.files import read, save, write
 from restoration.image import Image, ImageError
 from restoration.orders import Order
-from restoration.targets import legible
+from restoration.targets import Targets, legible
 
 MEAN = ["--model", "mean"]
 MINE = b"mine"
@@ -359,3 +359,18 @@ def test_a_file_that_cannot_be_written_leaves_nothing_half_written(tmp_path, mon
         assert list(tmp_path.iterdir()) == []
     else:  # by the way that does not fail
         assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "写", "🂡"])
+@pytest.mark.parametrize("surrogates", [False, True])
+def test_a_name_is_cut_between_letters(tmp_path, photo, letter, surrogates):
+    """Also where the system takes every byte for a letter, as in the C locale."""
+    name = letter * 300
+    order = Order("denoise", "mean")
+    if surrogates:
+        name = name.encode().decode("ascii", "surrogateescape")
+    target, there = Targets([]).choose(tmp_path, name, ".png", order, photo, None)
+    assert not there
+    cut = os.fsencode(target.name).decode()
+    assert cut == letter * cut.count(letter) + "_denoised.png"
+    assert 250 - len(letter.encode()) < len(cut.encode()) + len(".receipt.json") <= 255
