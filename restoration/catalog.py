@@ -245,7 +245,14 @@ def methods(task: str | None = None) -> list[Method]:
         if place(checkpoint.name)
     ]
     leading = {method.family for method in learned if method.flagship}
-    learned.sort(key=lambda method: (places.index(method.task), method.family not in leading, not method.flagship))
+    learned.sort(
+        key=lambda method: (
+            places.index(method.task),
+            method.family not in leading,
+            not method.flagship,
+            not method.source.second,
+        )
+    )
     own = [method for kind in tasks.every().values() for method in kind.methods]
     offered = sorted((*learned, *own, *_untrained()), key=lambda method: places.index(method.task))
     if all(any(method.name == name for method in offered) for name in AMONG):
@@ -265,9 +272,9 @@ def off() -> dict[str, str]:
 
 def warnings() -> list[str]:
     """What is wrong with the bundled checkpoints, one sentence each, for whoever starts the program."""
-    unchecked = manifest.unreadable(weights.bundled())
-    note = f"{manifest.NAME} is damaged, so the bundled checkpoints could not be checked. Install it again."
-    return [*([note] if unchecked else []), *off().values()]
+    fault = manifest.own_fault(weights.bundled())
+    note = f"{manifest.NAME} is {fault}, so the bundled checkpoints could not be checked. Install it again."
+    return [*([note] if fault else []), *off().values()]
 
 
 def scale_of(checkpoint: str) -> int:

@@ -31,9 +31,11 @@ def digest_of(file: Path) -> str | None:
     return _listed(folder, _stamp(folder / NAME)).get(file.parent.name, {}).get(file.name)
 
 
-def unreadable(folder: Path) -> bool:
-    """Whether the manifest of a folder of checkpoints is damaged itself, so that nothing can be checked."""
-    return (folder / NAME).exists() and not _listed(folder, _stamp(folder / NAME))
+def own_fault(folder: Path) -> str:
+    """What is wrong with the manifest of a folder of checkpoints itself, so that nothing can be checked; else empty."""
+    if _listed(folder, _stamp(folder / NAME)) or not any(folder.glob("*/model.safetensors")):
+        return ""
+    return "damaged" if (folder / NAME).exists() else "missing"
 
 
 def write(folder: Path, names: list[str] | None = None) -> list[str]:

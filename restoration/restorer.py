@@ -39,6 +39,7 @@ class Checkpoint:
         limits: one line, what it is bad at.
         revision: commit hash on the Hub, None for its newest.
         flagship: whether it is its task's default.
+        second: whether it is its task's default where the flagship's file is damaged.
         blends_with: another checkpoint of the same architecture, whose weights can be mixed with these.
         obeys: whether the level or quality that it is told makes a difference; some find it themselves all the same.
         cleans: whether an upscaler removes noise and JPEG artifacts on the way.
@@ -50,6 +51,7 @@ class Checkpoint:
     limits: str
     revision: str | None = None
     flagship: bool = False
+    second: bool = False
     blends_with: str | None = None
     obeys: bool = True
     cleans: bool = False
@@ -213,12 +215,13 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         **arguments,
     ):
         # The mixin's own version leaves missing weights random and falls back to pickles; this one refuses both.
+        title = Path(model_id).name if Path(model_id).is_dir() else model_id
         if config is None:
-            raise ValueError(f"{model_id} has no config.json")
+            raise ValueError(f"{title} has no config.json")
         if config.get("architecture", cls.__name__) != cls.__name__:
-            raise ValueError(f"{model_id} holds a {config['architecture']}, not a {cls.__name__}")
+            raise ValueError(f"{title} holds a {config['architecture']}, not a {cls.__name__}")
         if unknown := config.keys() - {"architecture", *inspect.signature(cls.__init__).parameters}:
-            raise ValueError(f"the config.json of {model_id} has unknown keys: {', '.join(sorted(unknown)[:3])}")
+            raise ValueError(f"the config.json of {title} has unknown keys: {', '.join(sorted(unknown)[:3])}")
 
         def file(name: str) -> Path:
             if Path(model_id).is_dir():
@@ -235,26 +238,29 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
                 )
             )
 
+        kept = file("model.safetensors")
+        if not kept.exists():
+            raise ValueError(f"{title} holds no model.safetensors")
         try:
-            values = safetensors.torch.load_file(file("model.safetensors"))
-        except SafetensorError:
-            raise ValueError(f"{Path(model_id).name} holds a damaged model.safetensors") from None
+            values = safetensors.torch.load_file(kept)
+        except (SafetensorError, OSError):
+            raise ValueError(f"{title} holds a damaged model.safetensors") from None
         for name, value in values.items():
             if not value.isfinite().all():
-                raise ValueError(f"{model_id} holds weights that are not finite: {name}")
+                raise ValueError(f"{title} holds weights that are not finite: {name}")
         _check_sizes(arguments)
         with torch.device("meta"):  # takes no memory, whatever the sizes
             expected = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
         found = {name: value.shape for name, value in values.items()}
         if found != expected:
             wrong = [name for name in expected | found if expected.get(name) != found.get(name)]
-            raise ValueError(f"{model_id} holds other weights than its config.json says: {', '.join(wrong[:3])}")
+            raise ValueError(f"{title} holds other weights than its config.json says: {', '.join(wrong[:3])}")
         model = cls(**arguments)
         model.load_state_dict(values, strict=True)
         with suppress(FileNotFoundError, EntryNotFoundError):  # weights without a training record are welcome
             record = file("run.json")
             if record.stat().st_size > LARGEST_RECORD:
-                raise ValueError(f"the run.json of {model_id} is larger than any")
+                raise ValueError(f"the run.json of {title} is larger than any")
             model.run = json.loads(record.read_text(encoding="utf-8"))
         return model.to(map_location, memory_format=torch.channels_last).eval()
 

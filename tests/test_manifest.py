@@ -126,11 +126,26 @@ def test_with_every_checkpoint_damaged_the_classical_methods_are_left(copy, phot
     assert main(["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "clean.png")]) == 0
 
 
-def test_the_manifest_may_be_damaged_itself(copy, capsys):
-    (copy / manifest.NAME).write_text("{")
+@pytest.mark.parametrize("damage, fault", [
+    (lambda file: file.write_text("{"), "damaged"), (lambda file: file.write_text("[]"), "damaged"),
+    (lambda file: file.write_bytes(b"\xff"), "damaged"), (Path.unlink, "missing"),
+])  # fmt: skip
+def test_the_manifest_may_be_damaged_itself(copy, capsys, damage, fault):
+    damage(copy / manifest.NAME)
     assert main(["models"]) == 0
-    assert capsys.readouterr().err.startswith("warning: manifest.json is damaged, so the bundled checkpoints could not")
+    assert capsys.readouterr().err == (
+        f"warning: manifest.json is {fault}, so the bundled checkpoints could not be checked. Install it again.\n"
+    )
     assert restoration.load("drunet-fast")
+
+
+@pytest.mark.parametrize("task", [kind for kind in tasks.every() if catalog.method(kind, "").learned])
+def test_where_the_flagship_is_off_another_trained_model_for_photos_is_the_default(copy, task):
+    flagship = catalog.method(task, "")
+    cut(copy / flagship.name / "model.safetensors")
+    second = catalog.method(task, "")
+    assert second.learned
+    assert second.name not in (flagship.name, "cifar-autoencoder", "ct-autoencoder", "xray-unet")
 
 
 def test_a_damaged_file_elsewhere_is_told_in_a_sentence_too(tmp_path):

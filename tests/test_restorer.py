@@ -88,7 +88,10 @@ def test_a_folder_without_config_or_weights_is_refused(tmp_path):
         restoration.load(tmp_path)
     (tmp_path / "config.json").write_text('{"architecture": "MWCNN"}')
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle that must not be opened")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match=rf"^{tmp_path.name} holds no model\.safetensors$"):
+        restoration.load(tmp_path)
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(ValueError, match=rf"^{tmp_path.name} holds a damaged model\.safetensors$"):
         restoration.load(tmp_path)
     (tmp_path / "config.json").write_text('{"architecture": "os.system"}')
     with pytest.raises(ValueError, match="unknown architecture"):

@@ -34,6 +34,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
             "DRUNet fast",
             "Best choice for white noise of any level, measured or set by you.",
             "A camera's own noise, for which DRUNet photo is made; salt and pepper, which the median removes.",
+            second=True,
             obeys=False,
         ),
     )
