@@ -176,10 +176,11 @@ def _restore(arguments: argparse.Namespace) -> int:
         precision.choice()
         settings = {setting.name: getattr(arguments, setting.name) for setting in arguments.task.settings}
         order = Order(arguments.task.name, arguments.model, settings)
-        if arguments.limit is None:
+        arguments.thin = arguments.limit is not None  # who names a limit means it
+        if not arguments.thin:
             arguments.limit = memory.megapixels(order.method.scale)
         given = (getattr(arguments, name, None) for name in ("mask", "avoid"))
-        masks = [read(file, limit=arguments.limit) if file else None for file in given]
+        masks = [read(file, limit=arguments.limit, thin=arguments.thin) if file else None for file in given]
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
         one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
         with results_of_any_size():
@@ -214,6 +215,7 @@ def _restore_many(
         overwrite=arguments.overwrite,
         skip_results=True,
         limit=arguments.limit,
+        thin=arguments.thin,
         **saving,
     )
     failures = 0
@@ -239,7 +241,7 @@ def _restore_one(
     if not one_file:
         target.mkdir(parents=True, exist_ok=True)
     check_folder(target.parent if one_file else target)
-    image = read(arguments.inputs[0], limit=arguments.limit)
+    image = read(arguments.inputs[0], limit=arguments.limit, thin=arguments.thin)
     check_holds(format, image, **saving, scale=order.method.scale)
     hole = hole_of(image, mask, avoid)
     targets = Targets(arguments.inputs, overwrite=arguments.overwrite, receipts=arguments.receipt)

@@ -163,6 +163,7 @@ def restore_all(
     overwrite: bool = False,
     skip_results: bool = False,
     limit: float | None = MAX_MEGAPIXELS,
+    thin: bool = False,
 ) -> Generator[BatchProgress, None, list[Row]]:
     """Restore every file that can be read into a folder, with receipts and `report.csv`; gives a row for each.
 
@@ -176,7 +177,7 @@ def restore_all(
         receipts: whether each result is accompanied by its receipt as JSON.
         overwrite: whether what lies there is replaced after all, but for the files that are restored.
         skip_results: whether files that are results of earlier runs themselves are left out, see `OwnResults`.
-        limit: megapixels that a picture may have; None is any number.
+        limit, thin: megapixels that a picture may have, see `files.read`.
 
     Raises:
         ImageError: nothing can be written into the folder.
@@ -192,7 +193,7 @@ def restore_all(
         """What came of a file, as its row has it."""
         if skip_results and own.has(file, folder / place.parent):
             return {"outcome": "passed over", "reason": "This is the result of an earlier run."}
-        image = read(file, limit=limit)
+        image = read(file, limit=limit, thin=thin)
         check_holds(format, image, quality, metadata, order.method.scale)
         hole = hole_of(image, mask, avoid)
         target, there = targets.choose(folder / place.parent, image.name, FORMATS[format], order, image, hole)

@@ -62,7 +62,7 @@ def kind_of(head: bytes) -> str | None:
     return None
 
 
-def _check_size(width: int, height: int, limit: float | None) -> None:
+def _check_size(width: int, height: int, limit: float | None, thin: bool) -> None:
     if limit is not None and width * height > limit * 1_000_000:
         megapixels = math.ceil(width * height / 100_000) / 10
         raise ImageError(
@@ -70,15 +70,20 @@ def _check_size(width: int, height: int, limit: float | None) -> None:
             + (", or use the command line." if limit == MAX_MEGAPIXELS else " or raise the limit.")
         )
     filled = math.prod(-(-side // BLOCK) * BLOCK for side in (width, height))
-    if limit is not None and filled > max(2 * width * height, THIN_PIXELS):
+    most = THIN_PIXELS if not thin or limit is None else limit * 1_000_000
+    if limit is not None and filled > max(2 * width * height, most):
         raise ImageError(
             f"An image of {width} × {height} px takes as long as one of {filled / 1e6:.1f} megapixels; "
-            f"cut it into pieces of at most {THIN_PIXELS // BLOCK**2 * BLOCK} px."
+            f"cut it into pieces of at most {most // BLOCK**2 * BLOCK:.0f} px, "
+            f"or use the command line with --limit {math.ceil(filled / 1e6)}."
         )
 
 
-def decode(kind: str, content: bytes, limit: float | None) -> Image:
+def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -> Image:
     """The image in the bytes of a file of a kind.
+
+    Args:
+        limit, thin: see `files.read`.
 
     Raises:
         ImageError: what it holds cannot be used, or is over the limit.
@@ -88,7 +93,7 @@ def decode(kind: str, content: bytes, limit: float | None) -> Image:
     upright = False
     if kind == "tiff" and (found := tiff.first_page(content)):
         page, more = found
-        _check_size(page.imagewidth, page.imagelength, limit)
+        _check_size(page.imagewidth, page.imagelength, limit, thin)
         icc, dpi, packet, texts, block = tiff.profile(page), tiff.dots_per_inch(page), tiff.xmp(page), (), content
         if more:
             notes.append("Only the first page is used.")
@@ -106,7 +111,7 @@ def decode(kind: str, content: bytes, limit: float | None) -> Image:
             notes.append("This JPEG is cut short and was read as far as it goes.")
             content = whole
         file = opened(kind, io.BytesIO(content))
-        _check_size(*file.size, limit)
+        _check_size(*file.size, limit, thin)
         icc, dpi, packet = file.info.get("icc_profile"), file.info.get("dpi"), file.info.get("xmp")
         quality = _jpeg_quality(file)
         planes, changes, icc = _planes(kind, file, content, icc)

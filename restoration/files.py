@@ -85,13 +85,17 @@ def pictures_in(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[P
 
 
 def read(
-    source: str | os.PathLike | bytes | BinaryIO, name: str | None = None, limit: float | None = MAX_MEGAPIXELS
+    source: str | os.PathLike | bytes | BinaryIO,
+    name: str | None = None,
+    limit: float | None = MAX_MEGAPIXELS,
+    thin: bool = False,
 ) -> Image:
     """The image in a file, in the bytes of one, or in an open one, which is read once.
 
     Args:
         name: what to call it in messages and for the result's file name; the file's own name by default.
         limit: megapixels that it may have; None is any number.
+        thin: whether one may cost as much as that limit which is a line of pixels, filled up to many for networks.
 
     Raises:
         ImageError: no such file, not an image of an accepted kind, damaged, or over the limit.
@@ -102,7 +106,7 @@ def read(
         kind = kind_of(content[:_HEAD])
         if kind is None:
             raise ImageError(f"{title} is not {_KINDS}.")
-        image = decode(kind, content, limit)
+        image = decode(kind, content, limit, thin)
         return replace(image, name=Path(title).stem or "image", file_digest=hashlib.sha256(content).hexdigest())
     except ImageError:
         raise

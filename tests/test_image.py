@@ -13,6 +13,7 @@ from PIL import ExifTags, ImageCms
 from PIL import Image as Pillow
 from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
+from restoration.__main__ import main
 from restoration.files import encode, output_name, read, write
 from restoration.image import Canvas, Image, ImageError, from_tensor, to_8_bit
 
@@ -477,3 +478,14 @@ def test_a_picture_so_thin_that_it_costs_as_much_as_a_large_one_is_refused_from_
 def test_a_thin_picture_that_costs_little_is_read(width, height):
     samples = np.zeros((height, width, 1), np.uint8)
     assert read(encode(Image(samples))).samples.shape == samples.shape
+
+
+def test_who_names_a_limit_gets_a_thin_picture_that_costs_as_much(tmp_path, capsys):
+    write(Image(np.zeros((250_000, 1, 1), np.uint8)), tmp_path / "thin.png")  # 16 pixels wide for a network
+    argv = ["denoise", str(tmp_path / "thin.png"), "-o", str(tmp_path / "out"), "--model", "mean"]
+    assert main(argv) == 1
+    assert "or use the command line with --limit 4." in capsys.readouterr().err
+    assert main([*argv, "--limit", "3.9"]) == 1
+    assert main([*argv, "--limit", "4"]) == 0
+    assert main([*argv[:2], *argv[1:], "--limit", "4"]) == 0  # of several
+    assert read(tmp_path / "out" / "thin_denoised.png", limit=None).samples.shape == (250_000, 1, 1)
