@@ -5,6 +5,7 @@ writes them.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from restoration.resampling import resample
+from restoration.resampling import resample_in_bands
 
 FAR_OUT = 8.0  # no noise and no network takes a sample of [0, 1] there
 _GREY = np.array([0.2989, 0.5870, 0.1140])  # BT.601, full range, as MATLAB's rgb2gray
@@ -147,12 +148,20 @@ def from_tensor(tensor: Tensor, name: str = "image", bits: Literal[8, 16] = 8) -
     """
     if not tensor.is_floating_point():
         raise ValueError(f"an image is made of a float tensor in [0, 1], not of {tensor.dtype}")
-    if not tensor.detach().abs().amax() < FAR_OUT:  # also where one is no number
+    lowest, highest = tensor.detach().aminmax()
+    if not (lowest > -FAR_OUT and highest < FAR_OUT):  # also where one is no number
         raise ValueError("an image is made of a float tensor in [0, 1], and this one lies far outside; divide by 255?")
-    highest = 2**bits - 1
-    planes = tensor.detach().reshape(-1, *tensor.shape[-2:]).clamp(0, 1).double().cpu()
-    samples = (planes * highest).round().permute(1, 2, 0).numpy().astype(np.uint8 if bits == 8 else np.uint16)
-    return Image(np.ascontiguousarray(samples), name=name)
+    planes = tensor.detach().reshape(-1, *tensor.shape[-2:])
+    samples = np.empty((*planes.shape[1:], len(planes)), np.uint8 if bits == 8 else np.uint16)
+    for rows in bands_of(len(samples)):
+        part = planes[:, rows].clamp(0, 1).double().cpu() * (2**bits - 1)
+        samples[rows] = part.round_().permute(1, 2, 0).numpy()
+    return Image(samples, name=name)
+
+
+def bands_of(height: int, rows: int = 256) -> Iterator[slice]:
+    """The rows of a picture, so many at once, which bounds the memory of what is done with them."""
+    return (slice(top, min(top + rows, height)) for top in range(0, height, rows))
 
 
 def to_8_bit(image: Image) -> Image:
@@ -184,15 +193,27 @@ def fitted(image: Image, side: int) -> Image:
 
 
 def _resized(image: Image, size: tuple[int, int], scale: float) -> Image:
-    planes = [_resized_plane(image.samples[..., channel], size, scale) for channel in range(image.channels)]
-    alpha = None if image.alpha is None else _resized_plane(image.alpha, size, scale)
-    return replace(image, samples=np.dstack(planes), alpha=alpha)
+    samples = np.empty((*size, image.channels), image.samples.dtype)
+    for channel in range(image.channels):
+        _resize_plane(image.samples[..., channel], samples[..., channel], scale)
+    return replace(image, samples=samples, alpha=None if image.alpha is None else _resized_alpha(image, size, scale))
 
 
-def _resized_plane(plane: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
+def _resized_alpha(image: Image, size: tuple[int, int], scale: float) -> np.ndarray:
+    alpha = np.empty(size, image.alpha.dtype)
+    _resize_plane(image.alpha, alpha, scale)
+    return alpha
+
+
+def _resize_plane(plane: np.ndarray, result: np.ndarray, scale: float) -> None:
+    """Write a plane (H, W) into one of another size, resampled."""
     highest = np.iinfo(plane.dtype).max
-    resized = resample(torch.from_numpy(plane.astype(np.float32))[None, None], size, scale)
-    return resized.round_().clamp_(0, highest)[0, 0].numpy().astype(plane.dtype)
+
+    def read(rows: slice) -> Tensor:
+        return torch.from_numpy(plane[rows].astype(np.float32))[None, None]
+
+    for rows, part in resample_in_bands(read, len(plane), result.shape, scale):
+        result[rows] = part.round_().clamp_(0, highest)[0, 0].numpy()
 
 
 def visible_colours(image: Image) -> Image:
@@ -228,14 +249,21 @@ class Canvas:
 
     def plane(self, channel: int) -> Tensor:
         """One channel of the restored version, float32 (1, 1, H, W)."""
-        codes = self.codes[..., channel].astype(np.float32)
+        plane = torch.empty(1, 1, *self.codes.shape[:2])
+        for rows in bands_of(len(self.codes)):
+            plane[..., rows, :] = self.rows(channel, rows)
+        return plane
+
+    def rows(self, channel: int, rows: slice) -> Tensor:
+        """Some rows of it."""
+        codes = self.codes[rows, :, channel].astype(np.float32)
         values = (codes - 128) / 65280 if self.original.bits == 8 else codes / 65535
         return torch.from_numpy(values)[None, None]
 
     def put_plane(self, channel: int, plane: Tensor) -> None:
         """Replace one channel of the restored version by values (1, 1, H, W) in [0, 1]."""
-        for top in range(0, plane.shape[2], 256):  # bounds the memory
-            self.codes[top : top + 256, :, channel] = self._encode(plane[0, 0, top : top + 256])
+        for rows in bands_of(len(self.codes)):
+            self.codes[rows, :, channel] = self._encode(plane[0, 0, rows])
 
     def _encode(self, values: Tensor) -> np.ndarray:
         values = values.double().cpu().numpy()
@@ -254,7 +282,7 @@ class Canvas:
         if strength == 0:
             return original
         samples = np.empty(self.codes.shape, original.samples.dtype)
-        for rows in (slice(top, top + 256) for top in range(0, len(samples), 256)):  # bounds the memory
+        for rows in bands_of(len(samples)):
             codes = self.codes[rows]
             if strength == 1:
                 samples[rows] = codes >> 8 if original.bits == 8 else codes
@@ -263,5 +291,5 @@ class Canvas:
             samples[rows] = np.rint(original.samples[rows] + strength * (restored - original.samples[rows]))
         alpha = original.alpha
         if alpha is not None and self.scale != 1:
-            alpha = _resized_plane(alpha, samples.shape[:2], self.scale)
+            alpha = _resized_alpha(original, samples.shape[:2], self.scale)
         return replace(original, samples=samples, alpha=alpha)

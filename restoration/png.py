@@ -128,24 +128,47 @@ def exif_in_text(texts: Mapping[str, str]) -> bytes | None:
 def encoded(planes: np.ndarray, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A PNG of planes (H, W, 1 to 4) of 8 or 16 bits, with further chunks; Pillow writes 16 for grey alone."""
     if planes.dtype == np.uint8:
-        buffer = io.BytesIO()
+        buffer = _WithChunks(chunks)
         Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes).save(buffer, "PNG", compress_level=1)
-        content = buffer.getvalue()
-        end = len(SIGNATURE) + 25  # of IHDR
-        return content[:end] + b"".join(_chunk(*each) for each in chunks) + content[end:]
+        return buffer.getvalue()
     height, width, channels = planes.shape
-    rows = planes.astype(">u2").reshape(height, -1).view(np.uint8)
-    # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.
-    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
-    filtered = np.hstack([np.full((height, 1), 2, np.uint8), rows - above])
     header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    data = zlib.compress(filtered.tobytes(), 1)
-    every = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
-    return SIGNATURE + b"".join(_chunk(*each) for each in every)
+    every = [(b"IHDR", header), *chunks, (b"IDAT", _packed(planes)), (b"IEND", b"")]
+    return SIGNATURE + b"".join(part for each in every for part in _parts(*each))
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+class _WithChunks(io.BytesIO):
+    """A file to which a PNG is written, and in it further chunks after its header."""
+
+    def __init__(self, chunks: Iterable[tuple[bytes, bytes]]):
+        super().__init__()
+        self._more = b"".join(part for each in chunks for part in _parts(*each))
+
+    def write(self, content: bytes) -> int:
+        written = super().write(content)
+        if self._more and self.tell() >= len(SIGNATURE) + 25:  # of IHDR
+            more, self._more = self._more, b""
+            super().write(more)
+        return written
+
+
+def _packed(planes: np.ndarray) -> bytes:
+    """The compressed data of 16-bit planes."""
+    packer, above = zlib.compressobj(1), 0
+    packed = []
+    for top in range(0, len(planes), 256):  # bounds the memory
+        rows = planes[top : top + 256].astype(">u2").reshape(-1, planes[0].size).view(np.uint8)
+        filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+        # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.
+        filtered[:, 0], filtered[0, 1:], filtered[1:, 1:] = 2, rows[0] - above, rows[1:] - rows[:-1]
+        above = rows[-1]
+        packed.append(packer.compress(filtered))
+    return b"".join([*packed, packer.flush()])
+
+
+def _parts(kind: bytes, data: bytes) -> tuple[bytes, ...]:
+    """Length, kind, data and check sum of a chunk."""
+    return struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def text_chunk(key: str, text: str) -> tuple[bytes, bytes]:

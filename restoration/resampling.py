@@ -5,7 +5,7 @@ Pixel centres lie at half-integers, the kernel is widened when reducing, and the
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,6 +52,8 @@ BILINEAR = Kernel(_triangle, 2)
 BICUBIC = Kernel(_cubic, 4)  # Keys, "Cubic convolution interpolation", IEEE TASSP 1981, a = -0.5
 LANCZOS = Kernel(_lanczos, 6)  # Lanczos, three lobes
 
+_BAND = 256  # rows of the larger of two pictures that are worked on at once
+
 
 def resample(
     image: Tensor, size: tuple[int, int], scale: float, kernel: Kernel = BICUBIC, *, eight_bit: bool = False
@@ -79,8 +81,32 @@ def enlarge(image: Tensor, scale: int, kernel: Kernel = BICUBIC) -> Tensor:
     return resample(image, (scale * image.shape[-2], scale * image.shape[-1]), scale, kernel)
 
 
+def resample_in_bands(
+    read: Callable[[slice], Tensor], height: int, size: tuple[int, int], scale: float, kernel: Kernel = BICUBIC
+) -> Iterator[tuple[slice, Tensor]]:
+    """What `resample` gives, bit for bit, as bands of rows, so that its memory does not grow with the height.
+
+    Args:
+        read: gives rows (B, C, h, W) of the image.
+        height: of the image.
+    """
+    index, weights = _taps(height, size[0], scale, kernel)
+    step = max(1, int(_BAND * min(1.0, scale)))
+    for rows in (slice(top, min(top + step, size[0])) for top in range(0, size[0], step)):
+        first, last = int(index[:, rows].min()), int(index[:, rows].max())
+        part, taps = read(slice(first, last + 1)), (index[:, rows] - first, weights[:, rows])
+        if scale < 1:
+            yield rows, _along(_summed(part, -2, *taps), -1, size[1], scale, kernel)
+        else:
+            yield rows, _summed(_along(part, -1, size[1], scale, kernel), -2, *taps)
+
+
 def _along(image: Tensor, axis: int, length: int, scale: float, kernel: Kernel) -> Tensor:
-    index, weights = _taps(image.shape[axis], length, scale, kernel)
+    return _summed(image, axis, *_taps(image.shape[axis], length, scale, kernel))
+
+
+def _summed(image: Tensor, axis: int, index: Tensor, weights: Tensor) -> Tensor:
+    """The samples at indices (taps, length) along an axis, weighted and added."""
     shape = (-1, 1) if axis == -2 else (-1,)
     result = None
     for tap, weight in zip(index.to(image.device), weights.to(image), strict=True):  # tap by tap bounds the memory

@@ -2,19 +2,19 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf, log10
 
 import torch
 from torch import Tensor
 
-from restoration import catalog, metrics
+from restoration import catalog, memory, metrics
 from restoration.image import Canvas, Image, from_tensor, visible_colours
-from restoration.resampling import enlarge, resample
+from restoration.resampling import resample_in_bands
 from restoration.running import Job, Result, restored, stage
 from restoration.tiling import Progress
 
@@ -35,13 +35,13 @@ class Faithfulness:
     @cached_property
     def _errors(self) -> tuple[float, Tensor]:
         """The mean squared error, and the mean absolute difference of the colours; one colour after the other."""
-        original, squares, difference = self.canvas.original, [], 0.0
+        original = self.canvas.original
+        squares, difference = 0.0, torch.zeros(1, 1, original.height, original.width)
         for channel in range(original.channels):
-            photo = _plane(original, channel)
-            error = _reduced(self.canvas.plane(channel), photo).double() - photo.double()
-            squares.append(float(error.square().mean()))
-            difference = difference + (error.abs() / original.channels).float()
-        return sum(squares) / len(squares), difference
+            for rows, error in _errors_of(self.canvas, channel, partial(self.canvas.rows, channel)):
+                squares += float(error.double().square().sum())
+                difference[..., rows, :] += (error.double().abs() / original.channels).float()
+        return squares / original.samples.size, difference
 
     @property
     def psnr(self) -> float:
@@ -56,8 +56,8 @@ class Faithfulness:
 
     def heat_map(self, full: float = 16 / 255) -> Image:
         """The differences as a picture: black where the photo is matched, through red to white from `full` on."""
-        heat = (3 * self.difference / full).clamp(0, 3)
-        return from_tensor(torch.cat([(heat - part).clamp(0, 1) for part in range(3)], dim=1), "heat_map")
+        heat = (3 * self.difference / full).clamp_(0, 3)
+        return from_tensor(torch.cat([(heat - part).clamp_(0, 1) for part in range(3)], dim=1), "heat_map")
 
     def __str__(self) -> str:
         if self.psnr == inf:
@@ -141,25 +141,39 @@ def corrected(result: Result, in_place: bool = False) -> Job[Result]:
         in_place: whether the result that is given is not needed any more, so that no second one is kept.
     """
     started = time.monotonic()
+    memory.give_back()  # what the tiles needed
     scale, original = result.canvas.scale, result.canvas.original
     canvas = result.canvas if in_place else Canvas(original, scale)
     total = original.channels * CORRECTIONS
     for channel in range(original.channels):
-        plane, photo = result.canvas.plane(channel), _plane(original, channel)
+        plane = result.canvas.plane(channel)
         for step in range(CORRECTIONS):
             yield Progress(channel * CORRECTIONS + step, total)
-            plane.add_(enlarge(photo - _reduced(plane, photo), scale)).clamp_(0, 1)
+            _pull(plane, canvas, channel)
         canvas.put_plane(channel, plane)
     yield Progress(total, total)
     seconds = result.seconds + time.monotonic() - started
     return replace(result, canvas=canvas, seconds=seconds, found=Faithfulness(canvas))
 
 
-def _plane(image: Image, channel: int) -> Tensor:
-    """One channel of an image, (1, 1, H, W)."""
-    return replace(image, samples=image.samples[..., channel : channel + 1], alpha=None).tensor()
+def _pull(plane: Tensor, canvas: Canvas, channel: int) -> None:
+    """Move a channel (1, 1, H, W) of a result nearer to the photo."""
+    photo = canvas.original
+    error = plane.new_empty(1, 1, photo.height, photo.width)
+    for rows, part in _errors_of(canvas, channel, lambda rows: plane[..., rows, :]):
+        error[..., rows, :] = part
+    bands = resample_in_bands(lambda rows: error[..., rows, :], photo.height, plane.shape[-2:], canvas.scale)
+    for rows, part in bands:
+        plane[..., rows, :] = part.add_(plane[..., rows, :]).clamp_(0, 1)
 
 
-def _reduced(plane: Tensor, photo: Tensor) -> Tensor:
-    """One channel (1, 1, H, W) of a result at the size of the photo (1, 1, h, w)."""
-    return resample(plane, photo.shape[-2:], photo.shape[-2] / plane.shape[-2])
+def _errors_of(canvas: Canvas, channel: int, read: Callable[[slice], Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    """What a channel of the photo has more than a result of its scale at its size, as bands of rows (1, 1, h, W).
+
+    Args:
+        read: gives rows of that channel of the result.
+    """
+    photo, height = canvas.original, canvas.scale * canvas.original.height
+    one = replace(photo, samples=photo.samples[..., channel : channel + 1], alpha=None)
+    for rows, part in resample_in_bands(read, height, (photo.height, photo.width), photo.height / height):
+        yield rows, one.tensor((rows, slice(None))) - part

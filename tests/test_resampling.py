@@ -1,11 +1,13 @@
 """Resampling: weights worked out by hand, constants and ramps, and agreement with Pillow's filters."""
 
+import math
+
 import pytest
 import torch
 from PIL import Image as Pillow
 
 from restoration.image import from_tensor
-from restoration.resampling import BICUBIC, BILINEAR, LANCZOS, NEAREST, enlarge, resample
+from restoration.resampling import BICUBIC, BILINEAR, LANCZOS, NEAREST, enlarge, resample, resample_in_bands
 
 
 def test_halving_has_the_weights_that_follow_from_the_cubic_kernel():
@@ -57,3 +59,15 @@ def test_a_window_with_a_halo_gives_the_pixels_of_the_whole():
     image = torch.rand(1, 1, 20, 20)
     part = enlarge(image[..., 5:15, 3:17], 3)[..., 6:-6, 6:-6]
     assert torch.allclose(part, enlarge(image, 3)[..., 21:39, 15:45], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 1 / 2, 1 / 3, 0.37])
+def test_bands_are_the_rows_of_the_whole(scale):
+    image = torch.rand(1, 2, 700, 23, generator=torch.Generator().manual_seed(0))
+    size = math.ceil(700 * scale), math.ceil(23 * scale)
+    whole, seen = resample(image, size, scale), []
+    for rows, part in resample_in_bands(lambda rows: image[..., rows, :], 700, size, scale):
+        assert part.shape[-2] <= 256
+        assert torch.equal(part, whole[..., rows, :])
+        seen += range(rows.start, rows.stop)
+    assert seen == list(range(size[0]))
