@@ -151,6 +151,7 @@ def corrected(result: Result, in_place: bool = False) -> Job[Result]:
             yield Progress(channel * CORRECTIONS + step, total)
             _pull(plane, canvas, channel)
         canvas.put_plane(channel, plane)
+        del plane  # before there is the next
     yield Progress(total, total)
     seconds = result.seconds + time.monotonic() - started
     return replace(result, canvas=canvas, seconds=seconds, found=Faithfulness(canvas))
