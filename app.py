@@ -24,7 +24,6 @@ try:
     from restoration.page.layout import build
     from restoration.page.server import rule
     from restoration.page.theme import HEAD, THEME
-    from restoration.page.waiting import WAITING
 except ValueError:  # gradio reads the environment when it is imported
     if not (sentence := limits.complaint()):
         raise
@@ -50,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         precision.choose(arguments.precision)
     try:
         precision.choice()
-        limits.put_in_force(limits.chosen(arguments.public or arguments.share, arguments.deadline))
+        limits.put_in_force(limits.chosen(arguments.public, arguments.deadline, tunnel=arguments.share))
         cleaner = cleaning.prepare()
     except ValueError as error:
         sys.exit(str(error))
@@ -64,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     page = build()
     cleaner.start(lambda: {file for block in page.blocks.values() for file in block.keep_in_cache})
     guard(arguments.mcp)
-    page.queue(max_size=10 * WAITING, api_open=False)  # past the queue only what does not queue, such as Cancel
+    page.queue(api_open=False)  # past the queue only what does not queue, such as Cancel
     try:
         start(page, arguments)
     except OSError as error:  # the port is taken, or no address of this machine

@@ -26,6 +26,7 @@ class Limits:
         deadline: seconds of work that a job gets.  `RESTORATION_DEADLINE`
         unheard: seconds after which a job that nobody listens to gives way to one that waits.  `RESTORATION_UNHEARD`
         waiting: jobs of a session that may wait.  `RESTORATION_WAITING`
+        looks: calls of an address that may wait and run no model.  `RESTORATION_LOOKS`
         runs: that an address may start in a window.  `RESTORATION_RUNS`
         megabytes: that an address may send in a window.  `RESTORATION_MEGABYTES`
         window: seconds.  `RESTORATION_WINDOW`
@@ -37,6 +38,7 @@ class Limits:
     deadline: float = inf
     unheard: float = inf
     waiting: float = inf
+    looks: float = inf
     runs: float = inf
     megabytes: float = inf
     window: float = 600
@@ -44,21 +46,28 @@ class Limits:
     proxied: float = 0
 
 
-PUBLIC = Limits(deadline=120, unheard=10, waiting=2, runs=30, megabytes=200)
+PUBLIC = Limits(deadline=120, unheard=10, waiting=2, looks=40, runs=30, megabytes=200)
 
 
-def chosen(public: bool = False, deadline: float | None = None, environment: Mapping[str, str] = os.environ) -> Limits:
+def chosen(
+    public: bool = False,
+    deadline: float | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    tunnel: bool = False,
+) -> Limits:
     """The limits for a start of the page.
 
     Args:
-        public: whether strangers may come; on a Space they always may.
+        public: whether strangers may come; on a Space, or through a tunnel, they always may.
         deadline: see `Limits`, instead of what the environment says.
+        tunnel: whether a proxy brings the visitors, as on a Space.
 
     Raises:
         ValueError: a variable holds no such number.
     """
-    on_space = "SPACE_ID" in environment
-    usual = replace(PUBLIC if public or on_space else Limits(), proxied=1 if on_space else 0)
+    brought = tunnel or "SPACE_ID" in environment
+    usual = replace(PUBLIC if public or brought else Limits(), proxied=int(brought))
     found = {
         field.name: _number(f"RESTORATION_{field.name.upper()}", environment)
         for field in fields(Limits)

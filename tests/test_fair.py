@@ -1,8 +1,10 @@
 """A public page shares its worker: who waits is served, whoever they are and whatever their requests claim."""
 
+import socket
 import threading
 import time
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from restoration.files import encode
 from restoration.image import Image
-from restoration.page.waiting import GAVE_WAY, NOT_YOURS, WAITING
+from restoration.page.waiting import GAVE_WAY, MUCH, NOT_YOURS, WAITING
 from tests.conftest import CHECKOUT, serving, until
 
 API = "/gradio_api"
@@ -208,3 +210,51 @@ def test_a_run_is_cancelled_by_its_own_session_alone_and_whoever_waits_is_told(v
     assert visitor.cancel(event).status_code == 200
     until(lambda: len(visitor.answers) == 2)
     assert "event: complete" in visitor.answers[waiting]
+
+
+# Without a proxy ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def direct(tmp_path_factory):
+    """A public page that visitors reach themselves."""
+    settings = {"HF_HUB_OFFLINE": "1", "RESTORATION_RUNS": "3", "RESTORATION_LOOKS": "3", "RESTORATION_PATIENCE": "3"}
+    with serving(CHECKOUT, tmp_path_factory.mktemp("direct"), settings, arguments=("--public",)) as address:
+        yield address
+
+
+@pytest.mark.slow
+def test_what_an_address_has_waiting_beside_runs_is_bounded_and_keeps_no_run_from_its_turn(direct):
+    with Visitor(direct, "6.6.6.6") as visitor:
+        config = visitor.client.get("/config").json()
+        parts = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+        look = next(c for c in config["dependencies"] if [parts[id] for id in c["outputs"]] == ["denoise-facts"])
+        more = [None] * (len(look["inputs"]) - 1)
+        picture = {"path": visitor.path(1500), "meta": {"_type": "gradio.FileData"}}
+        answers = []
+        for number in range(30):
+            body = {"data": [picture, *more], "fn_index": look["id"], "session_hash": f"fresh{number}"}
+            forged = {"X-Forwarded-For": f"5.5.5.{number}"}
+            answers.append(visitor.client.post(f"{API}/queue/join", json=body, headers=forged))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert refused
+        assert {(answer.status_code, answer.json()["detail"]) for answer in refused} == {(429, MUCH)}
+        assert visitor.ask("median").status_code == 200
+        until(lambda: visitor.client.post(f"{API}/queue/join", json=body).status_code == 200)
+
+
+@pytest.mark.slow
+def test_a_forged_address_is_not_believed_where_no_proxy_is(direct):
+    with Visitor(direct, "7.7.7.7") as visitor:
+        forged = [{"X-Forwarded-For": f"7.7.7.{number}"} for number in range(4)]
+        assert [visitor.ask("median", **header).status_code for header in forged][-1] == 429
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nX-A: b"])
+def test_a_connection_on_which_no_request_begins_is_given_up(direct, sent):
+    for before in (b"", b"GET /config HTTP/1.1\r\nHost: here\r\n\r\n"):
+        with socket.create_connection(urlsplit(direct).netloc.split(":"), timeout=60) as visitor:
+            visitor.sendall(before + sent)
+            with visitor.makefile("rb") as file:
+                assert file.read().startswith(b"HTTP/1.1 200" if before else b"")

@@ -18,6 +18,7 @@ def test_ones_own_machine_limits_nothing_and_a_public_page_does():
     assert (PUBLIC.deadline, PUBLIC.waiting, PUBLIC.runs, PUBLIC.megabytes, PUBLIC.window) == (120, 2, 30, 200, 600)
     on_space = chosen(environment={"SPACE_ID": "me/demo"})
     assert (on_space.deadline, on_space.proxied) == (120, 1)
+    assert chosen(tunnel=True, environment={}) == on_space  # a proxy brings the visitors there too
 
 
 def test_the_flag_comes_before_the_environment_and_that_before_what_is_usual():
@@ -30,7 +31,7 @@ def test_the_flag_comes_before_the_environment_and_that_before_what_is_usual():
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "-inf", "1,5"])
 @pytest.mark.parametrize(
-    "name", ["DEADLINE", "UNHEARD", "WAITING", "RUNS", "MEGABYTES", "WINDOW", "PATIENCE", "PROXIED"]
+    "name", ["DEADLINE", "UNHEARD", "WAITING", "LOOKS", "RUNS", "MEGABYTES", "WINDOW", "PATIENCE", "PROXIED"]
 )
 def test_a_limit_that_is_no_number_is_named(name, text):
     with pytest.raises(ValueError, match=f"RESTORATION_{name} is a number") as caught:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import time
+from functools import partial
 from urllib.parse import parse_qs
 
 import gradio as gr
@@ -12,6 +14,8 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http import auto
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from restoration.limits import REQUEST_BYTES, TEXT_BYTES, Limits
 from restoration.page.doors import API
@@ -32,10 +36,12 @@ def rule(page: gr.Blocks, limits: Limits) -> dict:
     Args:
         limits: what a visitor may take.
     """
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else uvicorn believes what a visitor on loopback forges
     visitors = Visitors(limits)
     waiting = Waiting(page, limits, visitors)
     answer_in_sentences(page)
     routes.GradioMultiPartParser = route_utils.GradioMultiPartParser = ShortTexts
+    auto.AutoHTTPProtocol = partial(Prompt, patience=limits.patience)
     return {
         "exception_handlers": HANDLERS,
         "middleware": [
@@ -44,6 +50,42 @@ def rule(page: gr.Blocks, limits: Limits) -> dict:
             Middleware(Sessions, waiting=waiting),
         ],
     }
+
+
+class Prompt(H11Protocol):
+    """A connection on which a request has to begin in time; uvicorn waits for its headers for ever.
+
+    Args:
+        patience: seconds, from when it was opened or the last answer ended.
+    """
+
+    def __init__(self, *args: object, patience: float, **named: object):
+        super().__init__(*args, **named)
+        self.patience, self.late = patience, None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(False)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._wait(self.cycle is None or self.cycle.response_complete)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait(self.cycle.response_complete)  # else the next one has begun
+
+    def _wait(self, wait: bool = True) -> None:
+        """Give the connection up after a while, or do so no more; what came meanwhile does not count."""
+        if not wait and self.late:
+            self.late.cancel()
+            self.late = None
+        elif wait and not self.late:
+            self.late = self.loop.call_later(self.patience, self.transport.close)
 
 
 class BoundedBody:

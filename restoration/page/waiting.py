@@ -25,7 +25,9 @@ from restoration.page.requests import complaint
 from restoration.page.visitors import Visitors, address_of
 
 WAITING = 20  # runs that may wait for the model
+LOOKING = 200  # calls that may wait for something else
 GAVE_WAY = "Nobody was listening to this run any more, and another waited, so it gave way; start it again."
+MUCH = "Too much is waiting here already; try again in a moment."
 NOT_YOURS = "A run is cancelled by the session that started it."
 UNKNOWN = 5.0  # seconds of a job of which nothing is known
 KEPT = float(PROMISED_SECONDS)  # seconds for which an answer waits for its visitor
@@ -64,28 +66,44 @@ class Waiting:
         """Let a call wait, as gradio does, or say why not."""
         if sentence := complaint(self.page, body):
             return False, sentence, "error"
+        address = address_of(request.scope, bool(self.limits.proxied))
         if self.page.fns[body.fn_index].concurrency_id == _MODEL:
-            if self._watch is None:
-                self._watch = asyncio.create_task(self._watched())
-            # A browser shows the sentence for any status but 503, for which it has one of its own.
-            full = 400 if "Mozilla" in (request.headers.get("user-agent") or "") else 503
-            if len(self.waiting) >= WAITING:
-                await self.make_room(another=True)
-            if len(self.waiting) >= WAITING:
-                seconds = max(1, round(self.seconds_until_one_is_done()))
-                sentence = f"{len(self.waiting)} runs are waiting already; try again in about {duration(seconds)}."
-                raise HTTPException(full, sentence)
-            own = sum(event.session_hash == body.session_hash for event in self.waiting)
-            if own >= self.limits.waiting:
-                raise HTTPException(429, f"{own} of your runs are waiting already; wait for one of them.")
-            if sentence := self.visitors.asked_to_run(address_of(request.scope, bool(self.limits.proxied))):
-                raise HTTPException(429, sentence)
+            await self._admit_run(body.session_hash, address, request)
+        else:
+            self._admit_look(address)
         success, event_id, state = await self._push(body, request, username)
         if success and (event := self.queue.event_ids_to_events.get(event_id)) and event.concurrency_id == _MODEL:
             task = asyncio.create_task(self._estimate(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return success, event_id, state
+
+    async def _admit_run(self, session: str, address: str, request) -> None:
+        """Say why a run may not wait, if so."""
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watched())
+        # A browser shows the sentence for any status but 503, for which it has one of its own.
+        full = 400 if "Mozilla" in (request.headers.get("user-agent") or "") else 503
+        if len(self.waiting) >= WAITING:
+            await self.make_room(another=True)
+        if len(self.waiting) >= WAITING:
+            seconds = max(1, round(self.seconds_until_one_is_done()))
+            sentence = f"{len(self.waiting)} runs are waiting already; try again in about {duration(seconds)}."
+            raise HTTPException(full, sentence)
+        own = sum(event.session_hash == session for event in self.waiting)
+        if own >= self.limits.waiting:
+            raise HTTPException(429, f"{own} of your runs are waiting already; wait for one of them.")
+        if sentence := self.visitors.asked_to_run(address):
+            raise HTTPException(429, sentence)
+
+    def _admit_look(self, address: str) -> None:
+        """Say why what runs no model may not wait, if so."""
+        queues = self.queue.event_queue_per_concurrency_id
+        others = [event for name, found in queues.items() if name != _MODEL for event in found.queue]
+        proxied = bool(self.limits.proxied)
+        own = sum(address_of(event.request.scope, proxied) == address for event in others)
+        if len(others) >= LOOKING or own >= self.limits.looks:
+            raise HTTPException(429, MUCH)
 
     @property
     def waiting(self) -> list[Event]:
