@@ -17,6 +17,7 @@ from restoration.denoising import denoise
 from restoration.files import read, write
 from restoration.image import Image, ImageError
 from restoration.inpainting import inpaint
+from restoration.many import restore_files
 from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler
 from restoration.running import Result
 from restoration.upscaling import upscale
@@ -36,6 +37,7 @@ __all__ = [
     "methods",
     "read",
     "remove_artifacts",
+    "restore_files",
     "upscale",
     "write",
 ]

@@ -18,17 +18,19 @@ import mimetypes
 import os
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from restoration import catalog, memory, precision, tasks
-from restoration.batch import pictures, restore_all, store
+from restoration.batch import Batch, store
 from restoration.files import ENDINGS, FORMATS, check_folder, check_holds, format_of, read
 from restoration.image import Image
 from restoration.inpainting import hole_of
+from restoration.inventory import Inventory
+from restoration.many import restored_by
 from restoration.orders import Order, replay
 from restoration.receipts import read_receipt
 from restoration.running import finish
@@ -88,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of the models: the fastest that costs no quality, or fp32; default: {precision.VARIABLE}, else auto",
     )
 
+    many = files.add_argument_group("many files")
+    many.add_argument("--workers", type=_workers, default=1, metavar="N|auto", help="processes; auto: one a processor")
+    many.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster; needs restoration[ray]")
+    many.add_argument("--resume", action="store_true", help="go on after a run that was ended")
+
     for name, kind in tasks.every().items():
         _add_task(commands.add_parser(name, parents=[files], help=kind.help), kind)
 
@@ -144,6 +151,13 @@ def _quality(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 100.")
 
 
+def _workers(text: str) -> int | None:
+    with suppress(ValueError):
+        if text == AUTO or int(text) > 0:
+            return None if text == AUTO else int(text)
+    raise argparse.ArgumentTypeError(f"{text} is neither a number of workers nor {AUTO}.")
+
+
 def _megapixels(text: str) -> float:
     with suppress(ValueError):
         if 0 < float(text) < math.inf:
@@ -197,36 +211,41 @@ def _restore(arguments: argparse.Namespace) -> int:
 def _restore_many(
     arguments: argparse.Namespace, order: Order, mask: Image | None, avoid: Image | None, saving: dict
 ) -> int:
-    files, left_out = pictures(arguments.inputs, Path(arguments.output))
-    if left_out:
-        what = "file is no picture and was" if left_out == 1 else "files are no pictures and were"
-        print(f"{left_out} {what} left out", file=sys.stderr)
-    if not files:
+    files = Inventory(arguments.inputs, Path(arguments.output))
+    found = files.survey
+    if found.left_out:
+        what = "file is no picture and was" if found.left_out == 1 else "files are no pictures and were"
+        print(f"{found.left_out} {what} left out", file=sys.stderr)
+    if not found.total:
         return _failed("there is no picture in there")
-    work = restore_all(
-        order,
-        files,
-        Path(arguments.output),
-        roots=[path for path in arguments.inputs if path.is_dir()],
+    batch = Batch(
+        order=order,
+        files=files,
+        folder=Path(arguments.output),
         mask=mask,
         avoid=avoid,
         format=arguments.format,
         receipts=arguments.receipt,
         overwrite=arguments.overwrite,
         skip_results=True,
+        resume=arguments.resume,
         limit=arguments.limit,
         thin=arguments.thin,
         **saving,
     )
-    failures = 0
-    with _bar(len(files), "file") as bar:
+    failures, megapixels = 0, 0.0
+    with _bar(found.total, "file") as bar, closing(restored_by(batch, arguments.workers, arguments.ray)) as work:
         for step in work:
             bar.set_description(step.name)
             bar.update(step.done + step.share - bar.n)
-            if step.row and step.row.outcome == "failed":
+            if not step.row:
+                continue
+            megapixels += math.prod(step.row.sizes[:2]) / 1e6 if step.row.outcome == "done" else 0
+            bar.set_postfix_str(f"{megapixels:.1f} MP, {failures} failed")
+            if step.row.outcome == "failed":
                 bar.write(f"error: {step.row.reason}", file=sys.stderr)
                 failures += 1
-            elif step.row:
+            else:
                 bar.write(f"{legible(str(step.row.result or step.row.file))}  ({step.row.reason})")
     return 1 if failures else 0
 
@@ -268,7 +287,7 @@ def _names_a_file(output: str) -> bool:
 
 
 def _bar(total: int, unit: str) -> tqdm:
-    return tqdm(total=total, unit=unit, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
+    return tqdm(total=total, unit=unit, bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}")
 
 
 def _failed(reason: object) -> int:

@@ -11,7 +11,7 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -71,17 +71,55 @@ def is_picture(path: Path) -> bool:
         return False
 
 
+def walk(folder: Path, *, deep: bool = False) -> Iterator[Path]:
+    """All but folders in a folder, in the order of their paths; folders that are links are left out.
+
+    Args:
+        deep: whether to look into the folders in it too, but for those that may not be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except PermissionError:
+        if not deep:
+            raise
+        return
+    for entry in found:
+        if not entry.is_dir():
+            yield folder / entry.name
+        elif deep and not entry.is_symlink():
+            yield from walk(folder / entry.name, deep=True)
+
+
+def is_of_system(path: Path) -> bool:
+    """Whether a file is one that systems leave in folders."""
+    return path.name.startswith(".") or path.name.lower() in _OF_SYSTEMS
+
+
 def pictures_in(folder: Path, *, deep: bool = False) -> tuple[list[Path], list[Path]]:
     """The pictures in a folder, in order, and what else is no folder, but for what systems leave there.
 
     Args:
-        deep: whether to look into the folders in it too.
+        deep: see `walk`.
     """
-    files = sorted(path for path in (folder.rglob("*") if deep else folder.iterdir()) if not path.is_dir())
-    found = [path for path in files if is_picture(path)]
-    taken = set(found)
-    others = [path for path in files if path not in taken and not path.name.startswith(".")]
-    return found, [path for path in others if path.name.lower() not in _OF_SYSTEMS]
+    found, others = [], []
+    for path in walk(folder, deep=deep):
+        if is_picture(path):
+            found.append(path)
+        elif not is_of_system(path):
+            others.append(path)
+    return found, others
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height that a file's header tells; None where it tells none."""
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file.read(_HEAD))
+            file.seek(0)
+            return opened(kind, file).size if kind else None
+    except Exception:  # decoders raise nearly anything on damaged files
+        return None
 
 
 def read(

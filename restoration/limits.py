@@ -46,6 +46,7 @@ class Limits:
     proxied: float = 0
 
 
+WAITING = 20  # runs of all visitors that may wait for the model
 PUBLIC = Limits(deadline=120, unheard=10, waiting=2, looks=40, runs=30, megabytes=200)
 
 

@@ -34,12 +34,27 @@ def megapixels(scale: int = 1) -> float | None:
     Args:
         scale: size of the result / size of the picture.
     """
+    free = _free()
+    return None if free is None else max(1.0, (free - BASE_BYTES) / (BYTES_A_PIXEL * scale**2) / 1e6)
+
+
+def workers(megapixels: float, scale: int = 1) -> int | None:
+    """How many runs with pictures of so many megapixels fit into the memory that is free; None where that is unknown.
+
+    Args:
+        scale: see `megapixels`.
+    """
+    free = _free()
+    return None if free is None else int(free / (BASE_BYTES + BYTES_A_PIXEL * scale**2 * megapixels * 1e6))
+
+
+def _free() -> float | None:
+    """Bytes that may still be used; None where that is unknown."""
     free = [_number("/proc/meminfo", "MemAvailable:", 1024)]
     limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
     if limit is not None and used is not None:
         free.append(limit - used)
-    known = [value for value in free if value is not None]
-    return max(1.0, (min(known) - BASE_BYTES) / (BYTES_A_PIXEL * scale**2) / 1e6) if known else None
+    return min((value for value in free if value is not None), default=None)
 
 
 def _number(file: str, word: str = "", unit: int = 1) -> int | None:

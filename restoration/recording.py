@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from restoration.batch import Row
 from restoration.files import read
 from restoration.image import Image
 from restoration.mirror import mirror
 from restoration.orders import Order
 from restoration.receipts import OrderResult, weights_digest
 from restoration.records import Outcome, Record, Records
+from restoration.report import Row
 
 
 def device() -> str:

@@ -3,10 +3,11 @@
 Whatever a run did not make is not overwritten by it, unless that is asked for; a run's own inputs are not even then.
 """
 
+import copy
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -43,6 +44,13 @@ class Targets:
         self.overwrite, self.receipts = overwrite, receipts
         self._inputs = {place for path in inputs if (place := _place(path))}
         self._made: set[str] = set()
+        self._cut_short: set[str] = set()
+
+    def anew(self) -> "Targets":
+        """The same for other files, with nothing made yet."""
+        other = copy.copy(self)
+        other._made = set()
+        return other
 
     def choose(
         self, folder: Path, name: str, ending: str, order: Order, image: Image, hole: Mask | None
@@ -55,13 +63,35 @@ class Targets:
             hole: see `Order.run`.
         """
         for number in count(1):
-            rest = f"_{order.suffix}{f'-{number}' if number > 1 else ''}{ending}"
-            target = folder / (_shortened(name, rest + RECEIPTS) + rest)
+            target = self._named(folder, name, ending, order, number)
             earlier = None if self.overwrite or not self._is_earlier(target) else receipt_of(target)
             if earlier and tells_of(earlier, order.facts(image, hole)):
-                return target, True
+                if not self._lacks_receipt(target):
+                    self._made.add(_key(target))  # not the next one's too
+                    return target, True
+                self._cut_short.add(_key(target))
+                return target, False
             if all(self._is_free(path) for path in (target, *([beside(target)] if self.receipts else []))):
                 return target, False
+
+    def earlier(self, folder: Path, name: str, ending: str, order: Order, digest: str) -> Path | None:
+        """The result of an order on a file which is there already, without a look at the picture.
+
+        Args:
+            digest: of the file.
+        """
+        for number in count(1):
+            target = self._named(folder, name, ending, order, number)
+            if _key(target) in self._made:
+                continue
+            if not target.is_file():
+                return None
+            receipt = receipt_of(target)
+            if receipt and receipt["input"].get("file_sha256") == digest:
+                known = {"model": order.model, "settings": dict(order.settings), "task": order.task}
+                if tells_of(receipt, known | {"input": receipt["input"]}) and not self._lacks_receipt(target):
+                    self._made.add(_key(target))
+                    return target
 
     def save(self, content: bytes, path: Path) -> None:
         """Write a file of the run's own.
@@ -69,8 +99,16 @@ class Targets:
         Raises:
             ImageError: there is one that may not be replaced, no such folder, or no room.
         """
-        save(content, path, overwrite=self.overwrite)
+        save(content, path, overwrite=self.overwrite or _key(path) in self._cut_short)
         self._made.add(_key(path))
+
+    def _named(self, folder: Path, name: str, ending: str, order: Order, number: int) -> Path:
+        rest = f"_{order.suffix}{f'-{number}' if number > 1 else ''}{ending}"
+        return folder / (_shortened(name, rest + RECEIPTS) + rest)
+
+    def _lacks_receipt(self, target: Path) -> bool:
+        """Whether a run was ended between a result and its receipt."""
+        return self.receipts and not os.path.lexists(beside(target))
 
     def _is_earlier(self, path: Path) -> bool:
         return _key(path) not in self._made and path.is_file()
@@ -136,9 +174,12 @@ class OwnResults:
     """Tells which of a run's inputs are results of earlier runs, which are not restored again.
 
     That is a result of the same task that lies where its own result would go, or whose own picture is an input too.
+
+    Args:
+        files: of the run, which can be gone through again.
     """
 
-    def __init__(self, files: Sequence[Path], task: str):
+    def __init__(self, files: Iterable[Path], task: str):
         self.files, self.task = files, task
 
     def has(self, file: Path, folder: Path) -> bool:

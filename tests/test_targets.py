@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from restoration.__main__ import main
-from restoration.batch import restore_all
 from restoration.files import read, save, write
 from restoration.image import Image, ImageError
 from restoration.orders import Order
@@ -304,25 +303,6 @@ def test_the_list_of_models_is_printed_on_any_console(console, tmp_path):
 def test_legible_text_is_utf_8_and_moves_no_cursor():
     assert legible("caf\udce9 写真 é.png") == r"caf\xe9 写真 é.png"
     assert legible("a\nb\x1b[0m\x7f\x85\u2028c") == r"a\nb\x1b[0m\x7f\x85\u2028c"
-
-
-def test_a_table_is_whole_at_any_time(tmp_path, photo, monkeypatch):
-    for name in ("a.png", "b.png"):
-        write(photo, tmp_path / name)
-    out = tmp_path / "out"
-    work = restore_all(Order("denoise", "mean"), sorted(tmp_path.glob("*.png")), out)
-    seen = []
-    real = os.replace
-
-    def watched(source, target):
-        if Path(target).name == "report.csv":
-            seen.append((len(rows(out)) if (out / "report.csv").exists() else 0, Path(source).read_bytes()[-2:]))
-        real(source, target)
-
-    monkeypatch.setattr(os, "replace", watched)
-    list(work)
-    assert seen == [(0, b"\r\n"), (1, b"\r\n")]  # the old one is whole until the new one is
-    assert [path.name for path in out.iterdir() if path.name.endswith(".part")] == []
 
 
 def test_saving_without_overwriting_needs_no_links(tmp_path, monkeypatch):

@@ -14,11 +14,12 @@ import gradio as gr
 
 from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
-from restoration.batch import restore_all, store
+from restoration.batch import Batch, restore_all, store
 from restoration.deadline import steps_within, time_is_up, within
 from restoration.files import check_holds, output_name, read
 from restoration.image import Image
 from restoration.inpainting import Mask
+from restoration.inventory import Inventory
 from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.masks import chosen_hole, mask_is_painted
@@ -329,15 +330,15 @@ def run_batch(
     yield rows, restored, gr.update(value=None, interactive=False)
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "restored"
-        work = restore_all(
-            order,
-            [Path(file) for file in files],
-            results,
+        batch = Batch(
+            order=order,
+            files=Inventory([Path(file) for file in files], results),
+            folder=results,
             mask=read(mask, "The mask") if mask else None,
             format=checked_format(format),
             quality=round(quality),
         )
-        for step in steps_within(work, limits.in_force().deadline):
+        for step in steps_within(restore_all(batch), limits.in_force().deadline):
             progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
             if step.row is None:
                 yield unchanged(3)

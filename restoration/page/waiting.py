@@ -18,13 +18,12 @@ from gradio.server_messages import EstimationMessage, ProcessCompletedMessage
 from starlette.exceptions import HTTPException
 
 from restoration.cleaning import PROMISED_SECONDS
-from restoration.limits import Limits
+from restoration.limits import WAITING, Limits
 from restoration.page.before import seconds_of
 from restoration.page.parts import ONE_AT_A_TIME, duration
 from restoration.page.requests import complaint
 from restoration.page.visitors import Visitors, address_of
 
-WAITING = 20  # runs that may wait for the model
 LOOKING = 200  # calls that may wait for something else
 GAVE_WAY = "Nobody was listening to this run any more, and another waited, so it gave way; start it again."
 MUCH = "Too much is waiting here already; try again in a moment."
