@@ -33,6 +33,7 @@ from restoration.inventory import Inventory
 from restoration.many import restored_by
 from restoration.orders import Order, replay
 from restoration.receipts import read_receipt
+from restoration.remote import place
 from restoration.running import finish
 from restoration.targets import Targets, legible, refuse_taken
 from restoration.tasks._task import AUTO, Setting, Task
@@ -196,7 +197,9 @@ def _restore(arguments: argparse.Namespace) -> int:
         given = (getattr(arguments, name, None) for name in ("mask", "avoid"))
         masks = [read(file, limit=arguments.limit, thin=arguments.thin) if file else None for file in given]
         saving = {"quality": arguments.jpeg_quality, "metadata": arguments.metadata}
-        one = len(arguments.inputs) == 1 and not arguments.inputs[0].is_dir()
+        first, output = arguments.inputs[0], place(arguments.output)
+        here = isinstance(first, Path) and isinstance(output, Path)
+        one = here and len(arguments.inputs) == 1 and not first.is_dir()
         with results_of_any_size():
             return (_restore_one if one else _restore_many)(arguments, order, *masks, saving)
     except (ValueError, MemoryError) as error:
@@ -204,14 +207,15 @@ def _restore(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        place = error.filename or arguments.output
-        return _failed(f"The results cannot be written to {place}: {error.strerror or error}.")
+        where = error.filename or arguments.output
+        return _failed(f"The results cannot be written to {where}: {error.strerror or error}.")
 
 
 def _restore_many(
     arguments: argparse.Namespace, order: Order, mask: Image | None, avoid: Image | None, saving: dict
 ) -> int:
-    files = Inventory(arguments.inputs, Path(arguments.output))
+    folder = place(arguments.output)
+    files = Inventory(arguments.inputs, folder)
     found = files.survey
     if found.left_out:
         what = "file is no picture and was" if found.left_out == 1 else "files are no pictures and were"
@@ -221,7 +225,7 @@ def _restore_many(
     batch = Batch(
         order=order,
         files=files,
-        folder=Path(arguments.output),
+        folder=folder,
         mask=mask,
         avoid=avoid,
         format=arguments.format,

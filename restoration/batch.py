@@ -8,12 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from restoration.files import FORMATS, MAX_MEGAPIXELS, Format, Metadata, check_folder, check_holds, read, save
-from restoration.image import Image
+from restoration.image import Image, ImageError
 from restoration.inpainting import hole_of
-from restoration.inventory import Inventory, Item
+from restoration.inventory import KEPT_LETTERS, Inventory, Item
 from restoration.orders import Order
 from restoration.receipts import OrderResult
-from restoration.report import Report, Row
+from restoration.remote import Place, Stage
+from restoration.report import RemoteReport, Report, Row
 from restoration.running import Job
 from restoration.targets import OwnResults, Targets, beside, file_digest, legible
 from restoration.tiling import relayed
@@ -71,7 +72,7 @@ class Batch:
     a number.
 
     Args:
-        folder: of the results.
+        folder: of the results, here or elsewhere, see `remote`.
         mask: white is missing; brought to the size of every picture.  None takes their transparent pixels.
         avoid: white may not be copied into what is filled; of any size too.
         receipts: whether each result is accompanied by its receipt as JSON.
@@ -84,7 +85,7 @@ class Batch:
 
     order: Order
     files: Inventory
-    folder: Path
+    folder: Place
     mask: Image | None = None
     avoid: Image | None = None
     format: Format = "png"
@@ -103,6 +104,10 @@ class Batch:
         Raises:
             ImageError: nothing can be written into the folder.
         """
+        if isinstance(self.folder, str):
+            if self.overwrite:
+                raise ImageError("What lies elsewhere is not overwritten: name another folder, or one of this machine.")
+            return RemoteReport(self.folder, resume=self.resume)
         self.folder.mkdir(parents=True, exist_ok=True)
         check_folder(self.folder)
         return Report(self.folder, self.overwrite, self.resume)
@@ -114,6 +119,7 @@ class Worker:
     def __init__(self, batch: Batch):
         self.batch = batch
         self._own = OwnResults(batch.files.files, batch.order.task)
+        self._stage = Stage(batch.folder)
 
     @cached_property
     def _targets(self) -> Targets:
@@ -148,23 +154,38 @@ class Worker:
 
     def _facts(self, item: Item, targets: Targets) -> Job[dict]:
         """What came of a file, as its row has it."""
-        batch, order, file, ending = self.batch, self.batch.order, item.file, FORMATS[self.batch.format]
-        folder = batch.folder / item.place.parent
-        if batch.skip_results and self._own.has(file, folder):
+        parent, start = item.place.parent, f"{item.place.stem[:KEPT_LETTERS]}"
+        with self._stage.of(item.file, parent, start) as (file, folder):
+            there = file.parent if self._stage.lies_there(item.file, parent) else folder
+            facts = yield from self._facts_here(file, folder, there, targets)
+            if result := facts.get("result"):
+                facts["result"] = self._stage.at(result)
+            return facts
+
+    def _facts_here(self, file: Path, folder: Path, there: Path, targets: Targets) -> Job[dict]:
+        """The same for a file and a folder of this machine.
+
+        Args:
+            there: folder that results of earlier runs would lie in.
+        """
+        batch, order, ending = self.batch, self.batch.order, FORMATS[self.batch.format]
+        if batch.skip_results and self._own.has(file, there):
             return {"outcome": "passed over", "reason": "This is the result of an earlier run."}
         if batch.resume and not (batch.overwrite or batch.mask or batch.avoid):
-            there = targets.earlier(folder, file.stem, ending, order, file_digest(file))
-            if there:
-                return {"outcome": "kept", "result": there, "reason": KEPT}
+            earlier = targets.earlier(folder, file.stem, ending, order, file_digest(file))
+            if earlier:
+                return {"outcome": "kept", "result": earlier, "reason": KEPT}
         image = read(file, limit=batch.limit, thin=batch.thin)
         check_holds(batch.format, image, batch.quality, batch.metadata, order.method.scale)
         hole = hole_of(image, batch.mask, batch.avoid)
-        target, there = targets.choose(folder, image.name, ending, order, image, hole)
-        if there:
+        target, is_there = targets.choose(folder, image.name, ending, order, image, hole)
+        if is_there:
             return {"outcome": "kept", "result": target, "reason": KEPT}
         done = yield from relayed(order.run(image, hole), lambda step: step.share)
         target.parent.mkdir(parents=True, exist_ok=True)
-        store(done, target, batch.format, batch.quality, batch.metadata, batch.receipts, targets.save)
+        receipt = store(done, target, batch.format, batch.quality, batch.metadata, batch.receipts, targets.save)
+        for made in (target, *([receipt] if batch.receipts else [])):
+            self._stage.publish(made)
         sizes = image.width, image.height, done.picture.width, done.picture.height
         return {"outcome": "done", "result": target, "reason": done.summary, "sizes": sizes, "metrics": done.metrics}
 
@@ -177,14 +198,14 @@ def restore_all(batch: Batch) -> Generator[BatchProgress, None, None]:
     Raises:
         ImageError: nothing can be written into the folder.
     """
-    report, worker, survey = batch.prepared(), Worker(batch), batch.files.survey
+    worker, survey = Worker(batch), batch.files.survey
     shared = {key: worker.targets() for key in survey.shared}
-    for item in batch.files:
-        so_far = BatchProgress(item.index, survey.total, legible(str(item.place)))
-        yield so_far
-        targets = shared.get(item.key) or worker.targets()
-        row = yield from relayed(
-            worker.restored(item, targets), lambda share, so_far=so_far: replace(so_far, share=share)
-        )
-        report.add(row)
-        yield replace(so_far, done=item.index + 1, row=row)
+    with batch.prepared() as report:
+        for item in batch.files:
+            so_far = BatchProgress(item.index, survey.total, legible(str(item.place)))
+            yield so_far
+            targets = shared.get(item.key) or worker.targets()
+            work = worker.restored(item, targets)
+            row = yield from relayed(work, lambda share, so_far=so_far: replace(so_far, share=share))
+            report.add(row)
+            yield replace(so_far, done=item.index + 1, row=row)

@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ Format = Literal["png", "jpeg", "webp", "tiff"]
 FORMATS: dict[str, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tiff"}
 
 _KINDS = "a JPEG, PNG, WebP, BMP, TIFF or GIF image"
-_HEAD = 64  # bytes at the start of a file, which tell its kind
+HEAD = 64  # bytes at the start of a file, which tell its kind
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def is_picture(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            return kind_of(file.read(_HEAD)) is not None
+            return kind_of(file.read(HEAD)) is not None
     except OSError:
         return False
 
@@ -91,7 +91,7 @@ def walk(folder: Path, *, deep: bool = False) -> Iterator[Path]:
             yield from walk(folder / entry.name, deep=True)
 
 
-def is_of_system(path: Path) -> bool:
+def is_of_system(path: PurePath) -> bool:
     """Whether a file is one that systems leave in folders."""
     return path.name.startswith(".") or path.name.lower() in _OF_SYSTEMS
 
@@ -115,7 +115,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
     """Width and height that a file's header tells; None where it tells none."""
     try:
         with path.open("rb") as file:
-            kind = kind_of(file.read(_HEAD))
+            kind = kind_of(file.read(HEAD))
             file.seek(0)
             return opened(kind, file).size if kind else None
     except Exception:  # decoders raise nearly anything on damaged files
@@ -141,7 +141,7 @@ def read(
     title = Path(os.fsdecode(name or _name_of(source))).name or "The file"
     try:
         content = _content(source)
-        kind = kind_of(content[:_HEAD])
+        kind = kind_of(content[:HEAD])
         if kind is None:
             raise ImageError(f"{title} is not {_KINDS}.")
         image = decode(kind, content, limit, thin)
@@ -180,10 +180,10 @@ def _content(source: object) -> bytes:
             return _content(file)
     if not callable(getattr(source, "read", None)):
         raise ImageError(f"An image is read from a path, bytes or an open file, not from a {type(source).__name__}.")
-    head = source.read(_HEAD)
+    head = source.read(HEAD)
     if not isinstance(head, bytes):
         raise ImageError("A file must be opened in binary mode to read an image from it.")
-    while 0 < len(head) < _HEAD and (more := source.read(_HEAD - len(head))):  # of a pipe
+    while 0 < len(head) < HEAD and (more := source.read(HEAD - len(head))):  # of a pipe
         head += more
     return head if kind_of(head) is None else head + source.read()
 
@@ -196,7 +196,7 @@ def file_size(path: str | Path) -> tuple[int, int]:
     """
     try:
         with open(path, "rb") as file:
-            kind = kind_of(file.read(_HEAD))
+            kind = kind_of(file.read(HEAD))
             file.seek(0)
             if kind == "tiff" and (found := tiff.first_page(file)):
                 return found[0].imagewidth, found[0].imagelength
@@ -209,7 +209,7 @@ def embedded_receipt(source: str | Path) -> str | None:
     """The receipt in a picture's file, as `encode` wrote it; None without one, or if it is no picture."""
     try:
         with open(source, "rb") as file:
-            kind = kind_of(file.read(_HEAD))
+            kind = kind_of(file.read(HEAD))
             file.seek(0)
             if kind == "tiff":
                 return receipt_in(tiff.xmp(tiff.first_page(file)[0]))

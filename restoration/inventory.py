@@ -9,7 +9,10 @@ from hashlib import blake2b
 from itertools import count
 from pathlib import Path, PurePath
 
-from restoration.files import is_of_system, is_picture, size_of, walk
+from restoration import remote
+from restoration.decoding import kind_of
+from restoration.files import ENDINGS, HEAD, is_of_system, is_picture, size_of, walk
+from restoration.remote import Place, is_folder, name_of
 from restoration.targets import RECEIPTS
 
 REPORT = PurePath("report.csv")
@@ -27,7 +30,7 @@ class Item:
     """
 
     index: int
-    file: Path
+    file: Place
     place: PurePath
 
     @property
@@ -51,25 +54,27 @@ class Survey:
     total: int
     left_out: int
     shared: frozenset[bytes]
-    largest: tuple[Path, ...]
+    largest: tuple[Place, ...]
 
     @property
     def megapixels(self) -> float:
         """Of the largest picture, by the headers of the largest files."""
-        return max((size[0] * size[1] / 1e6 for file in self.largest if (size := size_of(file))), default=0.0)
+        sizes = (size_of(file) for file in self.largest if isinstance(file, Path))
+        return max((width * height / 1e6 for width, height in filter(None, sizes)), default=0.0)
 
 
 class Inventory:
     """The pictures among files and in folders, folders' in the order of their paths.
 
     Args:
-        paths: files, taken as they are, and folders, which are searched with all that is in them.
+        paths: files, taken as they are, and folders, which are searched with all that is in them; also URLs, see
+            `remote`.
         output: folder of the results; where it lies inside one of the folders, what it holds is left out.
     """
 
-    def __init__(self, paths: Sequence[Path], output: Path):
+    def __init__(self, paths: Sequence[Place], output: Place):
         self.paths, self.output = tuple(paths), output
-        self._labels = _labels([path for path in self.paths if path.is_dir()])
+        self._labels = _labels([path for path in self.paths if is_folder(path)])
 
     def __iter__(self) -> Iterator[Item]:
         return (Item(index, file, place) for index, (file, place) in enumerate(self._pictures()))
@@ -92,49 +97,62 @@ class Inventory:
                 heapq.heappop(largest)
         return Survey(total, self._left_out, frozenset(shared), tuple(file for *_, file in largest))
 
-    def _pictures(self) -> Iterator[tuple[Path, PurePath]]:
-        results = self.output.resolve()
+    def _pictures(self) -> Iterator[tuple[Place, PurePath]]:
         self._left_out = 0
         for path in self.paths:
             if path not in self._labels:
-                yield path, PurePath(path.name)
+                yield path, PurePath(name_of(path) if isinstance(path, str) else path.name)
                 continue
-            inside = path.resolve() in results.parents
-            for file in walk(path, deep=True):
-                if inside and results in file.resolve().parents:
-                    continue
-                if is_picture(file):
-                    yield file, self._labels[path] / file.relative_to(path)
-                elif not is_of_system(file) and not is_ours(file):
+            for file, place in self._here(path) if isinstance(path, Path) else remote.walk(path, str(self.output)):
+                if is_picture(file) if isinstance(file, Path) else _is_picture(file, place):
+                    yield file, self._labels[path] / place
+                elif not is_of_system(place) and not is_ours(place):
                     self._left_out += 1
+
+    def _here(self, folder: Path) -> Iterator[tuple[Path, PurePath]]:
+        """The files in a folder of this machine, without results."""
+        results = self.output.resolve() if isinstance(self.output, Path) else None
+        inside = results is not None and folder.resolve() in results.parents
+        for file in walk(folder, deep=True):
+            if not (inside and results in file.resolve().parents):
+                yield file, file.relative_to(folder)
 
 
 class Files:
-    """The paths of an inventory."""
+    """The paths of an inventory that lie on this machine."""
 
     def __init__(self, inventory: Inventory):
         self.inventory = inventory
 
     def __iter__(self) -> Iterator[Path]:
-        return (item.file for item in self.inventory)
+        return (item.file for item in self.inventory if isinstance(item.file, Path))
 
 
-def is_ours(file: Path) -> bool:
+def _is_picture(url: str, place: PurePath) -> bool:
+    """`is_picture`, for a file elsewhere."""
+    if is_of_system(place):
+        return False
+    return place.suffix.lower() in ENDINGS or kind_of(remote.head(url, HEAD)) is not None
+
+
+def is_ours(file: PurePath) -> bool:
     """Whether a file is called as the receipts and tables are that lie beside results."""
     return file.name.endswith(RECEIPTS) or (file.name.startswith(REPORT.stem) and file.suffix == REPORT.suffix)
 
 
-def _labels(folders: Sequence[Path]) -> dict[Path, PurePath]:
+def _labels(folders: Sequence[Place]) -> dict[Place, PurePath]:
     """The folder of the output that each folder's results go into: of several, one each that is called alike."""
-    labels: dict[Path, PurePath] = {}
+    labels: dict[Place, PurePath] = {}
     for folder in dict.fromkeys(folders):
-        name = folder.resolve().name
+        name = name_of(folder)
         names = (PurePath(f"{name}-{number}" if number > 1 else name) for number in count(1))
         labels[folder] = next(name for name in names if name not in labels.values())
     return labels if len(labels) > 1 else dict.fromkeys(labels, PurePath())
 
 
-def _bytes_of(file: Path) -> int:
+def _bytes_of(file: Place) -> int:
+    if not isinstance(file, Path):
+        return 0
     try:
         return file.stat().st_size
     except OSError:

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 
 from restoration.batch import Batch, BatchProgress, restore_all
 from restoration.files import MAX_MEGAPIXELS, Format, Metadata, read
 from restoration.inventory import Inventory
 from restoration.orders import Order
+from restoration.remote import place
 from restoration.report import Row
 from restoration.upscaling import results_of_any_size
 
@@ -58,6 +58,7 @@ def restore_files(
     restored is a row. Dropping the iterator stops the work.
 
     Args:
+        inputs, output: paths, or URLs that fsspec takes, such as s3:// and hf://.
         settings: of the task, by name, that are not to be at their default.
         mask, avoid: pictures of what is missing, and of what may not be copied into it; white.
         overwrite, resume, limit, receipts: see `Batch`.
@@ -69,10 +70,10 @@ def restore_files(
             no such cluster.
     """
     paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    folder = Path(output)
+    folder = place(os.fspath(output))
     batch = Batch(
         order=Order(task, model, settings or {}),
-        files=Inventory([Path(path) for path in paths], folder),
+        files=Inventory([place(os.fspath(path)) for path in paths], folder),
         folder=folder,
         mask=read(mask, limit=limit) if mask else None,
         avoid=read(avoid, limit=limit) if avoid else None,

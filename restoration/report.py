@@ -3,6 +3,9 @@
 import csv
 import io
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +17,7 @@ from restoration.files import save
 from restoration.image import ImageError
 from restoration.inventory import REPORT
 from restoration.records import inert
+from restoration.remote import Place, system_of
 from restoration.targets import legible
 
 Outcome = Literal["done", "kept", "passed over", "failed"]
@@ -28,7 +32,7 @@ class Row:
         file: its name, with the folders in the tree that it was found in.
         seconds: for everything, reading and writing too.
         outcome: "kept" is a result that was there already, "passed over" a file that is a result itself.
-        result: the file that was written or kept; None without one.
+        result: the file that was written or kept, a URL if it lies elsewhere; None without one.
         reason: why it was not restored, one sentence; else what was done.
         sizes: width and height of the picture and of the result.
         metrics: what was measured on the way.
@@ -37,15 +41,16 @@ class Row:
     file: str
     seconds: float
     outcome: Outcome = "failed"
-    result: Path | None = None
+    result: Place | None = None
     reason: str = ""
     sizes: tuple[int, ...] = ("",) * 4
     metrics: Mapping[str, object] = field(default_factory=dict)
 
-    def cells(self, folder: Path) -> list[object]:
+    def cells(self, folder: Place) -> list[object]:
         """The row of the table, which tells results from `folder`."""
         measured = " ".join(f"{name}={value}" for name, value in self.metrics.items())
-        result = legible(str(self.result.relative_to(folder))) if self.result else ""
+        inside = self.result.relative_to(folder) if isinstance(self.result, Path) else self.result
+        result = legible(str(inside).removeprefix(f"{folder}/")) if inside else ""
         texts = [inert(text) for text in (self.file, self.outcome, result, self.reason)]
         return [*texts, f"{self.seconds:.2f}", *self.sizes, inert(measured)]
 
@@ -62,7 +67,7 @@ class Report:
     """
 
     def __init__(self, folder: Path, overwrite: bool = False, resume: bool = False):
-        self.folder, self._written, self._told = folder, False, frozenset()
+        self.told_from, self._written, self._told = folder, False, frozenset()
         for number in count(1):
             self.path = folder / (f"{REPORT.stem}-{number}{REPORT.suffix}" if number > 1 else REPORT.name)
             if not os.path.lexists(self.path) or (overwrite and not self.path.is_dir()):
@@ -73,6 +78,12 @@ class Report:
                     self._told = frozenset(_done(self.path))
                 return
 
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to be done."""
+
     def add(self, row: Row) -> None:
         """Write a row more, so that the table is whole whenever it is looked at.
 
@@ -81,7 +92,7 @@ class Report:
         """
         if row.outcome == "kept" and hash(inert(row.file)) in self._told:
             return
-        line = _csv([row.cells(self.folder)])
+        line = _csv([row.cells(self.told_from)])
         if not self._written:
             save((_HEADER + line).encode(), self.path)
             self._written = True
@@ -95,6 +106,36 @@ class Report:
             raise ImageError(
                 f"{self.path.name} could not be written: is there such a folder, and room in it?"
             ) from None
+
+
+class RemoteReport(Report):
+    """A table that is kept here and goes to a folder elsewhere every now and then, and at last."""
+
+    EVERY = 20  # seconds
+
+    def __init__(self, url: str, overwrite: bool = False, resume: bool = False):
+        self._here = Path(tempfile.mkdtemp(prefix="restoration-"))
+        self._system, root = system_of(url)
+        self._there, self._sent = f"{root}/{REPORT}", 0.0
+        if self._system.exists(self._there) and not overwrite:
+            self._system.get_file(self._there, str(self._here / REPORT))
+        super().__init__(self._here, overwrite, resume)
+        self._there = f"{root}/{self.path.name}"
+        self.told_from = url
+
+    def add(self, row: Row) -> None:
+        super().add(row)
+        if time.monotonic() - self._sent > self.EVERY:
+            self._send()
+
+    def __exit__(self, *_: object) -> None:
+        self._send()
+        shutil.rmtree(self._here, ignore_errors=True)
+
+    def _send(self) -> None:
+        if self.path.exists():
+            self._system.put_file(str(self.path), self._there)
+        self._sent = time.monotonic()
 
 
 def _append(path: Path, content: bytes) -> None:

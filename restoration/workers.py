@@ -47,7 +47,7 @@ def in_order(batch: Batch, pool: Pool) -> Generator[BatchProgress, None, None]:
 
     At most two units a worker are under way, and rows of at most `AHEAD` files a worker wait for an earlier one.
     """
-    report, total = batch.prepared(), batch.files.survey.total
+    total = batch.files.survey.total
     under_way: dict[object, Unit] = {}
     ready: dict[int, tuple[Item, Row]] = {}
     told = 0
@@ -66,12 +66,13 @@ def in_order(batch: Batch, pool: Pool) -> Generator[BatchProgress, None, None]:
             ready.update({item.index: (item, row) for item, row in zip(unit, rows, strict=True)})
         yield from tell()
 
-    for unit in units(batch):
-        while under_way and (len(under_way) >= 2 * pool.size or unit[0].index >= told + AHEAD * pool.size):
+    with batch.prepared() as report:
+        for unit in units(batch):
+            while under_way and (len(under_way) >= 2 * pool.size or unit[0].index >= told + AHEAD * pool.size):
+                yield from collect()
+            under_way[pool.submit(unit)] = unit
+        while under_way:
             yield from collect()
-        under_way[pool.submit(unit)] = unit
-    while under_way:
-        yield from collect()
 
 
 def units(batch: Batch) -> Iterator[Unit]:

@@ -22,6 +22,7 @@ from restoration.files import write
 from restoration.inventory import Inventory
 from restoration.many import restored_by
 from restoration.orders import Order
+from restoration.remote import system_of
 from restoration.report import Report, Row
 from restoration.workers import AHEAD, in_order, units, workers_for
 
@@ -311,6 +312,61 @@ def test_a_full_disk_leaves_whole_rows(tmp_path, monkeypatch):
     with pytest.raises(restoration.ImageError, match="could not be written"):
         report.add(Row("1.png", 1.0))
     assert (tmp_path / "report.csv").read_bytes() == before
+
+
+# Elsewhere ----------------------------------------------------------------------------------------------------------
+
+
+def sent(tree: Path, url: str) -> None:
+    files, root = system_of(url)
+    for file in tree.rglob("*"):
+        if file.is_file():
+            files.makedirs(f"{root}/{file.relative_to(tree).parent.as_posix()}", exist_ok=True)
+            files.put_file(str(file), f"{root}/{file.relative_to(tree).as_posix()}")
+
+
+def fetched(url: str, folder: Path) -> Path:
+    files, root = system_of(url)
+    for name in files.find(root):
+        target = folder / name[len(root) :].lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.get_file(name, str(target))
+    return folder
+
+
+@pytest.fixture(params=["memory", "file"])
+def elsewhere(request, tmp_path) -> str:
+    return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/elsewhere"
+
+
+@pytest.mark.parametrize("read_there", [True, False])
+@pytest.mark.parametrize("written_there", [True, False])
+def test_files_elsewhere_give_what_files_here_give(tree, elsewhere, read_there, written_there):
+    sent(tree, f"{elsewhere}/in")
+    given = f"{elsewhere}/in" if read_there else tree
+    out = f"{elsewhere}/out" if written_there else tree.parent / "out"
+    for outcome in ("done", "kept"):
+        rows = list(restoration.restore_files(given, out, "denoise", "mean", resume=outcome == "kept"))
+        assert {row.outcome for row in rows} == {outcome, "failed"}
+    found = fetched(out, tree.parent / "found") if written_there else out
+    list(restore_all(batch_of(tree, "one")))
+    assert results(found) == results(tree.parent / "one")
+    done, expected = ([row for row in table(folder) if row[1] == "done"] for folder in (found, tree.parent / "one"))
+    assert done == expected
+    assert all(str(row.result).startswith(str(out)) for row in rows if row.result)
+
+
+def test_a_folder_elsewhere_is_restored_in_place_once(tree, elsewhere):
+    sent(tree, elsewhere)
+    for _ in range(2):
+        rows = list(restoration.restore_files(elsewhere, elsewhere, "denoise", "mean"))
+    assert [row.file for row in rows if row.outcome == "done"] == []
+    assert {row.file for row in rows if row.outcome == "kept"} == set(NAMES)
+
+
+def test_a_kind_of_place_that_there_is_not_is_a_sentence(tree):
+    with pytest.raises(ValueError, match="nowhere:// cannot be opened"):
+        restoration.restore_files("nowhere://photos", tree.parent / "out", "denoise", "mean")
 
 
 # A cluster ----------------------------------------------------------------------------------------------------------
