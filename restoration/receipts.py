@@ -16,7 +16,7 @@ from restoration.files import Format, Metadata, embedded_receipt, encode
 from restoration.image import Image
 from restoration.inpainting import Mask, mask_image
 from restoration.precision import precision_of
-from restoration.running import Result, loaded, tile_side
+from restoration.running import Result, in_strips, loaded, strip_pixels, tile_side
 
 if TYPE_CHECKING:
     from restoration.orders import Order
@@ -193,10 +193,12 @@ def _precision(method: Method) -> str | None:
 
 
 def _tiles(method: Method) -> dict | None:
-    """Side and halo in input pixels of the tiles that a picture is cut into; None where it is not."""
+    """Pixels of the strips, or side and halo of the tiles, that a picture is cut into; None where it is not."""
     if method.prior or method.chained or tasks.named(method.task).holes:
         return None
     restorer: Filter = loaded(method)
+    if in_strips(method):
+        return {"strips": strip_pixels(restorer)}
     side = tile_side(method, restorer)
     return {"side": side, "halo": restorer.receptive_field}
 

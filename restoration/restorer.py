@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from restoration import probe, weights
 from restoration.card import edited, licence, model_card
 from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
+from restoration.padding import padded
 from restoration.resampling import enlarge
 
 LARGEST_RECORD = 1_000_000  # bytes of a run.json
@@ -109,17 +110,30 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         if self.training:
             raise RuntimeError(f"{type(self).__name__} is in training mode; call .eval() before restore()")
         height, width = image.shape[-2:]
-        own = next((kernel.dtype for kernel in self.parameters()), torch.promote_types(image.dtype, torch.float32))
-        left = -(-self.margin // self.multiple_of) * self.multiple_of
-        right, bottom = left + -width % self.multiple_of, left + -height % self.multiple_of
-        planes = [plane.to(image.device, own) for plane in (image, *planes)]
-        padded = [_padded(plane, (left, right, left, bottom), self.padding) for plane in planes]
-        restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in padded))
+        left, _, top, _ = around = self.sides(height, width)
+        planes = [plane.to(image.device, self.own_kind(image.dtype)) for plane in (image, *planes)]
+        filled = [padded(plane, around, self.padding) for plane in planes]
+        restored = self(*(plane.contiguous(memory_format=torch.channels_last) for plane in filled))
         if isinstance(restored, tuple):  # stages, coarse to fine
             restored = restored[-1]
-        rows, columns = (slice(left * self.scale, (left + side) * self.scale) for side in (height, width))
+        rows, columns = (
+            slice(first * self.scale, (first + side) * self.scale) for first, side in ((top, height), (left, width))
+        )
         restored = self._finished(restored[..., rows, columns], planes[0])
         return restored.clamp(0, 1).to(image.dtype).contiguous()
+
+    def own_kind(self, kind: torch.dtype) -> torch.dtype:
+        """The type that the network computes in for an image of a type."""
+        return next((kernel.dtype for kernel in self.parameters()), torch.promote_types(kind, torch.float32))
+
+    def sides(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """How many pixels an image gets on the left, on the right, above and below."""
+        least = -(-self.margin // self.multiple_of) * self.multiple_of
+        return least, least + -width % self.multiple_of, least, least + -height % self.multiple_of
+
+    def told(self, image: Tensor, *levels: Level | None) -> list[Tensor]:
+        """What `forward` is told beside the image: planes (B, 1, H, W)."""
+        return []
 
     def _finished(self, restored: Tensor, image: Tensor) -> Tensor:
         """What `forward` made of an image, as `restore` gives it but for clamping."""
@@ -292,8 +306,11 @@ class Denoiser(Restorer, pipeline_tag="image-to-image", tags=["denoising"]):
             RuntimeError: the model is in training mode.
         """
         check_image(noisy, self.channels)
-        level = sigma_map(sigma, noisy)
-        return self._infer(noisy, *([self._plane(noisy, level, self.UNKNOWN_SIGMA)] if self.takes_sigma else []))
+        return self._infer(noisy, *self.told(noisy, sigma))
+
+    def told(self, image: Tensor, sigma: Level | None = None) -> list[Tensor]:
+        level = sigma_map(sigma, image)
+        return [self._plane(image, level, self.UNKNOWN_SIGMA)] if self.takes_sigma else []
 
 
 class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artifacts"]):
@@ -323,9 +340,12 @@ class ArtifactRemover(Restorer, pipeline_tag="image-to-image", tags=["jpeg-artif
             RuntimeError: the model is in training mode.
         """
         check_image(image, self.channels)
+        return self._infer(image, *self.told(image, quality))
+
+    def told(self, image: Tensor, quality: Level | None = None) -> list[Tensor]:
         level = quality_map(quality, image)
         share = None if level is None else level / 100
-        return self._infer(image, *([self._plane(image, share, self.UNKNOWN_QUALITY)] if self.takes_quality else []))
+        return [self._plane(image, share, self.UNKNOWN_QUALITY)] if self.takes_quality else []
 
 
 class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"]):
@@ -359,7 +379,7 @@ class Upscaler(Restorer, pipeline_tag="image-to-image", tags=["super-resolution"
         reach = self.NEIGHBOURHOOD
         # Position by position within an input pixel, so that a pattern which repeats from one to the next goes too.
         shift = F.pixel_unshuffle(enlarge(image, self.scale) - restored, self.scale).float()
-        shift = _padded(shift, (reach,) * 4, "symmetric")
+        shift = padded(shift, (reach,) * 4, "symmetric")
         for window in ((2 * reach + 1, 1), (1, 2 * reach + 1)):
             shift = F.avg_pool2d(shift, window, stride=1)
         return restored + F.pixel_shuffle(shift, self.scale).to(restored.dtype)
@@ -385,25 +405,6 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
         missing = missing_pixels(image, mask)
         filled = self._infer(image.masked_fill(missing, 0), missing)
         return torch.where(missing, filled, image)
-
-
-def _padded(image: Tensor, sides: tuple[int, int, int, int], mode: str) -> Tensor:
-    """An image with so many pixels more on the left, on the right, above and below.
-
-    Args:
-        mode: "reflect" mirrors at the centre of the last pixel, "symmetric" at its outer edge, "replicate" repeats it,
-            which also happens where a mirrored image would be too small.
-    """
-    left, right, top, bottom = sides
-    height, width = image.shape[-2:]
-    if mode == "symmetric":
-        for dimension, before, after in ((-1, left, right), (-2, top, bottom)):
-            length = image.shape[dimension]
-            index = torch.arange(-before, length + after, device=image.device) % (2 * length)
-            image = image.index_select(dimension, torch.minimum(index, 2 * length - 1 - index))
-        return image
-    fits = max(left, right) < width and max(top, bottom) < height
-    return F.pad(image, sides, mode=mode if fits else "replicate")
 
 
 def safetensors_bytes(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:

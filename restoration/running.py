@@ -5,6 +5,7 @@ A job yields `Progress` before its first step and after each, and returns its re
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol, TypeVar
@@ -18,9 +19,10 @@ from restoration.deep_image_prior import Attempt
 from restoration.image import Canvas, Image
 from restoration.jpeg import brightness
 from restoration.metrics import psnr, psnr_b, ssim
-from restoration.precision import precision_of
+from restoration.precision import Precision, precision_of
 from restoration.restorer import Restorer
-from restoration.tiling import Progress, default_tile, relayed, run_tiled
+from restoration.streaming import strips, works_in_strips
+from restoration.tiling import SMALLEST, Progress, default_tile, out_of_memory, relayed, run_tiled
 
 Outcome = TypeVar("Outcome")
 
@@ -34,6 +36,7 @@ class Drawn(Protocol):
 Job = Generator[Progress, None, Outcome]
 
 TILE_PIXELS = 1024  # side of a tile in output pixels, where pictures are enlarged
+STRIP_PIXELS = 400_000  # of a strip, which is short enough to cancel after
 TRIAL_SIDE = 1024  # trials take the middle of larger pictures
 
 
@@ -146,6 +149,8 @@ def restored(
         pixels = size[0] * size[1] * method.scale**2
         return (yield from improving(method.source.fit(image.tensor()), method.task, pixels, fitted))
     restorer = loaded(method, alpha)
+    if tile is None and in_strips(method) and (yield from _stripped(restorer, image, canvas, *settings)):
+        return outcome()
     yield from run_tiled(
         lambda part: infer(method, alpha, part, *settings),
         image.tensor,
@@ -157,6 +162,48 @@ def restored(
         tile=tile or tile_side(method, restorer),
     )
     return outcome()
+
+
+def strip_pixels(restorer: Restorer) -> int:
+    """How many pixels of a picture a strip has, about."""
+    return min(STRIP_PIXELS, TILE_PIXELS**2 // restorer.scale**2)
+
+
+def in_strips(method: Method) -> bool:
+    """Whether a method works through pictures in strips: the networks of which none needs the whole at once."""
+    restorer = loaded(method)
+    on_processor = isinstance(restorer, Restorer) and not next(restorer.parameters()).is_cuda and _runner is _infer
+    return on_processor and works_in_strips(restorer)
+
+
+def _stripped(restorer: Restorer, image: Image, canvas: Canvas, *settings: float | None) -> Job[bool]:
+    """Fill a canvas strip by strip; gives whether that went, or the picture is too small or the memory too little."""
+    height, width = image.height, image.width
+    if min(height, width) <= 2 * SMALLEST:
+        return False
+
+    def read(rows: slice) -> Tensor:
+        return fitted(restorer, image.tensor((rows, slice(None))))
+
+    rows = max(16, strip_pixels(restorer) // width // 16 * 16)
+    precision, done = precision_of(restorer), 0
+    yield Progress(0, height * width)
+    with computing(precision, restorer):
+        parts = strips(restorer, read, (height, width), *settings, rows=rows)
+    while done < height:
+        strip = slice(done, min(done + rows, height))
+        try:
+            with computing(precision, restorer):
+                part = next(parts)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            return False
+        original = image.tensor((strip, slice(None)))
+        canvas.put(unfitted(restorer, original, part.float()), restorer.scale * done, 0)
+        done = strip.stop
+        yield Progress(done * width, height * width)
+    return True
 
 
 @lru_cache(maxsize=8)
@@ -201,36 +248,52 @@ def with_channels(restorer: Restorer | Filter, image: Tensor, *settings: float |
 
     A grey one takes each colour by itself, or the brightness alone, as its contract says.
     """
-    channels = image.shape[1]
     if isinstance(restorer, Restorer):
         device = next(restorer.parameters()).device
         image = image.to(device)
         settings = tuple(value.to(device) if isinstance(value, Tensor) else value for value in settings)
-    if restorer.channels in (None, channels):
-        return restorer.restore(image, *settings)
-    if restorer.channels == 1 and restorer.brightness_alone:
-        grey = brightness(image)
-        return (image + restorer.restore(grey, *settings) - grey).clamp(0, 1)
+    return unfitted(restorer, image, restorer.restore(fitted(restorer, image), *settings))
+
+
+def fitted(restorer: Restorer | Filter, image: Tensor) -> Tensor:
+    """An image with the channels that a model takes."""
+    if restorer.channels in (None, image.shape[1]):
+        return image
     if restorer.channels == 1:
-        planes = restorer.restore(image.reshape(-1, 1, *image.shape[-2:]), *settings)
-        return planes.reshape(-1, channels, *planes.shape[-2:])
-    return restorer.restore(image.expand(-1, restorer.channels, -1, -1), *settings).mean(1, keepdim=True)
+        return brightness(image) if restorer.brightness_alone else image.reshape(-1, 1, *image.shape[-2:])
+    return image.expand(-1, restorer.channels, -1, -1)
+
+
+def unfitted(restorer: Restorer | Filter, image: Tensor, restored: Tensor) -> Tensor:
+    """What a model made of `fitted`, with the channels of the image."""
+    channels = image.shape[1]
+    if restorer.channels in (None, channels):
+        return restored
+    if restorer.channels != 1:
+        return restored.mean(1, keepdim=True)
+    if restorer.brightness_alone:
+        return (image + restored - brightness(image)).clamp(0, 1)
+    return restored.reshape(-1, channels, *restored.shape[-2:])
 
 
 def in_fp16(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
     """`with_channels` in fp16; what is too large for that is computed again in fp32."""
-    restored = _under(torch.float16, restorer, image, *settings)
+    with computing("fp16", restorer):
+        restored = with_channels(restorer, image, *settings).float()
     return restored if restored.isfinite().all() else with_channels(restorer, image, *settings)
 
 
 def in_bf16(restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
     """`with_channels` in bf16, which holds numbers of any size."""
-    return _under(torch.bfloat16, restorer, image, *settings)
-
-
-def _under(kind: torch.dtype, restorer: Restorer, image: Tensor, *settings: float | Tensor | None) -> Tensor:
-    with torch.autocast(next(restorer.parameters()).device.type, kind):
+    with computing("bf16", restorer):
         return with_channels(restorer, image, *settings).float()
+
+
+def computing(precision: Precision, restorer: Restorer) -> AbstractContextManager:
+    """Within this a model computes so."""
+    kinds = {"fp16": torch.float16, "bf16": torch.bfloat16}
+    device = next(restorer.parameters()).device.type
+    return torch.autocast(device, kinds[precision]) if precision in kinds else nullcontext()
 
 
 RUNNERS = {"fp32": with_channels, "bf16": in_bf16, "fp16": in_fp16}

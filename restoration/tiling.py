@@ -95,7 +95,7 @@ def run_tiled(
         try:
             restored = restore(read(window))
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             restored = None  # leaves the except block first, so that the failed tensors are freed
         if restored is None:
@@ -145,7 +145,8 @@ def _up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is not enough memory."""
     # The CPU allocator of PyTorch raises a plain RuntimeError.
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
