@@ -22,7 +22,7 @@ from restoration import tasks
 from restoration.bakeoff import around, patch
 from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
 from restoration.files import read, write
-from restoration.image import Image, fitted, from_tensor, reduced
+from restoration.image import Image, enlarged, fitted, from_tensor, reduced
 from restoration.inpainting import mask_from
 from restoration.orders import Order
 from restoration.resampling import NEAREST, enlarge
@@ -229,6 +229,15 @@ def draw_pair(example: Example) -> tuple[Image, Image]:
     return before, finish(order.run(image, hole)).picture
 
 
+def draw_card() -> Image:
+    """What other sites show beside a link to the page: the first example, half as it is, half restored, 1.91 : 1."""
+    before, after = (image.tensor() for image in draw_pair(examples(next(iter(tasks.every())))[0]))
+    height = round(before.shape[-1] / 1.91)
+    top = (before.shape[-2] - height) // 2
+    halved = _halved(*(each[..., top : top + height, :] for each in (before, after)))
+    return enlarged(halved, 2)
+
+
 def main() -> None:
     """Draw the thumbnails of tasks anew, by default of all: `python -m restoration.gallery [TASK...]`."""
     _ASSETS.mkdir(exist_ok=True)
@@ -238,6 +247,7 @@ def main() -> None:
             write(draw(example), example.thumbnail, quality=90)
         for image, side in zip(draw_pair(examples(task)[0]), ("before", "after"), strict=True):
             write(fitted(image, 480), _PAIRS / f"{task}_{side}.jpg", quality=80)
+    write(draw_card(), _ASSETS.parent / "card.jpg", quality=85)
 
 
 def _original(name: str) -> Image:

@@ -9,7 +9,10 @@
   const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
   const plain = (event) => !event.ctrlKey && !event.metaKey && !event.altKey;
 
-  const slider = (label) => ({ role: "slider", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100 });
+  const slider = (label) => ({
+    ...{ role: "slider", "aria-label": label },
+    ...{ "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": 50 },
+  });
 
   function describe(node, attributes) {
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

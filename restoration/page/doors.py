@@ -39,7 +39,7 @@ SAFETY = {
 
 API = "/gradio_api"
 _READ = re.compile(
-    r"/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?|login_check)/?"
+    r"/|/(config|theme\.css|card\.jpg|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?|login_check)/?"
     r"|/(static|assets|svelte)/.+"
     rf"|{API}/(info|openapi\.json|app_id|user|login_check|startup-events|theme\.css|upload_progress)/?"
     rf"|{API}/queue/(data|status)"

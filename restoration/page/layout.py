@@ -14,14 +14,14 @@ from restoration.page.performance import performance_tab
 from restoration.page.photo_tab import ChainTab
 from restoration.page.results import hand_on
 from restoration.page.task_tab import TaskTab
-from restoration.page.theme import INTRO
+from restoration.page.theme import INTRO, TITLE
 from restoration.page.upscale_tab import ScaleTab
 from restoration.tasks._task import Task
 
 
 def build() -> gr.Blocks:
     """The whole page."""
-    with gr.Blocks(title="Image restoration", analytics_enabled=False, delete_cache=cleaning.limits()) as page:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cleaning.limits()) as page:
         gr.Markdown("\n\n".join([INTRO, *(f"⚠️ {sentence}" for sentence in catalog.warnings())]), elem_classes="intro")
         with gr.Tabs(overflow_behavior="wrap") as tabs:
             parts = []

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from restoration.limits import REQUEST_BYTES, TEXT_BYTES, Limits
 from restoration.page.doors import API
 from restoration.page.requests import HANDLERS, Understood, answer_in_sentences, refused
+from restoration.page.sharing import Card
 from restoration.page.visitors import Visitors, address_of
 from restoration.page.waiting import NOT_YOURS, Waiting
 
@@ -47,6 +48,7 @@ def rule(page: gr.Blocks, limits: Limits) -> dict:
         "middleware": [
             Middleware(BoundedBody, visitors=visitors),
             Middleware(Understood),
+            Middleware(Card),
             Middleware(Sessions, waiting=waiting),
         ],
     }

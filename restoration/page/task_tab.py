@@ -173,7 +173,7 @@ class TaskTab:
             all_models = gr.Button("Try every model on its middle", elem_id=f"{name}-trial-all")
             pair = comparison(test.pair, f"{name}-pair")
             table = gr.Dataframe(
-                headers=["", "PSNR", "SSIM", *test.more],
+                headers=["Picture", "PSNR", "SSIM", *test.more],
                 datatype="str",
                 interactive=False,
                 label="Against the original",

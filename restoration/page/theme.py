@@ -14,9 +14,15 @@ THEME = gr.themes.Default(
     body_background_fill_dark="*neutral_950",
     block_background_fill="white",
     block_background_fill_dark="*neutral_900",
+    body_text_color_subdued="*neutral_500",
+    color_accent="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
 )
 CSS = """
 footer { margin-top: 1rem; }
+body.dark.dark.dark { --color-accent: var(--primary-400); }
+:root:not(.dark) .cm-line span { color: inherit !important; }
 .onward { align-items: center; flex-wrap: wrap; }
 .onward > .block, .onward > .line { flex: 0 0 auto !important; min-width: 0 !important; width: auto !important; }
 .line p { margin: 0.2rem 0; }
@@ -61,7 +67,8 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 .examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
-INTRO = f"""# Image restoration
+TITLE = "Image restoration"
+INTRO = f"""# {TITLE}
 Cleans photos and scans of noise and JPEG artifacts, enlarges them and fills holes; bit depth, transparency and colours
 stay. Your files, of up to {REQUEST_BYTES >> 20} MB each, are deleted within 30 minutes.
 """
@@ -74,5 +81,6 @@ HEAD = f"<style>{CSS}</style>" + "".join(
         ("script", "compare.js"),
         ("script", "uploads.js"),
         ("script", "clicks.js"),
+        ("script", "access.js"),
     )
 )
