@@ -12,6 +12,7 @@ ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middl
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen
+SOUND_FROM = 90  # one from which removing them can only lose detail
 
 Origin = Literal["file", "pixels", "given"]
 

@@ -85,6 +85,7 @@ class Method:
         source: a `Checkpoint`, a `Filter` for a classical method, a `Prior`, a `Chooser` among others, or a `Chain`.
         takes_sigma: whether a noise level makes a difference.
         takes_quality: whether a JPEG quality makes a difference.
+        invents: see `Checkpoint`, as is `purpose`.
     """
 
     name: str
@@ -97,6 +98,8 @@ class Method:
     scale: int = 1
     flagship: bool = False
     limits: str = ""
+    invents: bool = False
+    purpose: str = ""
 
     @property
     def learned(self) -> bool:
@@ -157,6 +160,7 @@ _AUTO = Method(
     "Looks at the hole: Fourier fill for thin ones, Offset fill for large ones whose surroundings can be copied.",
     Chooser(_filled_by),
     flagship=True,
+    purpose="Automatic",
 )
 
 
@@ -171,6 +175,7 @@ def _untrained() -> list[Method]:
             "objects.",
             Filter(offset_fill, 512, steps=filling),
             limits="What the picture shows only once, such as a face, it cannot make; it may copy another object.",
+            purpose="Objects to remove",
         ),
         *(Method(**entry) for entry in classical.ENTRIES),
         Method("deep-image-prior", "denoise", "Deep Image Prior", _PRIOR, Prior(deep_image_prior.denoise)),
@@ -239,6 +244,8 @@ def methods(task: str | None = None) -> list[Method]:
             scale=scale_of(checkpoint.name),
             flagship=checkpoint.flagship,
             limits=checkpoint.limits,
+            invents=checkpoint.invents,
+            purpose=checkpoint.purpose,
         )
         for architecture in architectures().values()
         for checkpoint in architecture.checkpoints
@@ -289,6 +296,15 @@ def families(task: str) -> dict[str, list[Method]]:
     for offered in methods(task):
         found.setdefault(offered.family, []).append(offered)
     return {family: sorted(siblings, key=lambda method: method.scale) for family, siblings in found.items()}
+
+
+def purposes(task: str) -> dict[str, str]:
+    """What a visitor chooses a method for, the default first, with the name of the family that serves it."""
+    found: dict[str, str] = {}
+    for offered in methods(task):
+        if offered.purpose:
+            found.setdefault(offered.purpose, offered.family)
+    return found
 
 
 def method(task: str, name: str, scale: int | None = None) -> Method:

@@ -65,12 +65,14 @@ def listed(
     *,
     multiple_of: int = 1,
     scales: tuple[int, ...] = (),
+    purpose: str = "",
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Lists the function below as a method, by its own name; see `catalog.Method` and `Filter`.
 
     Args:
         takes: "sigma" or "quality", where it makes a difference.
         scales: for a function that takes one, a method for each.
+        purpose: see `catalog.Method`.
     """
 
     def enter(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -79,7 +81,7 @@ def listed(
             source = Filter(made, receptive_field, multiple_of, scale=scale)
             name = function.__name__.replace("_", "-") + (f"-x{scale}" if scales else "")
             facts = {"name": name, "task": task, "title": title, "summary": summary, "source": source, "scale": scale}
-            ENTRIES.append(facts | ({f"takes_{takes}": True} if takes else {}))
+            ENTRIES.append({**facts, "purpose": purpose} | ({f"takes_{takes}": True} if takes else {}))
         return function
 
     return enter
@@ -107,6 +109,7 @@ def estimate_sigma(image: Tensor) -> float:
     "Classical: averages similar patches; the strongest of the classical filters.",
     8,
     "sigma",
+    purpose="Mathematical, no network",
 )
 def non_local_means(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Mean of similar 5x5 patches within 6 pixels.  Buades, Coll, Morel, CVPR 2005; h = 0.6 sigma."""
@@ -152,7 +155,14 @@ def bilateral(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     return _denoised(noisy, sigma, smooth)
 
 
-@listed("denoise", "Median", "Classical: removes isolated black and white dots (salt and pepper).", 2, "sigma")
+@listed(
+    "denoise",
+    "Median",
+    "Classical: removes isolated black and white dots (salt and pepper).",
+    2,
+    "sigma",
+    purpose="Black and white dots",
+)
 def median(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     """Median of 3x3 pixels, of 5x5 where the noise is strong (above 0.12)."""
 
@@ -187,6 +197,7 @@ def mean(noisy: Tensor, sigma: Level | None = None) -> Tensor:
     "Classical: smooths blocks away where the picture is flat, as strongly as the quality asks for.",
     64,
     "quality",
+    purpose="Mathematical, no network",
 )
 def deblocking_tv(image: Tensor, quality: Level | None = None) -> Tensor:
     """JPEG artifacts smoothed by total-variation minimisation, the more the lower the quality, 1 to 100."""
@@ -199,7 +210,14 @@ def deblocking_wavelet(image: Tensor, quality: Level | None = None) -> Tensor:
     return _deblocked(image, quality, _wavelet)
 
 
-@listed("upscale", "Lanczos", "Classical: the sharpest interpolation, with slight ringing.", 4, scales=SCALES)
+@listed(
+    "upscale",
+    "Lanczos",
+    "Classical: the sharpest interpolation, with slight ringing.",
+    4,
+    scales=SCALES,
+    purpose="Exact, mathematical",
+)
 def lanczos(lr: Tensor, scale: int) -> Tensor:
     """Windowed sinc of three lobes.  Duchon, "Lanczos filtering", J. Appl. Meteorology 1979."""
     return _enlarged(lr, scale, resampling.LANCZOS)

@@ -44,6 +44,8 @@ class Checkpoint:
         blends_with: another checkpoint of the same architecture, whose weights can be mixed with these.
         obeys: whether the level or quality that it is told makes a difference; some find it themselves all the same.
         cleans: whether an upscaler removes noise and JPEG artifacts on the way.
+        invents: whether it makes up detail that no photo of the scene need have.
+        purpose: what a visitor chooses it for, in a few words; empty for what is found under all methods alone.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Checkpoint:
     blends_with: str | None = None
     obeys: bool = True
     cleans: bool = False
+    invents: bool = False
+    purpose: str = ""
 
 
 def in_full(layer: nn.Module, x: Tensor) -> Tensor:

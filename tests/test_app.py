@@ -30,7 +30,7 @@ from restoration.image import Image, enlarged
 from restoration.orders import Order
 from restoration.page import api, models, turns
 from restoration.page.address import Tab, from_address
-from restoration.page.before import displayable, expected, facts, guide
+from restoration.page.before import displayable, expected, facts, guide, in_words
 from restoration.page.inpaint_tab import go_on
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
@@ -129,8 +129,8 @@ def test_upscale_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
             before, after = (Path(file).read_bytes() for file in shown[0])
             assert after == Path(shown[1]["value"]).read_bytes() == expected
             np.testing.assert_array_equal(read(before).samples, enlarged(photo, scale or 3).samples)
-            assert read(shown[6]).samples.shape == photo.samples.shape
-            assert "matches the photo to" in shown[3]
+            assert read(shown[6]["value"]).samples.shape == photo.samples.shape
+            assert "your photo" in shown[3]
             break
     else:
         raise AssertionError("the page showed nothing")
@@ -329,13 +329,43 @@ def test_a_tiff_is_shown_as_a_png_with_the_same_pixels_profile_and_exif(rng, tmp
         assert [type(update) for update in displayable(untouched)] == [dict]
 
 
-def test_the_guide_names_the_measured_score_and_what_it_is_compared_with():
-    text = guide("denoise", "drunet-fast")
+def test_the_guide_says_in_words_what_was_measured_and_has_the_figures_in_a_table():
+    text, _, table = guide("denoise", "drunet-fast").partition("<details>")
     assert catalog.method("denoise", "drunet-fast").summary in text
-    scores = {score["set"]: score for score in restoration.load("drunet-fast").run["scores"]}
-    assert f"{scores['CBSD68 σ25']['psnr']:.2f} dB on CBSD68 σ25" in text
-    assert "dB over non-local-means" in text
+    assert "nearer to the original than every classical method on 68 test pictures" in text
+    assert "dB" not in text and "PSNR" not in text
+    scores = restoration.load("drunet-fast").run["scores"]
+    assert all(f"| {score['psnr']:.2f} | {score['best_classical_psnr']:.2f}, " in table for score in scores)
     assert guide("denoise", "median").startswith("Classical")
+
+
+@pytest.mark.parametrize(
+    "gain, said",
+    [
+        (0.3, "nearer to the original than every classical method"),
+        (-0.02, "as near to the original as the best classical method (Non-local means)"),
+        (-0.3, "further from the original than Non-local means"),
+    ],
+)
+def test_a_score_is_told_in_words(gain, said):
+    score = {"psnr": 30 + gain, "best_classical_psnr": 30, "best_classical": "non-local-means", "images": 68}
+    assert in_words("denoise", score).startswith(said)
+
+
+@pytest.mark.parametrize("task", [name for name, kind in tasks.every().items() if not kind.methods])
+def test_a_visitor_chooses_among_three_at_most_by_what_they_do(task):
+    purposes = catalog.purposes(task)
+    assert 2 <= len(purposes) <= 3
+    assert next(iter(purposes.values())) == catalog.method(task, "").family
+    titles = {siblings[0].title for siblings in catalog.families(task).values()}
+    assert titles.isdisjoint(purposes) or task == "inpaint"
+
+
+def test_who_invents_detail_says_so():
+    for method in restoration.methods():
+        if method.task != "photo":
+            assert ("It invents detail" in guide(method.task, method.name)) == method.invents
+    assert catalog.method("upscale", "esrgan").invents
 
 
 def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path):
@@ -373,12 +403,13 @@ def test_staying_true_moves_without_the_model_and_back(photo, tmp_path, monkeypa
     *_, (*_, state, _) = steps
     plain = result_of(state).plain.found.psnr
     monkeypatch.setattr(Order, "run", None)
-    *_, (_, _, _, status, _, after, _) = runs("upscale").show(silent, state, True, "png", 95)
+    *_, (_, _, _, _, _, after, heat) = runs("upscale").show(silent, state, True, "png", 95)
     true = result_of(after).true.found.psnr
     assert true > plain
-    assert f"{true:.2f} dB" in status
-    *_, (_, _, _, status, *_) = runs("upscale").show(silent, after, False, "jpeg", 90)
-    assert f"{plain:.2f} dB" in status
+    assert f"{true:.2f} dB" in heat["label"]
+    *_, (_, _, _, status, _, _, heat) = runs("upscale").show(silent, after, False, "jpeg", 90)
+    assert f"{plain:.2f} dB" in heat["label"]
+    assert "your photo" in status and "dB" not in status
     assert len(list(runs("upscale").show(silent, None, True, "png", 95))) == 1
 
 

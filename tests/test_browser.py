@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import restoration
-from restoration import artifacts, denoising, running, upscaling
+from restoration import artifacts, denoising, running, tasks, upscaling
 from restoration.files import read, write
 from restoration.image import enlarged
 from restoration.orders import Order
@@ -71,6 +71,19 @@ def test_hugging_face_shows_the_page_in_a_frame_and_an_unencrypted_site_does_not
     outer.close()
 
 
+def all_methods(page, task: str):
+    """The list of all methods of a tab, opened."""
+    methods = page.locator(f"#{task}-model input")
+    if not methods.count():
+        page.get_by_text("All methods").locator("visible=true").click()
+    return methods
+
+
+def choose(page, task: str, title: str) -> None:
+    all_methods(page, task).click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
 def shown(page, index: int, task: str = "denoise"):
     """The picture on one side of the compare slider, fetched as the browser does."""
     source = page.locator(f"#{task}-compare [data-testid=imageslider-image]").nth(index).get_attribute("src")
@@ -124,8 +137,7 @@ def test_cancel_stops_a_long_run(page, rng, tmp_path):
     write(Image(rng.integers(0, 256, (2400, 2400, 3)).astype(np.uint8)), tmp_path / "big.png")
     page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "big.png")
     expect(page.locator("#denoise-facts")).to_contain_text("2400 × 2400 px")
-    page.locator("#denoise-model input").click()
-    page.get_by_role("option", name="Bilateral").click()
+    choose(page, "denoise", "Bilateral")
     page.locator("#denoise-run").click()
     page.wait_for_timeout(1500)
     page.locator("#denoise-cancel").click()
@@ -163,12 +175,11 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
     page.get_by_role("tab", name="Upscale").click()
     page.locator("#upscale-input input[type=file]").first.set_input_files(path)
     expect(page.locator("#upscale-facts")).to_contain_text("becomes 360 × 280 px")
-    page.locator("#upscale-model input").click()
-    page.get_by_role("option", name="Compact").click()
+    choose(page, "upscale", "Compact")
     page.locator("#upscale-scale").get_by_text("×3").click()
     expect(page.locator("#upscale-facts")).to_contain_text("becomes 270 × 210 px")
     page.locator("#upscale-run").click()
-    expect(page.locator("#upscale-status")).to_contain_text("matches the photo to")
+    expect(page.locator("#upscale-status")).to_contain_text("your photo")
     expect(page.locator("#upscale-compare [data-testid=imageslider-image]")).to_have_count(2)
 
     expected = running.finish(upscaling.upscale(photo, "compact", 3))
@@ -182,9 +193,10 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
 
     page.locator("#upscale-true input").check()
     true = running.finish(upscaling.upscale(photo, "compact", 3, stay_true=True))
-    expect(page.locator("#upscale-status")).to_contain_text(f"{true.found.psnr:.2f} dB")
+    expect(page.locator("#upscale-status")).to_contain_text(tasks.named("upscale").told(true))
     np.testing.assert_array_equal(shown(page, 1, "upscale")[0].samples, true.image().samples)
     page.get_by_text("Where was detail invented?").click()
+    expect(page.locator("#upscale-heat")).to_contain_text(f"{true.found.psnr:.2f} dB")
     expect(page.locator("#upscale-heat img")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
         "the page is wider than the screen"
@@ -195,8 +207,7 @@ def test_the_scale_picker_and_the_blend_slider_follow_the_model(page):
     page.get_by_role("tab", name="Upscale").click()
     expect(page.locator("#upscale-scale input")).to_have_count(2)
     expect(page.locator("#upscale-alpha")).to_be_hidden()
-    page.locator("#upscale-model input").click()
-    page.get_by_role("option", name="ESRGAN").click()
+    choose(page, "upscale", "ESRGAN")
     expect(page.locator("#upscale-scale input")).to_have_count(1)
     expect(page.locator("#upscale-alpha")).to_be_visible()
 
@@ -270,7 +281,8 @@ def test_from_opening_the_page_to_the_file_are_three_clicks(page):
 
 def test_an_address_brings_back_tab_and_settings_and_follows_them(page, server):
     page.goto(f"{server}/?tab=upscale&model=esrgan&scale=4&alpha=0.5&stay_true=true")
-    expect(page.locator("#upscale-model input")).to_have_value("ESRGAN")
+    expect(page.locator("#upscale-purpose").get_by_label("Texture (invents detail)")).to_be_checked()
+    expect(all_methods(page, "upscale")).to_have_value("ESRGAN")
     expect(page.locator("#upscale-alpha input[type=number]")).to_have_value("0.5")
     expect(page.locator("#upscale-true input")).to_be_checked()
     page.locator("#upscale-true input").uncheck()
@@ -294,7 +306,7 @@ def test_a_tap_bakes_the_spot_by_every_model_and_a_tap_on_the_best_chooses_it(pa
     patches = page.locator("#denoise-bakery button.thumbnail-item")
     expect(patches).to_have_count(1 + len(offered), timeout=30_000)
     patches.nth(3).click()
-    expect(page.locator("#denoise-model input")).to_have_value(offered[2].title)
+    expect(all_methods(page, "denoise")).to_have_value(offered[2].title)
 
 
 def test_the_middle_of_a_clean_picture_bakes_with_true_scores(page):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from restoration import diagnosis, gallery
+from restoration import catalog, diagnosis, gallery
 from restoration.__main__ import main
 from restoration.degradations import GaussianNoise, Jpeg
 from restoration.diagnosis import FINE, diagnosed
@@ -21,6 +21,7 @@ from restoration.page.runs import Shown
 from restoration.receipts import read_receipt
 from restoration.running import finish
 from restoration.tasks import every, named
+from restoration.tasks.photo import BEFORE_ENLARGING
 
 LICENCES = ("CC0 1.0", "public domain", "BSD 3-clause", "Apache-2.0")
 
@@ -37,6 +38,8 @@ def smooth() -> torch.Tensor:
 def worn(smooth) -> dict[str, Image]:
     noisy = GaussianNoise(18 / 255)(smooth, torch.Generator().manual_seed(0)).clamp(0, 1)
     pictures = {"fine": smooth, "noisy": noisy, "blocky": Jpeg(20)(smooth), "both": Jpeg(50)(noisy)}
+    coarse = GaussianNoise(50 / 255)(smooth, torch.Generator().manual_seed(0)).clamp(0, 1)
+    pictures["very noisy"] = Jpeg(70)(coarse)
     return {name: from_tensor(picture, name) for name, picture in pictures.items()}
 
 
@@ -159,3 +162,20 @@ def test_every_task_has_a_pair_to_look_at_and_the_gallery_tells_origin_and_licen
     assert all(row["origin"] and row["licence"] in LICENCES for row in gallery.free().values())
     files = (file for part in ("gallery", "examples", "pairs") for file in (folder / part).iterdir())
     assert sum(file.stat().st_size for file in files) <= 1.5 * 2**20
+
+
+def test_what_the_tasks_advise_is_in_the_order_of_the_chain(worn):
+    first, second = (" ".join(_advice(worn["very noisy"], task, "")) for task in BEFORE_ENLARGING)
+    assert BEFORE_ENLARGING == ("denoise", "artifacts")
+    assert "remove its artifacts afterwards" in first
+    assert "denoise it first" in second
+
+
+def test_enlarging_says_what_grows_unless_the_model_cleans(worn):
+    told = " ".join(_advice(worn["very noisy"], "upscale", "lanczos"))
+    assert "denoise it first" in told and "blocks grow with it" in told
+    assert _advice(worn["very noisy"], "upscale", "") == []
+
+
+def _advice(image: Image, task: str, model: str) -> list[str]:
+    return named(task).facts(image, catalog.method(task, model, 2 if task == "upscale" else None))[1]

@@ -12,7 +12,7 @@ from restoration.image import Image
 from restoration.page import shelf, turns
 from restoration.page.results import Turns
 from restoration.page.runs import Shown
-from tests.test_browser import CHROMIUM, browser  # noqa: F401  (a fixture)
+from tests.test_browser import CHROMIUM, browser, choose  # noqa: F401  (a fixture)
 
 TRIES = 3
 STARTS = re.compile(r"/gradio_api/(upload|queue/join|run)")
@@ -141,8 +141,7 @@ def test_another_picture_and_another_model_while_a_run_goes_on_feed_no_loop(slow
     page.locator("#denoise-run").click()
     page.locator("#denoise-input input[type=file]").first.set_input_files(picture(tmp_path, 47))
     expect(page.locator("#denoise-facts")).to_contain_text("47 × 30 px")
-    page.locator("#denoise-model input").click()
-    page.get_by_role("option", name="Mean", exact=True).click()
+    choose(page, "denoise", "Mean")
     page.locator("#denoise-run").click()
     expect(page.locator("#denoise-status")).to_contain_text("47 × 30 px")
     page.wait_for_timeout(1500 + 4 * latency)

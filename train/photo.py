@@ -1,6 +1,7 @@
 """What one click is worth: pictures damaged from a seed, restored by the chain and by every tab alone.
 
     python -m train.photo --data FOLDER
+    python -m train.photo --data FOLDER --order      # denoising first, or JPEG artifacts
 
 Printed are the pictures with one damage on which the chain is within 0.1 dB of the best tab, those with several on
 which it is 0.2 dB better at no more than 0.01 of LPIPS, and the clean ones, half of them JPEGs, that are left alone.
@@ -8,8 +9,9 @@ Pictures are crops of 256 x 256; those that were reduced are enlarged again, bic
 """
 
 import argparse
+import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ from restoration.image import Image, enlarged, from_tensor
 from restoration.metrics import Lpips, psnr
 from restoration.orders import Order
 from restoration.running import finish
+from restoration.tasks.photo import BEFORE_ENLARGING
 
 SIDE = 256
 ONE = (*7 * ("noise",), *8 * ("jpeg",), *5 * ("small",))
@@ -77,10 +80,13 @@ def compared(clean: Tensor, image: Image, lpips: Lpips) -> tuple[Score, dict[str
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.photo", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, train/ and backbones/")
+    parser.add_argument("--order", action="store_true", help="only which of the first two steps is to be first")
     parser.add_argument("--clean-only", action="store_true", help="only what is proposed for clean pictures")
     arguments = parser.parse_args(argv)
     memory.keep()
     photos = sorted((arguments.data / "test" / "BSD100").glob("*"))
+    if arguments.order:
+        return compare_orders(photos[: len(SEVERAL)])
     if not arguments.clean_only:
         lpips = Lpips(arguments.data / "backbones")
         for title, kinds, good in (("one damage", ONE, as_good), ("two or three damages", SEVERAL, better)):
@@ -102,6 +108,28 @@ def main(argv: list[str] | None = None) -> None:
         if wrong:
             print(f"clean {pictures[number].name}: {', '.join(wrong)}", flush=True)
     print(f"clean pictures left alone: {left_alone} of {len(pictures)}")
+
+
+def compare_orders(photos: list[Path]) -> None:
+    """Print what the chain's first two steps make of pictures with noise and JPEG, in its order and in the other."""
+    gains = []
+    for number, (clean, kind) in enumerate(zip(crops(photos), SEVERAL, strict=True)):
+        if not {"noise", "jpeg"} <= set(kind.split()):
+            continue
+        image = damaged(clean, kind, number)
+        truth = Downscale(2)(clean) if "small" in kind else clean
+        found = []
+        for order in (BEFORE_ENLARGING, BEFORE_ENLARGING[::-1]):
+            now = image
+            for task in order:
+                now = replace(finish(Order(task).run(now)).picture, jpeg_quality=None)
+            found.append(float(psnr(now.tensor(), truth)))
+        gains.append(found[0] - found[1])
+        print(f"{kind:<16} {found[0]:.2f} dB, the other way round {found[1]:.2f}", flush=True)
+    first, second = BEFORE_ENLARGING
+    better = sum(gain > 0 for gain in gains)
+    mean = statistics.fmean(gains)
+    print(f"{first} before {second}: better on {better} of {len(gains)}, by {mean:.2f} dB in the mean")
 
 
 def as_good(chain: Score, best: Score) -> bool:

@@ -39,6 +39,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
             flagship=scale == 4,
             cleans=True,
+            purpose="Photos",
         )
         for scale in (2, 4)
     )

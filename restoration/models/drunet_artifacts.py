@@ -34,6 +34,7 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
             "Best choice for JPEGs of any quality, in colour or grey; finds the quality itself or is told.",
             "Pictures that were compressed and then made smaller or larger; it cannot bring back lost texture.",
             flagship=True,
+            purpose="Photos and pages",
         ),
     )
 

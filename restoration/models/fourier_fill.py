@@ -92,6 +92,7 @@ class FourierFill(Inpainter, paper_url="https://arxiv.org/abs/2109.07161"):
             "Fourier fill",
             "Continues edges and textures into the hole, from what the whole picture shows.",
             "Faces, writing and whole objects: it does not know what things look like.",
+            purpose="Scratches and thin holes",
         ),
     )
 

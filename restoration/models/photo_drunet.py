@@ -37,6 +37,7 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
             "Best choice for photos: finds the grain of a camera from place to place, or takes the level that you set.",
             "White noise of a known level, where DRUNet fast is sharper; salt and pepper, which the median removes.",
             flagship=True,
+            purpose="Photos",
         ),
     )
 

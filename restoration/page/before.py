@@ -20,6 +20,8 @@ from restoration.orders import Order
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
 
+ALIKE = 0.05  # dB that nobody sees
+
 
 @tidy
 def displayable(path: str | None) -> Generator:
@@ -61,14 +63,40 @@ def guide(task: str, name: str, scale: int | None = None) -> str:
     """One line on a model, with its measured score where there is one."""
     method = catalog.method(task, name, scale)
     parts = [method.summary]
+    if method.invents:
+        parts.append("⚠️ **It invents detail**: not for what will be read, measured or recognised.")
     if guide := tasks.named(task).guide(method):
         parts.append(guide)
     scores = method.load().run.get("scores") if method.learned else None
     if method.learned and weights.namespace():
         parts.append(f"Weights {weights.place(method.name)}")
     if scores:
-        parts.append(f"Measured: {measured(scores)}.")
+        parts.append(f"Measured: {in_words(task, typical_score(scores))}.\n\n{in_figures(task, scores)}")
     return " ".join(parts)
+
+
+def in_words(task: str, score: dict) -> str:
+    """How a score compares with the best classical method on the same pictures, for those who know no decibels."""
+    gain, best = score["psnr"] - score["best_classical_psnr"], catalog.method(task, score["best_classical"]).title
+    on = f"on {score['images']} test pictures" if "images" in score else "on test pictures"
+    if abs(gain) < ALIKE:
+        return f"as near to the original as the best classical method ({best}) {on}"
+    return (
+        f"nearer to the original than every classical method {on}"
+        if gain > 0
+        else (f"further from the original than {best}, pixel by pixel, {on}")
+    )
+
+
+def in_figures(task: str, scores: list[dict]) -> str:
+    """All of a model's scores as a table that opens on a click."""
+    rows = [
+        f"| {as_text(score['set'])} | {score['psnr']:.2f} | {score['best_classical_psnr']:.2f}, "
+        f"{catalog.method(task, score['best_classical']).title} |"
+        for score in scores
+    ]
+    table = "\n".join(["| Test set | PSNR in dB | Best classical |", "|---|---|---|", *rows])
+    return f"<details><summary>All measurements</summary>\n\n{table}\n\n</details>"
 
 
 def typical_score(scores: list[dict]) -> dict:

@@ -219,7 +219,7 @@ class Runs:
             title, size = f"**{method.title} ×{method.scale}**", f"{given.width} × {given.height} → {size}"
         settings = done.order.settings
         shares = [f"{s.name} {100 * settings[s.name]:g} %" for s in self.kind.settings if s.shown == 100]
-        facts = [title, f"{done.seconds:.1f} s", size, str(done.found), *shares]
+        facts = [title, f"{done.seconds:.1f} s", size, self.kind.told(done), *shares]
         return "  \n".join([" · ".join(facts), *done.remarks])
 
     # Many files

@@ -1,5 +1,6 @@
 """The tab of a task, drawn from what the task says of itself."""
 
+import json
 from functools import partial
 
 import gradio as gr
@@ -99,9 +100,17 @@ class TaskTab:
     def draw_model(self) -> list[gr.components.Component]:
         """The choice of a model with its settings; gives where a bake-off is shown."""
         choices = [(siblings[0].title, family) for family, siblings in self.families.items()]
-        self.model = gr.Dropdown(choices, value=choices[0][1], label="Model", elem_id=f"{self.name}-model")
-        self.advice = gr.Markdown(guide(self.name, choices[0][1]), elem_classes="line")
+        first = choices[0][1]
+        purposes = list(catalog.purposes(self.name).items())
+        purpose = gr.Radio(purposes, value=first, label="Best for", elem_id=f"{self.name}-purpose")
+        self.advice = gr.Markdown(guide(self.name, first), elem_classes=["line", "advice"])
         self.draw_controls("model")
+        with gr.Accordion("All methods", open=False):
+            self.model = gr.Dropdown(choices, value=first, label="Method", elem_id=f"{self.name}-model")
+        # in the browser, so that a run that is clicked next has it
+        purpose.input(None, purpose, self.model, js="(family) => family")
+        known = json.dumps([family for _, family in purposes])
+        self.model.change(None, self.model, purpose, js=f"(family) => {known}.includes(family) ? family : null")
         gr.Markdown("Tap a spot in your picture, and every model shows what it makes of that.", elem_classes="line")
         return bakery(self.runs, self.model)
 

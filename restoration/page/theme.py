@@ -41,6 +41,7 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 .step .wrap label { padding: 0.3rem 0.6rem; }
 .facts { min-height: 2.9rem; }
 .takes { min-height: 1.4rem; }
+.advice { min-height: 7.2rem; }
 .work {
   display: grid !important; grid-template: "picture result" auto "settings result" 1fr / 1fr 1fr;
   align-items: start;
@@ -51,6 +52,7 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 @media (max-width: 760px) {
   .facts { min-height: 4.4rem; }
   .takes { min-height: 2.9rem; }
+  .advice { min-height: 10rem; }
   .work { grid-template: "picture" auto "result" auto "settings" auto / 100%; }
 }
 .gradio-container { max-width: none !important; }

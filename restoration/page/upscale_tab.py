@@ -45,7 +45,10 @@ class ScaledRuns(Runs):
         """The map of invented detail."""
         heat = Path(folder) / "invented.png"
         heat.write_bytes(preview(done.found.heat_map()))
-        return (str(heat),)
+        return (gr.update(value=str(heat), label=f"{DIFFERENCES} ({done.found})"),)
+
+
+DIFFERENCES = "Differences from your photo"
 
 
 class ScaleTab(TaskTab):
@@ -70,7 +73,7 @@ class ScaleTab(TaskTab):
                 elem_classes="line",
             )
             self.heat = gr.Image(
-                label="Differences from your photo",
+                label=DIFFERENCES,
                 type="filepath",
                 format="png",
                 interactive=False,

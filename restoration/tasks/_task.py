@@ -257,6 +257,10 @@ class Task:
         """The steps of a task that is a chain of others', with settings of which none is left to be found out."""
         return []
 
+    def told(self, result: Result) -> str:
+        """What was found on the way, for the line below a result."""
+        return str(result.found)
+
     def metrics(self, result: Result) -> dict[str, object]:
         """What was measured on the way, by name."""
         raise NotImplementedError

@@ -1,12 +1,10 @@
 """Removing what JPEG compression did."""
 
-from restoration.artifacts import BLOCKY_BELOW, HIGHEST, LOWEST, measured_quality, remove_artifacts
+from restoration.artifacts import BLOCKY_BELOW, HIGHEST, LOWEST, SOUND_FROM, measured_quality, remove_artifacts
 from restoration.degradations import Jpeg
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
 from restoration.running import score
 from restoration.tasks._task import STRENGTH, Setting, Task, Test
-
-SOUND_FROM = 90  # a JPEG quality from which removing them can only lose detail
 
 
 class Artifacts(Task):
@@ -57,7 +55,7 @@ class Artifacts(Task):
             advice = "Artifacts of this quality are slight: compare closely before you keep the result."
         else:
             advice = "Hardly anything was lost at this quality: leave it alone."
-        noisy = [f"It is also noisy (measured level {level:.0f}): denoise it afterwards."]
+        noisy = [f"It is also noisy (measured level {level:.0f}): denoise it first."]
         return [str(quality)], [advice, *(noisy if level > NOISY_ABOVE_255 else [])]
 
     def takes(self, setting, method):

@@ -53,7 +53,8 @@ class Denoise(Task):
         level, quality = 255 * measured_sigma(image), measured_quality(image)
         advice = []
         if quality.value is not None and quality.value < BLOCKY_BELOW:
-            advice.append(f"It was saved as a JPEG of quality {quality.value}: remove its artifacts first.")
+            saved = f"It was saved as a JPEG of quality {quality.value}"
+            advice.append(f"{saved}: remove its artifacts afterwards, or, if you see no grain, instead.")
         elif level < CLEAN_BELOW_255:
             advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
         return [f"measured noise level {level:.1f}", str(quality)], advice

@@ -1,7 +1,7 @@
 """Enlarging."""
 
 from restoration import metrics
-from restoration.artifacts import measured_quality
+from restoration.artifacts import SOUND_FROM, measured_quality
 from restoration.catalog import Method
 from restoration.degradations import Downscale
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
@@ -9,6 +9,13 @@ from restoration.image import enlarged, visible_colours
 from restoration.running import score
 from restoration.tasks._task import Setting, Task, Test
 from restoration.upscaling import output_size, upscale
+
+# what is said of a result that, reduced again, matches the photo to so many dB at least
+TRUE = (
+    (45.0, "nothing in it contradicts your photo"),
+    (35.0, "true to your photo but for fine detail"),
+    (0.0, "parts of it differ from your photo"),
+)
 
 
 class Upscale(Task):
@@ -61,17 +68,27 @@ class Upscale(Task):
 
     def facts(self, image, method):
         width, height = output_size(image, method.scale)
-        level = 255 * measured_sigma(image)
-        noisy = [f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."]
+        level, quality = 255 * measured_sigma(image), measured_quality(image)
+        noisy = f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."
+        blocky = (
+            f"It was saved as a JPEG of quality {quality.value}, and blocks grow with it: remove its artifacts first."
+        )
         size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
-        found = [size, f"measured noise level {level:.1f}", str(measured_quality(image))]
-        return found, noisy if level > NOISY_ABOVE_255 and not method.cleans else []
+        found = [size, f"measured noise level {level:.1f}", str(quality)]
+        advice = [noisy] if level > NOISY_ABOVE_255 else []
+        if quality.value is not None and quality.value < SOUND_FROM:
+            advice.append(blocky)
+        return found, [] if method.cleans else advice
 
     def suffix(self, method):
         return f"x{method.scale}"
 
     def run(self, image, method, settings, hole=None):
         return upscale(image, method.name, alpha=settings["alpha"], stay_true=settings["stay_true"])
+
+    def told(self, result):
+        psnr = result.found.psnr
+        return next(words for least, words in TRUE if psnr >= least)
 
     def metrics(self, result):
         return {"matches_photo": metrics.text(result.found.psnr)}
