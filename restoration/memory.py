@@ -28,6 +28,12 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
+def held() -> float | None:
+    """Bytes of memory that the program holds; None where that is unknown."""
+    kibibytes = _number("/proc/self/status", "VmRSS:", 1024)
+    return None if kibibytes is None else float(kibibytes)
+
+
 def megapixels(scale: int = 1) -> float | None:
     """How many a picture may have for the memory that is free; None where that is unknown.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from restoration import memory
 from restoration.files import read
 from restoration.image import Image
 from restoration.mirror import mirror
@@ -102,13 +103,15 @@ class Log:
             self.seconds[name] = time.monotonic() - started
 
     def record(self, outcome: Outcome, reason: str = "") -> Record:
+        held = memory.held()  # what a run needed is not given back before its end
+        metrics = (self.metrics or {}) | ({"megabytes": round(held / 1e6)} if held else {})
         return _record(
             self.order,
             outcome,
             self.sizes,
             self.seconds,
             reason=reason.replace(self.path.name, "the file"),
-            metrics=self.metrics,
+            metrics=metrics or None,
             id=self.id,
         )
 

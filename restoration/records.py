@@ -39,6 +39,8 @@ ANSWER = 5.0  # seconds after which a rating that still waits is given up
 COMMENT = 200  # characters
 RECENT, FEWEST = 50, 3  # runs that an expectation is made of
 
+WAITING = "waiting"  # the stage before a run begins
+
 SIZES = ("under 1 MP", "1 to 4 MP", "4 to 16 MP", "over 16 MP")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # beginnings that a spreadsheet may run
 
@@ -54,10 +56,10 @@ class Record:
         width: of the picture, in pixels, as is `height`.
         out_width: of the result, in pixels, as is `out_height`.
         settings: what the method was asked for, as JSON has it.
-        seconds: by stage: "reading", "restoring", "writing".
+        seconds: by stage: "waiting" for the model, "reading", "restoring", "writing".
         weights: sha256 of the weights, empty for methods without.
         reason: of a failure, one sentence.
-        metrics: true ones, "psnr" and "ssim", where the original was known.
+        metrics: true ones, "psnr" and "ssim", where the original was known; "megabytes" that the program held.
         id: who knows it may rate the run, once.
         time: of its end, in seconds of UTC.
     """
@@ -98,6 +100,30 @@ class Summary:
     same: int
     worse: int
 
+
+@dataclass(frozen=True)
+class Moment:
+    """The runs of a stretch of time.
+
+    Args:
+        start: in seconds of UTC, as is `end`.
+        waiting: seconds for which half of those done waited at most, None where none was done.
+        p50: percentile of the seconds that they took then, as is `p90`.
+        megabytes: the most that the program held.
+    """
+
+    start: float
+    end: float
+    runs: int
+    failed: int
+    waiting: float | None
+    p50: float | None
+    p90: float | None
+    megabytes: float | None
+
+
+STRETCHES = (60, 300, 3600, 86400, 30 * 86400)  # seconds that moments last, so that there are not too many
+MOMENTS = 60
 
 COLUMNS = tuple(column.name for column in fields(Record))
 JSON = ("settings", "seconds", "metrics")
@@ -216,6 +242,25 @@ class Records:
             judged = (ratings[rating] for rating in get_args(Rating))
             summaries.append(Summary(task, model, SIZES[size], *counts, *times, *judged))
         return summaries
+
+    def course(self, until: float | None = None) -> list[Moment]:
+        """The runs in the course of time, in stretches of equal length, those without a run too.
+
+        Args:
+            until: seconds of UTC, now for None.
+        """
+        rows = self._read("SELECT time, outcome, seconds, metrics FROM runs ORDER BY time")
+        if not rows:
+            return []
+        until = max(time.time() if until is None else until, rows[-1][0])
+        span = until - rows[0][0]
+        length = next((stretch for stretch in STRETCHES if span <= MOMENTS * stretch), STRETCHES[-1])
+        stretches: dict[int, list[tuple]] = {
+            place: [] for place in range(int(rows[0][0] // length), int(until // length) + 1)
+        }
+        for when, *run in rows:
+            stretches[int(when // length)].append(run)
+        return [_moment(place * length, length, runs) for place, runs in stretches.items()]
 
     def csv(self) -> str:
         """Every run, newest first, as a table in which no cell is a formula; without the ids, which let one rate."""
@@ -370,8 +415,25 @@ def inert(value: object) -> object:
 
 
 def total(seconds: str) -> float:
-    """Of all stages, from the database's column."""
-    return sum(json.loads(seconds).values())
+    """Of all stages but waiting, from the database's column."""
+    return sum(taken for stage, taken in json.loads(seconds).items() if stage != WAITING)
+
+
+def _moment(start: float, length: float, runs: list[tuple]) -> Moment:
+    """What runs of an outcome, seconds and metrics come to."""
+    done = [seconds for outcome, seconds, _ in runs if outcome == "done"]
+    held = [json.loads(metrics).get("megabytes") for _, _, metrics in runs if metrics]
+    p50, p90, _ = percentiles([total(seconds) for seconds in done])
+    return Moment(
+        start,
+        start + length,
+        len(runs),
+        sum(outcome == "failed" for outcome, _, _ in runs),
+        median(json.loads(seconds).get(WAITING, 0.0) for seconds in done) if done else None,
+        p50,
+        p90,
+        max((each for each in held if each is not None), default=None),
+    )
 
 
 def size_class(pixels: int) -> int:

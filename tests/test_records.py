@@ -530,6 +530,30 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(path):
     assert ratings
 
 
+def test_the_course_of_time_is_in_equal_stretches_with_waiting_and_memory_apart(kept):
+    start = 1_000_000 * 60.0
+    for minute, waited, megabytes in ((0, 1.0, 900), (0, 3.0, 1400), (2, 0.0, None)):
+        metrics = {"megabytes": megabytes} if megabytes else None
+        seconds = {"waiting": waited, "reading": 1.0, "restoring": 4.0}
+        kept.add(run(time=start + 60 * minute + 1, seconds=seconds, metrics=metrics))
+    kept.add(run(time=start + 2, outcome="failed", seconds={"waiting": 100.0}))
+    assert kept.flush()
+    first, empty, last, *more = kept.course(until=start + 179)
+    assert not more
+    assert [moment.start for moment in (first, empty, last)] == [start, start + 60, start + 120]
+    assert (first.runs, first.failed, first.waiting, first.p50, first.p90, first.megabytes) == (
+        3,
+        1,
+        2.0,
+        5.0,
+        5.0,
+        1400,
+    )
+    assert (empty.runs, empty.failed, empty.waiting, empty.p50, empty.megabytes) == (0, 0, None, None, None)
+    assert (last.runs, last.waiting, last.megabytes) == (1, 0.0, None)
+    assert len(kept.course(until=start + 400 * 86400)) <= records.MOMENTS
+
+
 def test_the_summary_counts_by_method_and_size(kept):
     times = [0.1 * index for index in range(1, 101)]
     random.Random(0).shuffle(times)

@@ -5,12 +5,14 @@ Inputs of a handler are the picture, the model, what the controls of the setting
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
@@ -26,6 +28,7 @@ from restoration.page.masks import chosen_hole, mask_is_painted
 from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
 from restoration.recording import COMMIT, kept, record_of, recorded
+from restoration.records import WAITING
 from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
@@ -139,6 +142,7 @@ class Runs:
             output: format and JPEG quality of the file.
         """
         with recorded(order, chosen(path), kept()) as log:
+            log.seconds[WAITING] = waited()
             with log.stage("reading"):
                 image = log.read()
                 check_holds(output[0], image, round(output[1]), scale=order.method.scale)
@@ -388,6 +392,13 @@ def again(run: str) -> Shown:
     if result is None:
         raise ValueError(shelf.AGAIN)
     return result
+
+
+def waited() -> float:
+    """Seconds for which the run that begins waited in gradio's queue; 0 outside it."""
+    page, id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    event = page._queue.event_ids_to_events.get(id) if page and id else None
+    return max(0.0, time.monotonic() - event.enqueue_time) if event else 0.0
 
 
 def rate(run: str | None, rating: str | None, comment: str) -> object:
