@@ -6,6 +6,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -35,6 +36,14 @@ _READERS: dict[str, Callable[[BinaryIO], Pillow.Image]] = {
 }
 
 
+with suppress(ImportError):  # the extra [heif]
+    from PIL.AvifImagePlugin import AvifImageFile
+    from pillow_heif.as_plugin import HeifImageFile
+
+    _READERS |= {"avif": AvifImageFile, "heif": HeifImageFile}
+_BRANDS = {"heif": (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), "avif": (b"avif", b"avis")}
+NO_HEIF = "is a HEIC or AVIF picture, which is not read here; save it as JPEG or PNG"  # or install the extra [heif]
+
 _opening = threading.Lock()
 
 
@@ -57,9 +66,17 @@ def kind_of(head: bytes) -> str | None:
         return "webp"
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "tiff"
+    for kind, brands in _BRANDS.items():
+        if head[4:8] == b"ftyp" and head[8:12] in brands:
+            return kind
     if head[:2] == b"BM" and head[14:18] in (struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124)):
         return "bmp"
     return None
+
+
+def readable(kind: str) -> bool:
+    """Whether this installation has what reads a kind."""
+    return kind in _READERS
 
 
 def _check_size(width: int, height: int, limit: float | None, thin: bool) -> None:
@@ -189,6 +206,8 @@ def _left_out(kind: str, file: Pillow.Image) -> list[str]:
         except Exception:  # a damaged frame takes nothing from the first
             return ["What follows the first frame is damaged and was left out."]
         return ["Only the first frame is used."]
+    if (bits := file.info.get("bit_depth", 8)) > 8:
+        return [f"Its {bits} bits became 8."]
     return ["Only the first frame is used."] if getattr(file, "n_frames", 1) > 1 else []
 
 

@@ -22,7 +22,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from restoration import colour, png, tiff
-from restoration.decoding import MAX_MEGAPIXELS, decode, kind_of, opened
+from restoration.decoding import MAX_MEGAPIXELS, NO_HEIF, decode, kind_of, opened, readable
 from restoration.image import Image, ImageError, from_tensor, to_8_bit
 from restoration.metadata import (
     RECEIPT,
@@ -144,6 +144,8 @@ def read(
         kind = kind_of(content[:HEAD])
         if kind is None:
             raise ImageError(f"{title} is not {_KINDS}.")
+        if not readable(kind):
+            raise ImageError(f"{title} {NO_HEIF}.")
         image = decode(kind, content, limit, thin)
         return replace(image, name=Path(title).stem or "image", file_digest=hashlib.sha256(content).hexdigest())
     except ImageError:
