@@ -277,7 +277,7 @@ def _restore_one(
     with _bar(100, "%") as bar:
         done = finish(job, lambda step: bar.update(round(100 * step.share) - bar.n))
     store(done, target, format, **saving, receipt=arguments.receipt, write=targets.save)
-    print(f"{legible(str(target))}  ({done.summary})")
+    print(f"{legible(str(target))}  ({done.told(format, arguments.metadata)})")
     return 0
 
 

@@ -186,8 +186,9 @@ class Worker:
         receipt = store(done, target, batch.format, batch.quality, batch.metadata, batch.receipts, targets.save)
         for made in (target, *([receipt] if batch.receipts else [])):
             self._stage.publish(made)
+        told = done.told(batch.format, batch.metadata)
         sizes = image.width, image.height, done.picture.width, done.picture.height
-        return {"outcome": "done", "result": target, "reason": done.summary, "sizes": sizes, "metrics": done.metrics}
+        return {"outcome": "done", "result": target, "reason": told, "sizes": sizes, "metrics": done.metrics}
 
 
 def restore_all(batch: Batch) -> Generator[BatchProgress, None, None]:

@@ -232,9 +232,18 @@ def apply_profile(samples: np.ndarray, icc: bytes) -> tuple[np.ndarray, bytes | 
     return space.converted(samples), kept, [CONVERTED]
 
 
+def grey_as_srgb(samples: np.ndarray, icc: bytes) -> np.ndarray:
+    """uint8 samples (H, W, 1) of a grey profile as those of sRGB."""
+    grey = Pillow.fromarray(np.ascontiguousarray(samples[..., 0]))
+    profiles, exact = (io.BytesIO(icc), ImageCms.createProfile("sRGB")), ImageCms.Flags.NOOPTIMIZE
+    return np.asarray(ImageCms.profileToProfile(grey, *profiles, outputMode="RGB", flags=exact))[..., 1:2]
+
+
 def srgb_profile() -> bytes:
-    """The profile of sRGB."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """The profile of sRGB, the same bytes every time: littleCMS writes into it when it was made."""
+    icc = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    struct.pack_into(">6H", icc, 24, 2000, 1, 1, 0, 0, 0)
+    return bytes(icc)
 
 
 def profile_fits(icc: bytes | None, space: str) -> bool:

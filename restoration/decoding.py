@@ -21,7 +21,19 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from restoration import colour, jpeg, png, tiff
 from restoration.image import Image, ImageError
-from restoration.metadata import COMMENT, Exif, decoded, density, orientation_in, texts_of
+from restoration.metadata import (
+    COMMENT,
+    IPTC_TAG,
+    PHOTOSHOP,
+    PHOTOSHOP_TAG,
+    Exif,
+    Texts,
+    decoded,
+    density,
+    iptc_in_resources,
+    orientation_in,
+    texts_of,
+)
 
 MAX_MEGAPIXELS = 40
 BLOCK = 16  # pixels; networks fill pictures up to multiples of it, so that a line of pixels costs as much as 16 lines
@@ -134,16 +146,17 @@ def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -
         planes, changes, icc = _planes(kind, file, content, icc)
         notes += changes
         notes += _left_out(kind, file)
-        texts = texts_of(file.text) if kind == "png" else ()
-        if isinstance(comment := file.info.get("comment"), bytes) and comment:
-            texts = ((COMMENT, decoded(comment)),)
-        block = file.info.get("exif") or (png.exif_in_text(file.text) if kind == "png" else None)
+        texts, iptc = _texts(kind, file), _iptc(kind, file)
+        block = file.info.get("exif") or (png.raw_in_text(file.text, "exif") if kind == "png" else None)
     exif = Exif()
     if block:
         try:
             exif = Exif.read(block)
         except ValueError:
             exif = replace(exif, damaged=True)
+    if kind == "tiff":
+        kept, resources = exif.main.get(IPTC_TAG), exif.main.get(PHOTOSHOP_TAG)
+        iptc = kept.data if kept else iptc_in_resources(resources.data) if resources else None
     if exif.damaged:
         notes.append("Some of its EXIF is damaged and was ignored.")
     dpi = density(dpi)
@@ -164,6 +177,7 @@ def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -
         icc=icc,
         exif=exif.to_write("all").block() or None,
         xmp=packet.encode() if isinstance(packet, str) else packet or None,
+        iptc=iptc,
         texts=texts,
         dpi=dpi,
         notes=tuple(dict.fromkeys(notes)),
@@ -189,6 +203,24 @@ def _planes(
         colours = 1 if planes.shape[2] < 3 else 3
         planes = np.dstack([space.converted(planes[..., :colours]), planes[..., colours:]])
     return planes, notes, icc
+
+
+def _texts(kind: str, file: Pillow.Image) -> Texts:
+    """The texts of a PNG, or the comments of a JPEG or a GIF as one."""
+    if kind == "png":
+        return texts_of(file.text)
+    comments = [data for name, data in getattr(file, "applist", ()) if name == "COM"] or [file.info.get("comment")]
+    comments = [decoded(comment) for comment in comments if comment and isinstance(comment, bytes)]
+    return ((COMMENT, "\n".join(comments)),) if comments else ()
+
+
+def _iptc(kind: str, file: Pillow.Image) -> bytes | None:
+    """The records of IPTC of a JPEG or a PNG."""
+    if kind == "png":
+        raw = png.raw_in_text(file.text, "iptc")
+        return raw and (iptc_in_resources(raw) if raw.startswith(b"8BIM") else raw)
+    parts = [data for name, data in getattr(file, "applist", ()) if name == "APP13" and data.startswith(PHOTOSHOP)]
+    return iptc_in_resources(b"".join(part.removeprefix(PHOTOSHOP) for part in parts))
 
 
 def _left_out(kind: str, file: Pillow.Image) -> list[str]:

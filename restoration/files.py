@@ -25,12 +25,15 @@ from restoration import colour, png, tiff
 from restoration.decoding import MAX_MEGAPIXELS, NO_HEIF, decode, kind_of, opened, readable
 from restoration.image import Image, ImageError, from_tensor, to_8_bit
 from restoration.metadata import (
+    PHOTOSHOP,
     RECEIPT,
     Exif,
     Metadata,
     Texts,
     as_comment,
+    iptc_resource,
     receipt_in,
+    xmp_fits,
     xmp_to_write,
 )
 
@@ -279,16 +282,40 @@ def check_holds(
         raise ImageError(
             "The EXIF of this picture is too large for a JPEG; choose PNG, WebP or TIFF, or keep less of it."
         )
-    if metadata == "all" and len(image.xmp or b"") > _MARKER - _ROOM:
-        raise ImageError(
-            "The XMP of this picture is too large for a JPEG; choose PNG, WebP or TIFF, or keep less of it."
-        )
+    if metadata != "all":
+        return
+    sizes = {
+        "XMP": len(image.xmp or b"") + _ROOM,
+        "IPTC": len(image.iptc or b"") + _ROOM,
+        "text": len(as_comment(image.texts)),
+    }
+    for name, size in sizes.items():
+        if size > _MARKER:
+            raise ImageError(
+                f"The {name} of this picture is too large for a JPEG; choose PNG, WebP or TIFF, or keep less of it."
+            )
 
 
 def _exif(image: Image, metadata: Metadata) -> Exif:
     """The EXIF that a picture's file gets."""
     exif = Exif.read(image.exif) if image.exif else Exif()
     return exif.to_write(metadata, (image.width, image.height))
+
+
+def left_out(format: Format, image: Image, metadata: Metadata = "private") -> tuple[str, ...]:
+    """What of a picture a format has no place for, of what is to be kept, one sentence each."""
+    name = {"webp": "WebP"}.get(format, format.upper())
+    sentences = []
+    if image.bits == 16 and format in ("jpeg", "webp"):
+        sentences.append(f"Rounded to 8 bits a sample: {name} holds no more.")
+    if metadata == "all":
+        if not xmp_fits(image.xmp):
+            sentences.append("Its damaged XMP was left out.")
+        if image.iptc and format == "webp":
+            sentences.append("Its IPTC was left out: WebP has no place for it.")
+        if image.texts and format in ("webp", "tiff") and _exif(image, metadata).described:
+            sentences.append(f"Its texts were left out: {name} has a place for one description, which it has.")
+    return tuple(sentences)
 
 
 def format_of(path: Path) -> Format:
@@ -365,25 +392,31 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
     """The bytes of the image's file; see `write`.  JPEG and WebP hold 8 bits, so 16-bit samples are rounded."""
     check_holds(format, image, quality, metadata)
     exif, receipt = _exif(image, metadata), image.receipt if metadata != "none" else None
-    texts = image.texts if metadata == "all" else ()
-    packet = xmp_to_write(image.xmp, receipt if format != "png" else None, metadata)
+    texts, iptc = (image.texts, image.iptc) if metadata == "all" else ((), None)
+    size = image.width, image.height
+    packet = xmp_to_write(image.xmp, receipt if format != "png" else None, metadata, size)
     fits = colour.profile_fits(image.icc, "GRAY" if image.channels == 1 else "RGB ")
     icc = image.icc if fits else None
     try:
         if format == "png":
-            return png.encoded(image.planes, _chunks(image, exif, icc, receipt, texts, packet))
+            return png.encoded(image.planes, _chunks(image, exif, icc, receipt, texts, packet, iptc))
         if format == "tiff":
-            return tiff.encoded(image.planes, image.alpha is not None, exif, image.dpi, icc, packet)
+            exif = exif.with_texts(texts)
+            return tiff.encoded(image.planes, image.alpha is not None, exif, image.dpi, icc, packet, iptc)
         image = to_8_bit(image)
+        exif = exif.with_texts(texts) if format == "webp" else exif
         options = {"exif": exif.block(), "icc_profile": icc, "xmp": packet}
         if format == "jpeg":
-            options |= {"quality": quality, "subsampling": 0, "comment": as_comment(texts)[:_MARKER], "dpi": image.dpi}
+            options |= {"quality": quality, "subsampling": 0, "comment": as_comment(texts), "dpi": image.dpi}
+            options["extra"] = _segment(0xED, PHOTOSHOP + iptc_resource(iptc)) if iptc else b""
             planes = image.samples
         else:
             options |= {"lossless": True, "exact": True, "method": 2}
             planes = image.planes
             if image.channels == 1:  # WebP has no grey samples
                 options["icc_profile"] = None
+                if icc:
+                    planes = np.dstack([colour.grey_as_srgb(image.samples, icc), *planes[..., 1:].transpose(2, 0, 1)])
         buffer = io.BytesIO()
         picture = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
         picture.save(buffer, format, **{name: value for name, value in options.items() if value})
@@ -392,8 +425,19 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
         raise ImageError(f"{format.upper()} cannot hold {image.width}x{image.height} pixels; choose PNG.") from None
 
 
+def _segment(marker: int, content: bytes) -> bytes:
+    """A segment of a JPEG."""
+    return struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
+
+
 def _chunks(
-    image: Image, exif: Exif, icc: bytes | None, receipt: str | None, texts: Texts, packet: bytes | None
+    image: Image,
+    exif: Exif,
+    icc: bytes | None,
+    receipt: str | None,
+    texts: Texts,
+    packet: bytes | None,
+    iptc: bytes | None,
 ) -> list[tuple[bytes, bytes]]:
     """What a PNG tells beside its samples."""
     chunks = []
@@ -407,6 +451,8 @@ def _chunks(
         chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet))
     if receipt:
         chunks.append(png.text_chunk(RECEIPT, receipt))
+    if iptc:
+        chunks.append(png.raw_as_text("iptc", iptc_resource(iptc)))
     return [*chunks, *(png.text_chunk(key, text) for key, text in texts)]
 
 

@@ -36,6 +36,7 @@ class Image:
         icc: colour profile of the samples.
         exif: EXIF block as it was read, its orientation already applied.
         xmp: packet of XMP as it was read.
+        iptc: records of IPTC as they were read.
         texts: of a PNG, or the comment of a JPEG: pairs of a key and a text.
         dpi: pixels per inch, across and down.
         notes: what reading changed, one sentence each.
@@ -53,6 +54,7 @@ class Image:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    iptc: bytes | None = None
     texts: tuple[tuple[str, str], ...] = ()
     dpi: tuple[float, float] | None = None
     notes: tuple[str, ...] = field(default=())

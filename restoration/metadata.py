@@ -1,4 +1,4 @@
-"""What image files tell beside their pixels: EXIF, XMP, texts and pixels per inch.
+"""What image files tell beside their pixels: EXIF, IPTC, XMP, texts and pixels per inch.
 
 EXIF is read and written tag by tag as the bytes that it is (CIPA DC-008, "Exif", version 3.0; Adobe, "TIFF", revision
 6.0), so that a text of any encoding stays what it was.
@@ -46,7 +46,16 @@ _DESCRIPTIVE = {
         *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
     )
 }
+_FURTHER = {  # where all is wanted: no more, as other tags tell of the file that they were in
+    int(ExifTags.Base[name])
+    for name in (
+        *("ProcessingSoftware", "DocumentName", "PageName", "HostComputer", "Rating", "RatingPercent"),
+        *("TimeZoneOffset", "ImageNumber", "SecurityClassification", "ImageHistory"),
+    )
+}
+_TEXTS = (1, ASCII, UTF8)  # kinds of their tags
 _OWNER = {int(ExifTags.Base[name]) for name in ("MakerNote", "BodySerialNumber", "LensSerialNumber", "CameraOwnerName")}
+_DESCRIPTION = int(ExifTags.Base.ImageDescription)
 _WIDTH, _HEIGHT = int(ExifTags.Base.ExifImageWidth), int(ExifTags.Base.ExifImageHeight)
 
 
@@ -111,7 +120,9 @@ class Exif:
         """
         if metadata == "none":
             return Exif(self.order)
-        main = {name: tag for name, tag in self.main.items() if name in _DESCRIPTIVE and tag.kind in (1, ASCII, UTF8)}
+        main = {name: tag for name, tag in self.main.items() if name in _DESCRIPTIVE and tag.kind in _TEXTS}
+        if metadata == "all":
+            main |= {name: tag for name, tag in self.main.items() if name in _FURTHER}
         camera = {name: tag for name, tag in self.camera.items() if name != ExifTags.IFD.Interop}
         if metadata == "private":
             camera = {name: tag for name, tag in camera.items() if name not in _OWNER}
@@ -119,6 +130,18 @@ class Exif:
             if name in camera:
                 camera[name] = Tag(LONG, 1, struct.pack(f"{self.order}I", side))
         return replace(self, main=main, camera=camera, place=self.place if metadata == "all" else {})
+
+    @property
+    def described(self) -> bool:
+        """Whether it says in words what the picture is."""
+        return _DESCRIPTION in self.main
+
+    def with_texts(self, texts: Texts) -> "Exif":
+        """It with texts for a description, where it has none."""
+        if not texts or self.described:
+            return self
+        text = as_comment(texts) + b"\0"
+        return replace(self, main={**self.main, _DESCRIPTION: Tag(ASCII, len(text), text)})
 
     def block(self) -> bytes:
         """It as a block, which starts as in a JPEG; empty without a tag."""
@@ -201,11 +224,28 @@ def density(value: object) -> tuple[float, float] | None:
 # XMP (ISO 16684-1) ---------------------------------------------------------------------------------------------------
 
 _ORIENTATION = re.compile(r"""(\btiff:Orientation(?:\s*=\s*["']|>))\s*([1-8])""")
+_SIDES = tuple(
+    re.compile(rf"""(\b(?:exif:Pixel{axis}Dimension|tiff:Image{side})(?:\s*=\s*["']|>))\s*\d+""")
+    for axis, side in (("X", "Width"), ("Y", "Length"))
+)
+_BRIGHTER = re.compile(r"""\s+hdrgm:\w+\s*=\s*("[^"]*"|'[^']*')""")  # of a gain map, which results do not have
 _OWN = re.compile(rf'<rdf:Description[^>]*? {RECEIPT}:receipt="[^"]*"/>')
 
 
-def xmp_to_write(packet: bytes | None, receipt: str | None, metadata: Metadata) -> bytes | None:
-    """The packet of a result: that of the picture if all is wanted, and its own receipt."""
+def xmp_fits(packet: bytes | None) -> bool:
+    """Whether there is no packet, or one that can be written again."""
+    try:
+        return not packet or "</rdf:RDF>" in packet.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def xmp_to_write(packet: bytes | None, receipt: str | None, metadata: Metadata, size: tuple[int, int]) -> bytes | None:
+    """The packet of a result: that of the picture if all is wanted, and its own receipt.
+
+    Args:
+        size: the result's width and height, which it tells where it tells any.
+    """
     own = (
         ""
         if receipt is None
@@ -214,14 +254,12 @@ def xmp_to_write(packet: bytes | None, receipt: str | None, metadata: Metadata) 
             f'{RECEIPT}:receipt="{html.escape(receipt)}"/>'
         )
     )
-    if metadata == "all" and packet:
-        try:
-            text = _ORIENTATION.sub(r"\g<1>1", _OWN.sub("", packet.decode("utf-8")))
-        except UnicodeDecodeError:
-            text = ""
+    if metadata == "all" and packet and xmp_fits(packet):
+        text = _BRIGHTER.sub("", _ORIENTATION.sub(r"\g<1>1", _OWN.sub("", packet.decode("utf-8"))))
+        for pattern, side in zip(_SIDES, size, strict=True):
+            text = pattern.sub(rf"\g<1>{side}", text)
         before, end, after = text.rpartition("</rdf:RDF>")
-        if end:
-            return (before + own + end + after).encode()
+        return (before + own + end + after).encode()
     if receipt is None:
         return None
     return (
@@ -243,6 +281,32 @@ def receipt_in(packet: bytes | str | None) -> str | None:
         packet = packet.encode()
     found = re.search(rf'{RECEIPT}:receipt="([^"]*)"', (packet or b"").decode("utf-8", "replace"))
     return html.unescape(found[1]) if found else None
+
+
+# IPTC (IIM 4.2), in JPEGs as a resource of Photoshop's -------------------------------------------------------------
+
+IPTC_TAG, PHOTOSHOP_TAG = 33723, 34377  # of a TIFF: the records, and resources among which they may be
+IPTC_RESOURCE = 0x0404
+PHOTOSHOP = b"Photoshop 3.0\0"  # starts a segment of a JPEG
+
+
+def iptc_resource(records: bytes) -> bytes:
+    """Records of IPTC as a resource of Photoshop's."""
+    padding = b"\0" * (len(records) % 2)
+    return b"8BIM" + struct.pack(">HHI", IPTC_RESOURCE, 0, len(records)) + records + padding
+
+
+def iptc_in_resources(content: bytes) -> bytes | None:
+    """The records of IPTC among resources of Photoshop's; None without."""
+    at = 0
+    while content[at : at + 4] == b"8BIM" and at + 12 <= len(content):
+        kind, name = struct.unpack_from(">HB", content, at + 4)
+        at += 6 + (name // 2 + 1) * 2  # its length byte and it, made even
+        length = int.from_bytes(content[at : at + 4], "big")
+        if kind == IPTC_RESOURCE:
+            return content[at + 4 : at + 4 + length] or None
+        at += 4 + length + length % 2
+    return None
 
 
 # Texts ---------------------------------------------------------------------------------------------------------------

@@ -114,12 +114,22 @@ def _full(samples: np.ndarray) -> np.ndarray:
     return np.clip((samples * 255 - 16) / 219, 0, 1)
 
 
-def exif_in_text(texts: Mapping[str, str]) -> bytes | None:
-    """EXIF as older programs wrote it, in hexadecimal under a line each of its name and length."""
+_RAW = "Raw profile type"
+
+
+def raw_in_text(texts: Mapping[str, str], name: str) -> bytes | None:
+    """EXIF or IPTC as ImageMagick writes it, in hexadecimal under a line each of its name and length."""
     try:
-        return bytes.fromhex("".join(texts["Raw profile type exif"].split("\n")[3:]))
+        return bytes.fromhex("".join(texts[f"{_RAW} {name}"].split("\n")[3:])) or None
     except (KeyError, ValueError):
         return None
+
+
+def raw_as_text(name: str, content: bytes) -> tuple[bytes, bytes]:
+    """A chunk with such a text."""
+    digits = content.hex()
+    lines = [digits[at : at + 72] for at in range(0, len(digits), 72)]
+    return text_chunk(f"{_RAW} {name}", "\n".join(["", name, f"{len(content):8}", *lines, ""]))
 
 
 # Writing -------------------------------------------------------------------------------------------------------------

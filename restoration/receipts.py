@@ -12,7 +12,7 @@ import torch
 
 from restoration import tasks, weights
 from restoration.catalog import Filter, Method
-from restoration.files import Format, Metadata, embedded_receipt, encode
+from restoration.files import Format, Metadata, embedded_receipt, encode, left_out
 from restoration.image import Image
 from restoration.inpainting import Mask, mask_image
 from restoration.precision import precision_of
@@ -77,6 +77,11 @@ class OrderResult(Result):
         done = f"{self.order.model}, {self.found}, {self.seconds:.1f} s"
         return " ".join([f"{done}.", *self.remarks]) if self.remarks else done
 
+    def told(self, format: Format, metadata: Metadata = "private") -> str:
+        """`summary`, with what the format of its file has no place for."""
+        lost = left_out(format, self.picture, metadata)
+        return " ".join([self.summary if self.remarks else f"{self.summary}.", *lost]) if lost else self.summary
+
     @cached_property
     def receipt(self) -> dict:
         """All that the result depends on, and its own hash: the same for equal runs on equal machines."""
@@ -116,6 +121,8 @@ class OrderResult(Result):
         beside = {**self.receipt, "file": {"sha256": hashlib.sha256(content).hexdigest(), "format": format}}
         if format == "jpeg":
             beside["file"]["jpeg_quality"] = quality
+        if lost := left_out(format, self.picture, metadata):
+            beside["file"]["left_out"] = list(lost)
         if self.hole is not None:
             beside["hole_png"] = base64.b64encode(encode(_bare(self.hole))).decode()
             if self.hole.avoided is not None:

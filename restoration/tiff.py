@@ -21,7 +21,7 @@ from tifffile import TiffPage
 
 from restoration.colour import CONVERTED, cmyk_to_rgb, lab_to_srgb, unmultiplied
 from restoration.image import ImageError
-from restoration.metadata import LONG, SHORT, UNDEFINED, Exif, Tag
+from restoration.metadata import IPTC_TAG, LONG, SHORT, UNDEFINED, Exif, Tag
 
 tifffile.logger().disabled = True  # it warns of what is said better here
 
@@ -354,11 +354,13 @@ def encoded(
     dpi: tuple[float, float] | None = None,
     icc: bytes | None = None,
     packet: bytes | None = None,
+    iptc: bytes | None = None,
 ) -> bytes:
     """A TIFF of planes (H, W, 1 to 4) of 8 or 16 bits, the last of them perhaps alpha.
 
     Args:
         packet: of XMP.
+        iptc: records of IPTC.
     """
     if planes.dtype == np.uint16 and planes.shape[2] == 2:  # few programs open 16-bit grey with alpha
         planes = planes[..., [0, 0, 0, 1]]
@@ -382,6 +384,8 @@ def encoded(
         tags[ExifTags.Base.InterColorProfile] = (UNDEFINED, icc)
     if packet:
         tags[ExifTags.Base.XMLPacket] = (1, packet)
+    if iptc:
+        tags[IPTC_TAG] = (UNDEFINED, iptc)
     return _file(planes, strips, tags, exif)
 
 

@@ -288,6 +288,20 @@ def test_profiles_of_8_and_16_bits_follow_one_rule(rng):
     assert eight.icc == wide.icc and ImageCms.ImageCmsProfile(io.BytesIO(wide.icc)).profile.xcolor_space == "RGB "
 
 
+def test_what_was_converted_has_the_same_bytes_at_any_time(monkeypatch):
+    """The library puts the time of day into a profile."""
+    made = ImageCms.ImageCmsProfile.tobytes
+    bytes_of = {}
+    for second in (1, 2):
+        later = struct.pack(">6H", 2026, 1, 2, 3, 4, second)
+        monkeypatch.setattr(
+            ImageCms.ImageCmsProfile, "tobytes", lambda self, t=later: (b := made(self))[:24] + t + b[36:]
+        )
+        chunks = {"iCCP": b"P3\0\0" + zlib.compress(p3_profile())}
+        bytes_of[second] = encode(read(png([[9, 200, 30]], 8, RGB, **chunks)))
+    assert bytes_of[1] == bytes_of[2]
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("profile", ["srgb", "p3"])
 def test_no_grey_file_holds_an_rgb_profile(depth, profile):

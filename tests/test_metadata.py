@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags
+from PIL import ExifTags, IptcImagePlugin
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
 from restoration import metadata
-from restoration.files import check_holds, embedded_receipt, encode, read
+from restoration.__main__ import main
+from restoration.files import check_holds, embedded_receipt, encode, read, write
 from restoration.image import Image, ImageError
 from restoration.orders import Order
 from restoration.running import finish
@@ -113,6 +114,133 @@ def test_texts_of_a_png_and_comments_of_a_jpeg_are_kept_where_all_is_wanted():
     assert opened(encode(commented, "jpeg", metadata="all")).info["comment"].decode() == TEXT
     assert opened(encode(commented, "png", metadata="all")).text == {"Comment": TEXT}
     assert "comment" not in opened(encode(commented, "jpeg")).info
+
+
+def iptc_of(content: bytes) -> dict | None:
+    """The records of IPTC, as Pillow reads them."""
+    return IptcImagePlugin.getiptcinfo(opened(content))
+
+
+@pytest.mark.parametrize("written", ["jpeg", "tiff", "png"])
+@pytest.mark.parametrize("source", ["jpeg", "tiff", "photoshop tiff", "png"])
+@pytest.mark.parametrize("caption", [TEXT.encode(), b"odd", b"even"])
+def test_iptc_is_kept_where_all_is_wanted(source, written, caption):
+    records = b"\x1c\x02\x78" + struct.pack(">H", len(caption)) + caption + b"\x1c\x02\x50\0\2Me"
+    resources = b"8BIM\x03\xed\0\0\0\0\0\2ab" + b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records
+    if source == "jpeg":
+        segment = b"Photoshop 3.0\0" + resources + b"\0" * (len(records) % 2)
+        content = saved("jpeg", extra=b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment)
+    elif source == "png":
+        info = PngInfo()
+        info.add_text("Raw profile type iptc", f"\niptc\n{len(resources):8}\n{resources.hex()}\n")
+        content = saved("png", pnginfo=info)
+    else:
+        content = saved("tiff", tiffinfo={33723: records} if source == "tiff" else {34377: resources})
+    image = read(content)
+    assert image.iptc == records
+    kept = encode(image, written, metadata="all")
+    if written == "png":  # as ImageMagick and ExifTool do
+        text = opened(kept).text["Raw profile type iptc"].split("\n")
+        assert text[1] == "iptc" and bytes.fromhex("".join(text[3:])).endswith(records + b"\0" * (len(records) % 2))
+    else:
+        assert iptc_of(kept) == {(2, 120): caption, (2, 80): b"Me"}
+    assert read(kept).iptc == records
+    assert read(encode(image, written)).iptc is None
+
+
+def test_dimensions_in_xmp_follow_the_result():
+    facts = """xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:PixelXDimension="20" exif:PixelYDimension='10'
+        xmlns:tiff="http://ns.adobe.com/tiff/1.0/"
+        xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" """
+    elements = "><tiff:ImageWidth>20</tiff:ImageWidth><tiff:ImageLength>10</tiff:ImageLength></rdf:Description>"
+    packet = XMP.decode().replace('dc:source="', facts + 'dc:source="').replace("/></rdf:RDF>", elements + "</rdf:RDF>")
+    image = read(saved("jpeg", xmp=packet.encode()))
+    large = finish(Order("upscale", "bicubic", {"scale": 4}).run(image)).picture
+    again = read(encode(large, "png", metadata="all")).xmp.decode()
+    for told in ('PixelXDimension="80"', "PixelYDimension='40'", "Width>80<", "Length>40<"):
+        assert told in again
+    assert "hdrgm:Version=" not in again  # the result has no version for HDR displays
+
+
+@pytest.mark.parametrize("written", FORMATS)
+def test_all_tags_on_the_picture_are_kept_and_none_on_the_file(written):
+    main = {
+        18246: metadata.Tag(3, 1, struct.pack("<H", 5)),  # rating
+        269: metadata.Tag(2, 4, b"doc\0"),
+        316: metadata.Tag(2, 5, b"host\0"),
+        259: metadata.Tag(3, 1, struct.pack("<H", 6)),  # compression of a thumbnail
+        513: metadata.Tag(4, 1, struct.pack("<I", 9)),
+    }
+    image = read(saved("jpeg", exif=metadata.Exif("<", main).block()))
+    kept = opened(encode(image, written, metadata="all")).getexif()
+    assert (kept[18246], kept[269], kept[316]) == (5, "doc", "host")
+    assert 513 not in kept and kept.get(259) != 6
+    assert not {18246, 269, 316} & set(opened(encode(image, written)).getexif())
+
+
+@pytest.mark.parametrize("written", ["webp", "tiff"])
+def test_texts_become_the_description_where_there_are_none(written):
+    image = replace(read(saved("png")), texts=(("Title", "A boat"), ("Author", TEXT)))
+    text = f"Title: A boat\nAuthor: {TEXT}".encode()
+    for given, kept in ((image, text), (replace(image, exif=exif(ImageDescription=b"mine\0")), b"mine")):
+        content = encode(given, written, metadata="all")
+        assert opened(content).getexif()[270].encode("latin-1") == kept
+
+
+def test_several_comments_of_a_jpeg_are_kept():
+    content = saved("jpeg")
+    comments = b"".join(b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text for text in (b"one", b"two"))
+    assert read(content[:2] + comments + content[2:]).texts == (("Comment", "one\ntwo"),)
+
+
+@pytest.mark.parametrize("facts, format, kept, words", [
+    ({"samples": np.zeros((2, 2, 3), np.uint16)}, "jpeg", "private", "Rounded to 8 bits a sample: JPEG holds no more."),
+    ({"samples": np.zeros((2, 2, 3), np.uint16)}, "webp", "none", "Rounded to 8 bits a sample: WebP holds no more."),
+    ({"samples": np.zeros((2, 2, 3), np.uint16)}, "tiff", "private", ""),
+    ({"iptc": b"\x1c\2\x50\0\2Me"}, "webp", "all", "Its IPTC was left out: WebP has no place for it."),
+    ({"iptc": b"\x1c\2\x50\0\2Me"}, "webp", "private", ""),
+    ({"texts": (("a", "b"),), "exif": exif(ImageDescription=b"c\0")}, "tiff", "all", "Its texts were left out: TIFF"),
+    ({"texts": (("a", "b"),)}, "webp", "all", ""),
+    ({"xmp": XMP.decode().encode("utf-16")}, "png", "all", "Its damaged XMP was left out."),
+])  # fmt: skip
+def test_what_a_format_has_no_place_for_is_said_everywhere(facts, format, kept, words, tmp_path, capsys):
+    image = replace(Image(np.zeros((2, 2, 3), np.uint8)), **facts)
+    done = finish(Order("denoise", "mean").run(image))
+    told = done.told(format, kept)
+    assert told == done.summary if not words else told.startswith(f"{done.summary}. {words}")
+    assert "".join(json.loads(done.files(format, metadata=kept)[1])["file"].get("left_out", [])).startswith(words)
+    if facts.keys() == {"samples"}:
+        write(image, tmp_path / "a.png")
+        out = tmp_path / "out"
+        argv, file = ["denoise", "--model", "mean", "--metadata", kept, "--format", format], str(tmp_path / "a.png")
+        assert main([*argv, file, "-o", str(tmp_path / f"b.{format}")]) == 0
+        assert main([*argv, file, file, "-o", str(out)]) == 0
+        assert capsys.readouterr().out.count(words or "(mean") == 3
+        assert (words or "mean") in (out / "report.csv").read_text()
+
+
+def test_a_grey_profile_is_applied_where_webp_has_no_grey():
+    """A profile of a curve alone, with the exponent 1: levels become those of sRGB with as much light."""
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 0)
+    xyz = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    text = b"desc\0\0\0\0\0\0\0\2g\0" + bytes(77)
+    tags, data, table = [(b"desc", text), (b"wtpt", xyz), (b"kTRC", curve)], b"", b""
+    for name, value in tags:
+        table += name + struct.pack(">II", 128 + 4 + 36 + len(data), len(value))
+        data += value + b"\0" * (-len(value) % 4)
+    head = struct.pack(">I4sI4s4s4s", 0, b"none", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
+    head = head.ljust(36, b"\0") + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    icc = head.ljust(128, b"\0") + struct.pack(">I", 3) + table + data
+    icc = struct.pack(">I", len(icc)) + icc[4:]
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    image = read(encode(Image(levels, icc=icc), "png"))
+    assert image.icc == icc
+    light = levels[..., 0] / 255
+    expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    for alpha in (None, levels[..., 0]):
+        written = read(encode(replace(image, alpha=alpha), "webp"))
+        assert np.abs(written.samples - expected[..., None]).max() <= 1.5
+        assert (written.alpha is None) == (alpha is None)
 
 
 def test_damaged_exif_is_left_out_and_said():
@@ -251,6 +379,10 @@ def test_exif_and_xmp_too_large_for_a_jpeg_are_known_before_the_run():
         check_holds("jpeg", image, metadata="all")
     with pytest.raises(ImageError, match="XMP of this picture is too large for a JPEG"):
         check_holds("jpeg", replace(image, exif=None, xmp=XMP.ljust(70_000)), metadata="all")
+    with pytest.raises(ImageError, match="IPTC of this picture is too large for a JPEG"):
+        check_holds("jpeg", replace(image, exif=None, iptc=bytes(70_000)), metadata="all")
+    with pytest.raises(ImageError, match="text of this picture is too large for a JPEG"):
+        check_holds("jpeg", replace(image, exif=None, texts=(("Comment", "é" * 33_000),)), metadata="all")
 
 
 @pytest.mark.parametrize("bits", [8, 16])

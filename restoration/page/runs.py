@@ -18,7 +18,7 @@ from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import Batch, restore_all, store
 from restoration.deadline import steps_within, time_is_up, within
-from restoration.files import check_holds, output_name, read
+from restoration.files import check_holds, left_out, output_name, read
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.inventory import Inventory
@@ -205,7 +205,7 @@ class Runs:
             yield (
                 compared(folder, result.before, after, done.picture.name),
                 *downloads,
-                self.describe(done),
+                "  \n".join([self.describe(done), *left_out(format, done.picture)]),
                 gr.update(interactive=True, value=None),
                 result.run,
                 *self.besides(done, folder),
