@@ -139,6 +139,9 @@ def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -
         if kind == "jpeg" and (whole := jpeg.closed(content)) is not content:
             notes.append("This JPEG is cut short and was read as far as it goes.")
             content = whole
+        if kind == "png" and (whole := png.sound(content)) is not content:
+            notes.append("A damaged part beside the picture was left out.")
+            content = whole
         file = opened(kind, io.BytesIO(content))
         _check_size(*file.size, limit, thin)
         icc, dpi, packet = file.info.get("icc_profile"), file.info.get("dpi"), file.info.get("xmp")

@@ -27,6 +27,22 @@ def header(content: bytes) -> dict[bytes, bytes]:
     return chunks
 
 
+def sound(content: bytes) -> bytes:
+    """A PNG without chunks beside the picture's that are damaged, by their sums: which browsers leave out too."""
+    parts, at = [content[: len(SIGNATURE)]], len(SIGNATURE)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        chunk = content[at : at + 12 + length]
+        if not kind.isalpha():
+            break
+        ancillary = kind[0] & 0x20 and kind not in (b"acTL", b"fcTL", b"fdAT")  # frames, which are not read anyway
+        if not ancillary or chunk[8 + length :] == struct.pack(">I", zlib.crc32(chunk[4 : 8 + length])):
+            parts.append(chunk)
+        at += 12 + length
+    whole = b"".join([*parts, content[at:]])
+    return content if len(whole) == len(content) else whole
+
+
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
@@ -96,6 +112,8 @@ def colours_of(chunks: Mapping[bytes, bytes]) -> tuple[Space | None, str]:
         light, primaries, note = srgb_light, (*SRGB_PRIMARIES, WHITE_D65), CONVERTED
         gamma = chunks.get(b"gAMA", b"")
         exponent = struct.unpack(">I", gamma)[0] / 100_000 if len(gamma) == 4 else 0
+        if exponent and not 0.1 <= exponent <= 10:
+            return None, "Its damaged gamma was ignored."
         if exponent and abs(exponent * 2.2 - 1) > 0.02:  # 1 / 2.2 is how sRGB is written there
             light = lambda samples: samples ** (1 / exponent)  # noqa: E731
         if len(points := chunks.get(b"cHRM", b"")) == 32:

@@ -27,6 +27,9 @@ tifffile.logger().disabled = True  # it warns of what is said better here
 
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3, 9: 3}  # channels, by PhotometricInterpretation
 _LZW, _PACKBITS, _ZLIB, _LZMA = 5, 32773, (8, 32946), 34925
+_NEEDED = {  # tags without which the picture would be another
+    *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530),
+}
 _UNREADABLE = {
     32803: "raw data of a camera",
     34892: "raw data of a camera",
@@ -62,6 +65,8 @@ def planes_of(page: TiffPage, content: bytes, icc: bytes | None, notes: list[str
         ImageError: it holds what cannot be read.
         ValueError: it is damaged.
     """
+    if lost := _NEEDED & (_named(page, content) - set(page.tags.keys())):
+        raise ValueError(f"tags are damaged: {sorted(lost)}")
     photometric, bits = int(page.photometric), page.bitspersample
     if photometric in _UNREADABLE:
         raise ImageError(f"This TIFF holds {_UNREADABLE[photometric]}, which cannot be used; save it as RGB.")
@@ -94,6 +99,15 @@ def planes_of(page: TiffPage, content: bytes, icc: bytes | None, notes: list[str
             else alpha * np.uint16(257)
         )
     return np.dstack([colours, alpha])
+
+
+def _named(page: TiffPage, content: bytes) -> set[int]:
+    """The tags that the page's directory names, readable or not."""
+    kind = page.parent.tiff
+    count = struct.unpack_from(kind.tagnoformat, content, page.offset)[0]
+    start = page.offset + kind.tagnosize
+    places = range(start, min(start + count * kind.tagsize, len(content) - 1), kind.tagsize)
+    return {struct.unpack_from(f"{page.parent.byteorder}H", content, place)[0] for place in places}
 
 
 def _in_rgb(colours: np.ndarray, page: TiffPage, icc: bytes | None, notes: list[str]) -> np.ndarray:

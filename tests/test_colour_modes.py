@@ -312,3 +312,34 @@ def test_no_grey_file_holds_an_rgb_profile(depth, profile):
         assert "icc_profile" not in Pillow.open(io.BytesIO(encode(image, format))).info
     grey = Image(np.zeros((2, 2, 1), np.uint8), icc=icc)  # also of a result that a method made grey
     assert "icc_profile" not in Pillow.open(io.BytesIO(encode(grey, "png"))).info
+
+
+# Damage --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("name", ["tEXt", "gAMA", "iCCP", "eXIf"])
+def test_a_damaged_chunk_beside_the_picture_takes_nothing_from_it(depth, name):
+    content = png([[10, 20, 30]], depth, RGB, **{name: b"Title\0text" if name == "tEXt" else gamma(1)})
+    place = content.index(name.encode()) + 5
+    image = read(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    assert image.samples.ravel().tolist() == [10, 20, 30]
+    assert image.notes == ("A damaged part beside the picture was left out.",)
+    assert image.texts == ()
+
+
+@pytest.mark.parametrize("stored", [1, 5000, 2_000_000, 2**31 - 1])
+def test_a_gamma_that_no_picture_has_is_ignored_and_said(stored):
+    image = read(png([[10, 100, 200]], 8, RGB, gAMA=struct.pack(">I", stored)))
+    assert image.samples.ravel().tolist() == [10, 100, 200]
+    assert image.notes == ("Its damaged gamma was ignored.",)
+
+
+@pytest.mark.parametrize("end", ["<", ">"])
+@pytest.mark.parametrize("tag", [258, 339])
+def test_a_tiff_whose_tag_lies_outside_of_it_is_not_read_as_another_picture(end, tag):
+    content = bytearray(tiff(np.full((4, 4, 3), 0.5, np.float32), "rgb", byteorder=end))
+    entry = content.index(struct.pack(f"{end}HHI", tag, SHORT, 3))
+    struct.pack_into(f"{end}I", content, entry + 8, 2**31)
+    with pytest.raises(ImageError, match="damaged"):
+        read(bytes(content), "scan.tif")
