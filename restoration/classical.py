@@ -349,7 +349,6 @@ def _enlarged(lr: Tensor, scale: int, kernel: resampling.Kernel) -> Tensor:
 
 def _filled(image: Tensor, mask: Tensor, fill: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """An image whose holes `fill` filled; known pixels stay bit for bit."""
-    check_image(image)
     missing = missing_pixels(image, mask)
     given = _precise(image).masked_fill(missing, 0)
     return torch.where(missing, fill(given, missing.to(given)).clamp(0, 1).to(image), image)

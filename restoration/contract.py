@@ -7,20 +7,26 @@ from torch import Tensor
 
 Level = float | Sequence[float] | Tensor  # one number for all images, one for each, or a map (B, 1, H, W)
 
+FAR_OUT = 8.0  # no noise and no network takes a sample of [0, 1] there
 KINDS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SIGMA_HINT = "sigma is on the [0, 1] scale (the papers' 25 is 25 / 255)"
 QUALITY_HINT = "quality goes from 1 to 100"
 
 
 def check_image(image: Tensor, channels: int | None = None) -> None:
-    """Refuse what is not a float image (B, C, H, W) of at least one pixel.
+    """Refuse what is not a float image (B, C, H, W) of at least one pixel, with values of [0, 1] or somewhat beyond.
 
     Args:
         channels: that it must have; None is any number.
 
     Raises:
-        ValueError: names the shape and type that came.
+        ValueError: names the shape and type that came, or the values.
     """
+    _check_form(image, channels)
+    _check_values(image)
+
+
+def _check_form(image: Tensor, channels: int | None) -> None:
     expected = f"expected a float image (B, {channels or 'C'}, H, W)"
     if not isinstance(image, Tensor):
         raise ValueError(f"{expected} as a torch.Tensor, got {_kind(image)}")
@@ -33,12 +39,28 @@ def check_image(image: Tensor, channels: int | None = None) -> None:
         raise ValueError(f"an image needs at least one pixel, got {tuple(image.shape)}")
 
 
-def missing_pixels(image: Tensor, mask: Tensor) -> Tensor:
-    """Where pixels are missing, bool (B, 1, H, W), of a mask of any type with 1 = missing and 0 = known.
+def _check_values(image: Tensor) -> None:
+    lowest, highest = (float(end) for end in image.detach().aminmax())
+    if lowest > -FAR_OUT and highest < FAR_OUT:
+        return
+    if lowest != lowest or highest != highest or float("inf") in (-lowest, highest):
+        raise ValueError("expected an image in [0, 1], got values that are not finite")
+    hint = "; divide by 255?" if lowest >= 0 and highest <= 255 else ""
+    raise ValueError(f"expected an image in [0, 1], got values from {lowest:g} to {highest:g}{hint}")
+
+
+def missing_pixels(image: Tensor, mask: Tensor, channels: int | None = None) -> Tensor:
+    """Where pixels of an image are missing, bool (B, 1, H, W), of a mask of any type with 1 = missing and 0 = known.
+
+    The image is checked as by `check_image`, but for what it holds in the holes.
+
+    Args:
+        channels: that it must have; None is any number.
 
     Raises:
-        ValueError: no tensor, another shape than the image's, or other values.
+        ValueError: see `check_image`; no tensor, another shape than the image's, or other values.
     """
+    _check_form(image, channels)
     expected = (image.shape[0], 1, *image.shape[-2:])
     if not isinstance(mask, Tensor):
         raise ValueError(f"expected a mask {expected} as a torch.Tensor, got {_kind(mask)}")
@@ -46,7 +68,9 @@ def missing_pixels(image: Tensor, mask: Tensor) -> Tensor:
         raise ValueError(f"expected a mask {expected}, got {tuple(mask.shape)}")
     if not ((mask == 0) | (mask == 1)).all():
         raise ValueError("a mask holds 1 where a pixel is missing and 0 elsewhere")
-    return mask.bool()
+    missing = mask.bool()
+    _check_values(image.detach().masked_fill(missing.to(image.device), 0))
+    return missing
 
 
 def sigma_map(sigma: Level | None, image: Tensor) -> Tensor | None:

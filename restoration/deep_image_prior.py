@@ -143,7 +143,6 @@ def fit(
 
 def inpaint(image: Tensor, mask: Tensor, **settings) -> Generator[Attempt, None, Tensor]:
     """Fill the holes of an image (1, C, H, W), mask (1, 1, H, W) with 1 = missing; known pixels stay, see `fit`."""
-    check_image(image)
     missing = missing_pixels(image, mask)
 
     def filled() -> Generator[Attempt, None, Tensor]:

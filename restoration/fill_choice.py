@@ -13,7 +13,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from restoration.contract import check_image, missing_pixels
+from restoration.contract import missing_pixels
 from restoration.graph_cut import finished
 from restoration.offset_fill import strain_of
 from restoration.texture import copy_texture
@@ -77,7 +77,6 @@ class Chooser:
 
     def restore(self, image: Tensor, mask: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] with their holes, where the mask (B, 1, H, W) is 1, filled."""
-        check_image(image)
         missing = missing_pixels(image, mask)
         filled = []
         for picture, hole in zip(image.split(1), missing.split(1), strict=True):

@@ -14,9 +14,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from restoration.contract import FAR_OUT
 from restoration.resampling import resample_in_bands
 
-FAR_OUT = 8.0  # no noise and no network takes a sample of [0, 1] there
 _GREY = np.array([0.2989, 0.5870, 0.1140])  # BT.601, full range, as MATLAB's rgb2gray
 
 

@@ -19,7 +19,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from restoration.contract import check_image, missing_pixels
+from restoration.contract import missing_pixels
 from restoration.gradient_blend import STEP, blending, finer
 from restoration.graph_cut import finished, least_cost
 from restoration.offsets import strong_offsets
@@ -57,7 +57,6 @@ def offset_fill(image: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ValueError: an image or a mask does not fit the contract.
     """
-    check_image(image)
     missing, filled = missing_pixels(image, mask), []
     for picture, hole in zip(image.to(torch.promote_types(image.dtype, torch.float32)).split(1), missing, strict=True):
         filled.append(finished(filling(picture, hole[None])).picture)

@@ -405,8 +405,7 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
             ValueError: wrong shape or type, or a mask of other values.
             RuntimeError: the model is in training mode.
         """
-        check_image(image, self.channels)
-        missing = missing_pixels(image, mask)
+        missing = missing_pixels(image, mask, self.channels)
         filled = self._infer(image.masked_fill(missing, 0), missing)
         return torch.where(missing, filled, image)
 

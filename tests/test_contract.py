@@ -112,6 +112,31 @@ def test_what_is_no_float_image_is_named_in_a_sentence(method, wrong, named):
     assert re.match(ONE_SENTENCE, str(caught.value))
 
 
+@pytest.mark.parametrize(
+    "value, named",
+    [
+        (255.0, r"values from 0(\.\d+)? to 255; divide by 255\?"),
+        (-40.0, "values from -40 to [01]"),
+        (float("nan"), "not finite"),
+        (float("inf"), "not finite"),
+        (float("-inf"), "not finite"),
+        (7.9, None),
+        (-7.9, None),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_values_far_out_are_told_in_a_sentence(method, value, named):
+    """Noise may lie beyond [0, 1], another scale and what is no number may not, but in a hole."""
+    image = pictures(method).clone()
+    others = besides(method, image)
+    image[0, 0, 0, 0] = value
+    if named is None:
+        assert loaded(method).restore(image, *others).isfinite().all()
+        return
+    with pytest.raises(ValueError, match=named):
+        loaded(method).restore(image, *others)
+
+
 @pytest.mark.parametrize("mask", [
     np.zeros((2, 1, 21, 26)), None, torch.zeros(2, 3, 21, 26), torch.zeros(21, 26), torch.zeros(1, 1, 21, 26),
     torch.full((2, 1, 21, 26), 0.5), torch.full((2, 1, 21, 26), 255.0),
