@@ -1,11 +1,12 @@
 """The methods that the product offers, by task, learned and classical alike, and where their weights come from."""
 
+import copy
 import importlib
 import json
 import pkgutil
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -347,18 +348,46 @@ def _why_off(task: str, name: str, scale: int | None) -> str:
     return ""
 
 
-def load(source: str | Path, alpha: float = 1.0) -> Restorer:
-    """The model of a bundled name, of a folder, or of `user/repo[@revision]` on the Hub, ready to restore.
+class Untrained(Restorer):
+    """A method without weights, which restores as trained models do.
+
+    Args:
+        method: of the catalog.
+    """
+
+    channels = None
+
+    def __init__(self, method: Method):
+        super().__init__()
+        self.method, self.task, self.scale = method, method.task, method.scale
+
+    def restore(self, image: Tensor, /, *inputs: Level | None, **named: Level | None) -> Tensor:
+        """See the contract of its task."""
+        return self.method.source.restore(image, *inputs, **named)
+
+    def forward(self, image: Tensor, *inputs: Level | None) -> Tensor:
+        return self.restore(image, *inputs)
+
+    def _save_pretrained(self, _: Path) -> None:
+        raise ValueError(f"{self.method.name} has no weights to save.")
+
+
+def load(source: str | Path, alpha: float = 1.0, task: str | None = None) -> Restorer:
+    """What restores, of a name that `methods` lists, of a folder, or of `user/repo[@revision]` on the Hub.
+
+    Every call gives a model of its own; the files are read once.
 
     Args:
         alpha: for a checkpoint that blends with another (`esrgan-x4` with `rrdb-x4`), how far its weights lie on the
             way from the other's: 0 is the other, 1 this one.  The other is looked for beside this one.
+        task: which one, for a method of several tasks.
 
     Raises:
-        ValueError: no such checkpoint, one whose files do not fit each other, or an alpha that does not apply.
+        ValueError: no such method or checkpoint, one whose files do not fit each other, or an alpha that does not
+            apply.
         OSError: the Hub cannot be reached.
     """
-    model = _load(source)
+    model = _load(source, task)
     if alpha == 1:
         return model
     place = str(source).partition("@")[0].rstrip("/")
@@ -369,28 +398,53 @@ def load(source: str | Path, alpha: float = 1.0) -> Restorer:
     return interpolated(_load(f"{parent}/{partner}" if parent else partner), model, alpha)
 
 
-def _load(source: str | Path) -> Restorer:
-    folder = Path(source)
-    if not folder.is_dir() and (known := place(str(source))):
-        folder = known.folder
-    elif not folder.is_dir() and (sentence := weights.damage(str(source))):
-        raise ValueError(sentence)
+def _load(source: str | Path, task: str | None = None) -> Restorer:
+    name, folder = str(source), Path(source)
+    if not folder.is_dir():
+        if known := place(name):
+            folder = known.folder
+        elif sentence := weights.damage(name):
+            raise ValueError(sentence)
+        elif untrained := _untrained_called(name, task):
+            return Untrained(untrained)
     if folder.is_dir():
         weights.check_folder(folder)
-        repo, revision, config = str(folder), None, folder / "config.json"
-        if not config.exists():
-            raise ValueError(f"{folder.name} holds no config.json")
-    elif str(source).count("/") == 1:
-        repo, _, revision = str(source).partition("@")
-        revision = revision or None
-        config = Path(hf_hub_download(repo, "config.json", revision=revision))
-    else:
-        names = ", ".join(method.name for method in methods() if method.learned)
-        raise ValueError(f"there is no checkpoint called {source}; bundled are {names}")
+        return copy.deepcopy(_read(folder.resolve(), manifest.stamps(folder)))
+    if isinstance(source, str) and "/" not in source:
+        names = ", ".join(dict.fromkeys(method.name for method in methods()))
+        raise ValueError(f"there is no method called {source}; there are {names}")
+    repo, revision = weights.on_hub(name)
+    return _made_of(Path(hf_hub_download(repo, "config.json", revision=revision)), repo, revision)
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, _: object) -> Restorer:
+    """The model of a folder; read again when its files change."""
+    if not (folder / "config.json").exists():
+        raise ValueError(f"{folder.name} holds no config.json")
+    return _made_of(folder / "config.json", str(folder), None)
+
+
+def _made_of(config: Path, repo: str, revision: str | None) -> Restorer:
+    """The model of a folder or a repository, with the configuration that it holds."""
+    title = Path(repo).name if Path(repo).is_dir() else repo
     try:
         architecture = json.loads(config.read_text(encoding="utf-8")).get("architecture")
     except (ValueError, AttributeError, RecursionError):
-        raise ValueError(f"{folder.name} holds a damaged config.json") from None
+        raise ValueError(f"{title} holds a damaged config.json") from None
     if architecture not in architectures():
-        raise ValueError(f"{source} is of the unknown architecture {architecture!r}")
+        raise ValueError(f"{title} is of the unknown architecture {architecture!r}")
     return architectures()[architecture].from_pretrained(repo, revision=revision)
+
+
+def _untrained_called(name: str, task: str | None) -> Method | None:
+    """The method without weights of that name.
+
+    Raises:
+        ValueError: no such task, or several tasks have one.
+    """
+    found = [method for method in methods(task) if method.name == name and not method.learned]
+    if len(found) > 1:
+        of = ", ".join(method.task for method in found)
+        raise ValueError(f'{name} is a method of several tasks; add task="...", one of {of}')
+    return found[0] if found else None

@@ -68,6 +68,11 @@ def write(folder: Path, names: list[str] | None = None) -> list[str]:
 Stamp = tuple[int, ...] | None  # changes when a file does, None without one
 
 
+def stamps(folder: Path) -> tuple[Stamp, ...]:
+    """What changes when one of the files of a checkpoint does that the program reads."""
+    return tuple(_stamp(folder / name) for name in READ)
+
+
 def _stamp(file: Path) -> Stamp:
     try:
         found = file.stat()

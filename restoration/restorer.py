@@ -79,7 +79,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     Attributes:
         task: the contract's name, "denoise" for a `Denoiser`.
         scale: output size / input size.
-        channels: image channels, 1 (grey) or 3 (RGB).
+        channels: image channels, 1 (grey) or 3 (RGB); None is any number, of methods without weights.
         multiple_of: `forward` needs sides that this divides; `restore` pads.
         padding: what fills the sides up to that: mirrored noise is noise, repeated border pixels pass for texture.
         margin: least number of input pixels that are added around the image and cut off the result: the zeros that
@@ -93,7 +93,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
 
     task: str
     scale: int = 1
-    channels: int
+    channels: int | None
     multiple_of: int = 1
     padding: Literal["reflect", "replicate", "symmetric"] = "reflect"
     margin: int = 0
@@ -104,6 +104,18 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     def __init__(self):
         super().__init__()
         self.run: dict = {}
+
+    def restore(self, image: Tensor, /, *inputs: Level | None, **named: Level | None) -> Tensor:
+        """The restored image (B, C, scale * H, scale * W) in [0, 1] of an image (B, C, H, W), of its type.
+
+        Args:
+            inputs, named: what the contract of its task takes besides: `sigma`, `quality` or `mask`.
+
+        Raises:
+            ValueError: wrong shape, type or values.
+            RuntimeError: the model is in training mode.
+        """
+        raise NotImplementedError
 
     @torch.no_grad()  # and no inference mode, whose tensors no training takes
     def _infer(self, image: Tensor, *planes: Tensor) -> Tensor:
@@ -152,7 +164,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         config = {"architecture": type(self).__name__, **self._hub_mixin_config}
         (save_directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         values = {name: value.contiguous() for name, value in self.state_dict().items()}
-        (save_directory / "model.safetensors").write_bytes(safetensors_bytes(values, self._header()))
+        (save_directory / "model.safetensors").write_bytes(weights.safetensors_bytes(values, self._header()))
         if self.run:
             record = {**self.run, probe.KEY: probe.answer(self)}
             (save_directory / "run.json").write_text(json.dumps(record, indent=1) + "\n")
@@ -215,7 +227,9 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         if Path(source).is_dir():
             weights.check_folder(Path(source))
         elif revision is None:
-            source, _, revision = source.partition("@")
+            source, revision = weights.on_hub(source)
+        else:
+            source, _ = weights.on_hub(source)
         return super().from_pretrained(source, revision=revision or None, **options)
 
     @classmethod
@@ -408,16 +422,6 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
         missing = missing_pixels(image, mask, self.channels)
         filled = self._infer(image.masked_fill(missing, 0), missing)
         return torch.where(missing, filled, image)
-
-
-def safetensors_bytes(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file that has the same bytes every time: the library itself writes metadata in random order."""
-    content = safetensors.torch.save(weights, metadata)
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = {**json.loads(content[8:end]), "__metadata__": metadata}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def _check_sizes(arguments: dict) -> None:

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import safetensors.torch
+from torch import Tensor
+
 from restoration import manifest
 
 DEADLINE = 30.0  # seconds for everything
@@ -59,6 +62,8 @@ def place(name: str) -> Place | None:
     """Where the weights of a checkpoint are; None if there are none that can be used."""
     if name in _places:
         return _places[name]
+    if Path(name).name != name:  # a path
+        return None
     folder = bundled() / name
     sound = (folder / "model.safetensors").exists() and not manifest.fault(folder)
     return Place(folder, "bundled") if sound else None
@@ -66,7 +71,7 @@ def place(name: str) -> Place | None:
 
 def damage(name: str) -> str:
     """Why a bundled checkpoint is off, one sentence; empty for one that is not."""
-    fault = "" if place(name) else manifest.fault(bundled() / name)
+    fault = "" if place(name) or Path(name).name != name else manifest.fault(bundled() / name)
     return f"{name} is off: {fault}. Install it again to get it back." if fault else ""
 
 
@@ -78,6 +83,21 @@ def check_folder(folder: Path) -> None:
     """
     if folder.resolve().parent == bundled().resolve() and (fault := manifest.fault(folder.resolve())):
         raise ValueError(f"{folder.name} is off: {fault}. Install it again to get it back.")
+
+
+def on_hub(source: str) -> tuple[str, str | None]:
+    """Repository and revision of `user/repo[@revision]`; what is meant for a folder is never taken for one.
+
+    Raises:
+        ValueError: it is called as a folder is that is not there.
+    """
+    repo, _, revision = source.partition("@")
+    user, _, name = repo.partition("/")
+    if (bundled() / name / "config.json").is_file() and user == bundled().name:
+        raise ValueError(f'there is no folder {repo} here; the bundled checkpoint is called "{name}"')
+    if repo.count("/") != 1 or not user or not name or user.startswith((".", "~")) or Path(user).is_dir():
+        raise ValueError(f"there is no folder {repo} here; checkpoints on the Hub are called user/repo")
+    return repo, revision or None
 
 
 def pinned(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -131,3 +151,13 @@ def prepare(names: Iterable[str], owner: str | None = None, deadline: float = DE
         elif found := place(name):
             _places[name] = Place(found.folder, "bundled", note=note)
     return dict(_places)
+
+
+def safetensors_bytes(values: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file that has the same bytes every time: the library itself writes metadata in random order."""
+    content = safetensors.torch.save(values, metadata)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = {**json.loads(content[8:end]), "__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]

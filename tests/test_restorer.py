@@ -1,6 +1,8 @@
 """The contract: what every model refuses, and what its card says."""
 
 import json
+import re
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.srcnn import SRCNN
 from restoration.models.xray_unet import XrayUNet
-from restoration.restorer import Denoiser
+from restoration.restorer import Denoiser, Restorer
 from restoration.weights import bundled
 
 RUN = {
@@ -99,10 +101,64 @@ def test_a_folder_without_config_or_weights_is_refused(tmp_path):
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="no checkpoint called nothing"):
+    with pytest.raises(ValueError, match=r"no method called nothing; there are .*drunet-fast.*median"):
         restoration.load("nothing")
     with pytest.raises(ValueError, match="no task called 'colourise'"):
         restoration.methods("colourise")
+
+
+@pytest.mark.parametrize("method", restoration.methods(), ids=lambda method: f"{method.task} {method.name}")
+def test_every_name_that_is_listed_loads(method):
+    alone = sum(other.name == method.name for other in restoration.methods()) == 1
+    model = restoration.load(method.name) if alone else restoration.load(method.name, task=method.task)
+    assert isinstance(model, Restorer)
+    assert (model.task, model.scale) == (method.task, method.scale)
+    if method.learned:
+        return
+    with pytest.raises(ValueError, match=f"{method.name} has no weights to save"):
+        model.save_pretrained("nowhere")
+    if method.prior or method.chained:
+        return
+    image = torch.rand(1, 3, 9, 12)
+    mask = torch.zeros(1, 1, 9, 12)
+    mask[..., 3:5, 4:7] = 1
+    restored = model.restore(image, mask) if method.task == "inpaint" else model.restore(image)
+    assert restored.shape == (1, 3, 9 * method.scale, 12 * method.scale)
+
+
+def test_a_name_of_several_tasks_is_asked_about():
+    with pytest.raises(ValueError, match=r'several tasks; add task="\.\.\.", one of denoise, artifacts, inpaint$'):
+        restoration.load("deep-image-prior")
+
+
+def test_the_files_of_a_checkpoint_are_read_once_but_every_model_is_its_own(monkeypatch):
+    first = restoration.load("drunet-fast")
+    monkeypatch.setattr("safetensors.torch.load_file", lambda *_: pytest.fail("read again"))
+    second = restoration.load("drunet-fast")
+    for kernel in second.train().half().parameters():
+        kernel.data.zero_()
+    third = restoration.load("drunet-fast")
+    assert not third.training
+    for kernel, same in zip(first.parameters(), third.parameters(), strict=True):
+        assert torch.equal(kernel, same)
+        assert kernel.stride() == same.stride()
+
+
+@pytest.mark.parametrize("place, words", [
+    ("checkpoints/drunet-fast", 'no folder checkpoints/drunet-fast here; the bundled checkpoint is called "drunet-'),
+    ("./drunet-fast", "no folder ./drunet-fast here"), ("../x", "no folder ../x here"), ("~/x", "no folder ~/x here"),
+    ("a/b/c", "no folder a/b/c here"), ("/nowhere/x", "no folder /nowhere/x here"), ("there/x", "no folder there/x"),
+])  # fmt: skip
+@pytest.mark.parametrize(
+    "load", [restoration.load, SRCNN.from_pretrained, partial(SRCNN.from_pretrained, revision="a")]
+)
+def test_a_folder_that_is_not_there_is_never_asked_of_the_hub(place, words, load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    for where in ("socket.create_connection", "socket.getaddrinfo"):
+        monkeypatch.setattr(where, lambda *_, **__: pytest.fail("the Hub was asked"))
+    with pytest.raises(ValueError, match=re.escape(words)):
+        load(place)
 
 
 def test_the_card_says_what_was_measured_also_when_it_is_a_loss(tmp_path):
