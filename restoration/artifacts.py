@@ -1,6 +1,6 @@
 """Artifact removal jobs: the function behind the page, the API and the command line, and trials on clean pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from restoration import catalog
@@ -44,7 +44,8 @@ def measured_quality(image: Image) -> Quality:
         return Quality(None, "pixels")
     # Whole blocks from the corner, so that an uncut picture's grid stays where it is.
     top, left = (max(0, side - ESTIMATION_SIDE) // 16 * 8 for side in (image.height, image.width))
-    part = image.bytes(image.channels)[:, top : top + ESTIMATION_SIDE, left : left + ESTIMATION_SIDE]
+    rows, columns = slice(top, top + ESTIMATION_SIDE), slice(left, left + ESTIMATION_SIDE)
+    part = replace(image, samples=image.samples[rows, columns], alpha=None).bytes(image.channels)
     seen, file = estimated_quality(part), image.jpeg_quality
     if file is None:
         return Quality(seen, "pixels")

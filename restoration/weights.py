@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +68,20 @@ def place(name: str) -> Place | None:
     folder = bundled() / name
     sound = (folder / "model.safetensors").exists() and not manifest.fault(folder)
     return Place(folder, "bundled") if sound else None
+
+
+def record(name: str) -> dict:
+    """How a checkpoint's weights were trained and scored: its `run.json`, without a look at the weights."""
+    found = place(name)
+    return dict(_record(found.folder / "run.json")) if found else {}
+
+
+@lru_cache(maxsize=64)
+def _record(file: Path) -> dict:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def damage(name: str) -> str:

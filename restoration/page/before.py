@@ -67,7 +67,7 @@ def guide(task: str, name: str, scale: int | None = None) -> str:
         parts.append("⚠️ **It invents detail**: not for what will be read, measured or recognised.")
     if guide := tasks.named(task).guide(method):
         parts.append(guide)
-    scores = method.load().run.get("scores") if method.learned else None
+    scores = weights.record(method.name).get("scores") if method.learned else None
     if method.learned and weights.namespace():
         parts.append(f"Weights {weights.place(method.name)}")
     if scores:
