@@ -4,6 +4,7 @@
     python -m train.evaluate --task upscale --methods srcnn-x2       # only these; the other scores stay
     python -m train.evaluate --task upscale --folder FOLDER          # any images: prints, and writes nothing
     python -m train.evaluate --task inpaint --folder FOLDER --masks FOLDER
+    python -m train.evaluate --task denoise --costs                  # seconds and memory, beside yardsticks: prints
     python -m train.evaluate --promote runs/mwcnn-gray --train-data FOLDER...
 
 The protocols are those of the papers; `train.benchmarks` has them.
@@ -32,7 +33,7 @@ from restoration.metrics import Lpips
 from restoration.restorer import Restorer
 from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
-from train import benchmarks
+from train import benchmarks, costs
 from train.benchmarks._sets import TestSet
 from train.ratchet import promote
 from train.tables import SCORES, best_classical, content, describe, table
@@ -56,8 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--against", nargs="+", type=Path, default=[], metavar="FOLDER", help="with --promote: other recipes to beat"
     )
+    costs.add_arguments(parser)
     arguments = parser.parse_args(argv)
     memory.keep()
+    if arguments.costs:
+        costs.print_costs(arguments.task, arguments.methods, arguments.megapixels)
+        return 0
     if arguments.masks and not (arguments.folder and arguments.task == "inpaint"):
         parser.error("--masks goes with --task inpaint --folder")
     lpips, benchmark = _lpips(arguments), benchmarks.every()[arguments.task]

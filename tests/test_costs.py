@@ -1,0 +1,37 @@
+"""What methods cost: yardsticks of the sizes that they are known by, and figures of a run."""
+
+import pytest
+import torch
+
+from train import costs
+
+
+@pytest.mark.parametrize("title, parameters, scale", [("DnCNN, 17 x 64", 557_443, 1), ("SRVGG, 16 x 64", 620_336, 4)])
+def test_the_yardsticks_are_what_they_are_called(title, parameters, scale):
+    network = costs.YARDSTICKS[title]()
+    # DnCNN: 3*9*64+64, 15 layers of 64*9*64+64, 64*9*3+3; SRVGG: 16 of these, and 64*9*48+48 at the end
+    assert sum(each.numel() for each in network.parameters()) == parameters
+    with torch.inference_mode():
+        assert network(torch.rand(1, 3, 8, 10)).shape == (1, 3, 8 * scale, 10 * scale)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.7])
+def test_the_slope_is_the_power_of_the_size(power):
+    assert costs.slope({size: 3 * size**power for size in (0.25, 1, 12)}) == pytest.approx(power)
+
+
+def test_a_run_is_measured_by_parts_with_its_memory():
+    found = costs.whole_run("upscale", "nearest-x2", 0.02)
+    assert set(found) == {"reading", "restoring", "writing", "peak"}
+    assert all(value >= 0 for value in found.values())
+    assert found["peak"] > 50
+
+
+def test_lines_are_printed_with_ratios(monkeypatch, capsys):
+    monkeypatch.setattr(costs, "forward_seconds", lambda network: 2.0)
+    monkeypatch.setattr(costs, "own_seconds", lambda kind: 0.5)
+    run = {"reading": 0.1, "restoring": 0.8, "writing": 0.1, "peak": 300.0}
+    monkeypatch.setattr(costs, "in_a_process", lambda *_: run)
+    costs.print_costs("denoise", ["median"], [0.5, 1])
+    line = capsys.readouterr().out.splitlines()[-1].split()
+    assert line == ["median", "0.500", "0.25", "0.25", "1.00", "4.00", "300", "1.00", "2.00", "300", "0.00"]
