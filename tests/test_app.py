@@ -655,14 +655,20 @@ def test_many_files_become_one_zip_and_a_bad_one_a_row(records, photo, tmp_path)
         list(runs("denoise").batch(silent, None, "mean", True, 25, 100, "png", 95))
 
 
-def test_one_mask_serves_many_files_of_any_size(photo, tmp_path):
+@pytest.mark.parametrize("painted", [False, True])
+def test_one_mask_serves_many_files_of_any_size(photo, tmp_path, painted):
     write(photo, tmp_path / "a.png")
     write(Image(photo.samples[::2, ::2].copy()), tmp_path / "b.png")
     mask = np.zeros((70, 90), np.uint8)
     mask[20:30, 30:50] = 255
     write(Image(mask[..., None]), tmp_path / "mask.png")
+    red = np.broadcast_to(np.uint8((244, 63, 94)), (70, 90, 3))
+    write(Image(red.copy(), mask), tmp_path / "layer.png")
     files = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, {"layers": []}, str(tmp_path / "mask.png"), False)
+    marks = (
+        ({"layers": [str(tmp_path / "layer.png")]}, None) if painted else ({"layers": []}, str(tmp_path / "mask.png"))
+    )
+    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, *marks, False)
     for *_, download in runs("inpaint").batch(silent, files, *choices):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+from PIL import ImageColor
 from skimage import data
 from torch.nn import functional as F
 
@@ -14,8 +15,8 @@ from restoration import running
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.image import Image
-from restoration.inpainting import Mask, adjusted, inpaint, mask_from, mask_image, transparent_pixels
-from restoration.page.masks import chosen_hole, mask_is_painted
+from restoration.inpainting import Mask, adjusted, hole_of, inpaint, mask_from, mask_image, transparent_pixels
+from restoration.page.masks import SEEN, chosen_hole, mask_for_all
 from restoration.resampling import pull_push
 from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches
 
@@ -262,13 +263,31 @@ def test_texture_is_a_setting_and_on_by_default(cat):
     assert not changed[mask.opacity == 0].any()
 
 
-@pytest.mark.parametrize("colour", [(244, 63, 94), (0, 0, 0), (255, 255, 255)])
+@pytest.mark.parametrize("avoided", [False, True])
 @pytest.mark.parametrize("opacity", [1, 150, 255])
-def test_what_is_painted_is_missing_whatever_its_colour(tmp_path, colour, opacity):
+def test_what_is_painted_is_missing_or_avoided_by_its_colour(tmp_path, avoided, opacity):
     layer = np.zeros((20, 30, 4), np.uint8)
-    layer[4:9, 5:25] = (*colour, opacity)
+    layer[4:9, 5:25] = (*ImageColor.getrgb(SEEN[avoided][0]), opacity)
+    layer[12:14, 5:25] = (255, 255, 255, opacity)  # as programs paint: any other colour is a hole
     Pillow.fromarray(layer).save(tmp_path / "layer.png")
-    image = Image(np.zeros((40, 60, 3), np.uint8))
-    hole = chosen_hole(image, {"layers": [str(tmp_path / "layer.png")]}, None, False)
-    np.testing.assert_array_equal(hole.opacity > 0, np.kron(layer[..., 3] > 0, np.ones((2, 2))) > 0)
-    assert mask_is_painted(str(tmp_path / "layer.png"))
+    image, drawing = Image(np.zeros((40, 60, 3), np.uint8)), {"layers": [str(tmp_path / "layer.png")]}
+    hole = chosen_hole(image, drawing, None, False)
+    rows = np.arange(40)[:, None] < 20
+    marked = np.kron(layer[..., 3] > 0, np.ones((2, 2))) > 0
+    np.testing.assert_array_equal(hole.opacity > 0, marked & ~(rows & avoided))
+    if avoided:
+        np.testing.assert_array_equal(hole.avoided, marked & rows)
+    assert hole.notes == ()
+    missing, kept_out = mask_for_all(drawing, None)
+    np.testing.assert_array_equal(hole_of(image, missing).opacity, hole.opacity)
+    assert (hole.avoided is None) == (kept_out is None) != avoided
+
+
+def test_what_was_painted_last_counts(tmp_path):
+    red, blue = (Pillow.new("RGBA", (8, 8), (*ImageColor.getrgb(colour), 153)) for colour, _ in SEEN)
+    for first, second, avoided in ((red, blue, 64), (blue, red, 0)):
+        Pillow.alpha_composite(first, second).save(tmp_path / "layer.png")
+        image = Image(np.zeros((8, 8, 3), np.uint8))
+        hole = chosen_hole(image, {"layers": [str(tmp_path / "layer.png")]}, None, False)
+        assert (hole.opacity > 0).sum() == 64 - avoided
+        assert (0 if hole.avoided is None else hole.avoided.sum()) == avoided

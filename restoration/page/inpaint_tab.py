@@ -7,15 +7,13 @@ import gradio as gr
 from restoration import catalog
 from restoration.fill_choice import AMONG
 from restoration.orders import Order
-from restoration.page.masks import canvas, own_mask, show_mask
+from restoration.page.masks import SEEN, canvas, own_mask, show_mask
 from restoration.page.parts import CHANGING, FOLLOWING, LOOKING, QUIET, UploadedImage, sentences, tidy, unchanged
 from restoration.page.results import hand_on
 from restoration.page.runs import Runs, again
 from restoration.page.task_tab import TaskTab
 from restoration.receipts import OrderResult
 from restoration.tasks._task import Setting
-
-SEEN = ("#f43f5e", 0.6)  # what is painted: a colour and its opacity, to be seen on white and on black
 
 
 class HoleRuns(Runs):
@@ -79,12 +77,12 @@ class HoleTab(TaskTab):
 
     def draw_marks(self):
         self.editor = gr.ImageEditor(
-            label="Paint over what should go",
+            label="Paint red over what should go; blue is never copied from",
             type="filepath",
             sources=(),
             transforms=(),
             layers=False,
-            brush=gr.Brush(default_size=24, colors=[SEEN], default_color=SEEN, color_mode="fixed"),
+            brush=gr.Brush(default_size=24, colors=list(SEEN), default_color=SEEN[0], color_mode="fixed"),
             eraser=gr.Eraser(default_size=24),
             format="png",
             buttons=["fullscreen"],

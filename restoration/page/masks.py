@@ -12,9 +12,10 @@ import numpy as np
 from restoration import gallery
 from restoration.files import read
 from restoration.image import Image, ImageError, fitted
-from restoration.inpainting import Mask, adjusted, mask_from, mask_image, transparent_pixels, union
+from restoration.inpainting import Mask, adjusted, hole_of, mask_from, mask_image, transparent_pixels, union
 from restoration.page.parts import opened, preview, sentences, tidy
 
+SEEN = ("#f43f5e", 0.6), ("#2563eb", 0.6)  # to paint holes, and what is avoided: seen on white and on black
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 
 
@@ -34,19 +35,30 @@ def canvas(path: str | None) -> Generator:
         yield {"background": str(file), "layers": [], "composite": None}
 
 
-def painted_on(layer: str, image: Image) -> Mask:
-    """What is painted on a layer of the editor, in whatever colour, at the size of an image."""
+def painted_on(layer: str) -> tuple[Image, Image | None]:
+    """Pictures of what a layer of the editor marks, white there: what is missing, and what may not be copied, if any.
+
+    The latter is what is painted bluer than red, see `SEEN`; any other colour is a hole.
+    """
     drawn = read(layer)
-    if drawn.alpha is not None:
-        highest = np.iinfo(drawn.samples.dtype).max
-        opaque = np.where(drawn.alpha > 0, highest, 0).astype(drawn.alpha.dtype)
-        drawn = replace(drawn, samples=np.full_like(drawn.samples, highest), alpha=opaque)
-    return replace(mask_from(drawn, image), notes=())
+    if drawn.alpha is None:
+        return drawn, None
+    red, _, blue = drawn.bytes(3).numpy().astype(int)
+    painted, avoided = drawn.alpha > 0, blue > red
+    missing, kept_out = (
+        Image(np.where(painted & of, 255, 0).astype(np.uint8)[..., None]) for of in (~avoided, avoided)
+    )
+    return missing, kept_out if kept_out.samples.any() else None
 
 
-def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transparent: bool) -> Mask:
+def painted(drawing: dict | None) -> list[tuple[Image, Image | None]]:
+    """What each layer of the editor marks, see `painted_on`."""
+    return [painted_on(layer) for layer in (drawing or {}).get("layers") or [] if layer]
+
+
+def chosen_hole(image: Image, drawing: dict | None, uploaded: str | None, transparent: bool) -> Mask:
     """All that was painted, uploaded and chosen, as it is before it is inverted, grown and feathered."""
-    masks = [painted_on(layer, image) for layer in (painted or {}).get("layers") or [] if layer]
+    masks = [replace(hole_of(image, *marks), notes=()) for marks in painted(drawing)]
     if uploaded:
         masks.append(mask_from(read(uploaded, "The mask"), image))
     if transparent:
@@ -54,10 +66,18 @@ def chosen_hole(image: Image, painted: dict | None, uploaded: str | None, transp
     return union(image, masks)
 
 
+def mask_for_all(drawing: dict | None, uploaded: str | None) -> tuple[Image | None, Image | None]:
+    """The masks for files of any size: what is missing in each, uploaded or else painted, and what is avoided."""
+    missing, avoided = next(iter(painted(drawing)), (None, None))
+    if uploaded:
+        return read(uploaded, "The mask"), avoided
+    return missing if missing and missing.samples.any() else None, avoided
+
+
 @tidy
 def show_mask(
     path: str | None,
-    painted: dict | None,
+    drawing: dict | None,
     uploaded: str | None,
     transparent: bool,
     invert: bool,
@@ -67,7 +87,7 @@ def show_mask(
     """The mask as a picture to look at and to download."""
     with sentences(), tempfile.TemporaryDirectory() as folder:
         image = opened(path)
-        hole = chosen_hole(image, painted, uploaded, transparent)
+        hole = chosen_hole(image, drawing, uploaded, transparent)
         file = Path(folder) / f"{image.name}_mask.png"
         mask = adjusted(hole, invert=invert, grow=round(grow), feather=round(feather))
         file.write_bytes(preview(mask_image(mask)))
@@ -78,8 +98,3 @@ def own_mask(uploaded: str | None) -> object:
     """The uploaded mask, which stays when another picture comes, unless it is that of an example."""
     names = {Path(example.mask).name for example in gallery.examples("inpaint") if example.mask}
     return None if uploaded and Path(uploaded).name in names else gr.skip()
-
-
-def mask_is_painted(layer: str) -> bool:
-    """Whether anything was painted on a layer of the editor."""
-    return bool(painted_on(layer, read(layer)).share)

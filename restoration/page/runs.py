@@ -18,13 +18,13 @@ from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import Batch, restore_all, store
 from restoration.deadline import steps_within, time_is_up, within
-from restoration.files import check_holds, left_out, output_name, read
+from restoration.files import check_holds, left_out, output_name
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.inventory import Inventory
 from restoration.orders import Order
 from restoration.page import shelf
-from restoration.page.masks import chosen_hole, mask_is_painted
+from restoration.page.masks import chosen_hole, mask_for_all
 from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
 from restoration.recording import COMMIT, kept, record_of, recorded
@@ -237,10 +237,8 @@ class Runs:
         with sentences():
             order = self.ordered(model, values[: self.controls])
             format, quality, *marks = values[self.controls :]
-            painted, mask = marks[:2] if marks else (None, None)
-            layers = (painted or {}).get("layers") or []
-            mask = mask or next((layer for layer in layers if layer and mask_is_painted(layer)), None)
-            yield from run_batch(files, order, (format, quality), progress, mask)
+            masks = mask_for_all(*marks[:2]) if marks else ()
+            yield from run_batch(files, order, (format, quality), progress, *masks)
 
     # Comparing models
 
@@ -320,7 +318,12 @@ def in_order(setting: Setting, value: float) -> float:
 
 
 def run_batch(
-    files: list[str] | None, order: Order, output: tuple[str, float], progress: gr.Progress, mask: str | None = None
+    files: list[str] | None,
+    order: Order,
+    output: tuple[str, float],
+    progress: gr.Progress,
+    mask: Image | None = None,
+    avoid: Image | None = None,
 ) -> Generator:
     """Run an order on many uploads: a row and a result for each, then a zip that has receipts and the table too.
 
@@ -338,7 +341,8 @@ def run_batch(
             order=order,
             files=Inventory([Path(file) for file in files], results),
             folder=results,
-            mask=read(mask, "The mask") if mask else None,
+            mask=mask,
+            avoid=avoid,
             format=checked_format(format),
             quality=round(quality),
         )
