@@ -132,4 +132,5 @@ class MadeSet(ObjectSet):
             for image, truth, (_, mask) in zip(restored, clean, given, strict=True)
         ]
         scores = super().summary(restored, clean, given, lpips)
-        return {**scores, "hole_psnr": statistics.fmean(decibels), "over_24_db": sum(value >= 24 for value in decibels)}
+        each = [round(value, 2) for value in decibels]
+        return {**scores, "hole_psnr": statistics.fmean(decibels), "each": each}

@@ -130,12 +130,25 @@ def targets(scores: dict, task: str) -> str:
         score = scores["sets"].get(target.set, {}).get(target.method)
         if not score or target.metric not in score:
             continue
-        value, digits = score[target.metric], 3 if target.metric == "lpips" else 2
-        unit = {"lpips": " LPIPS", "hole_psnr": " in the holes", "kept": " to the input"}.get(target.metric, "")
-        measured = f"{value:.{digits}f}{unit}"
+        value, digits = score[target.metric], {"lpips": 3, "lively": 0, "each": 0}.get(target.metric, 2)
+        unit = {
+            "lpips": " LPIPS", "hole_psnr": " in the holes", "kept": " to the input",
+            "lively": f" of {score.get('images')} within 0.5 and 2 of the gradient energy around",
+        }.get(target.metric, "")  # fmt: skip
+        other = None
         if target.over:
             name = best_classical(scores, target.set)[0] if target.over == BEST_CLASSICAL else target.over
-            value -= scores["sets"][target.set][name][target.metric]
+            other = scores["sets"][target.set].get(name, {}).get(target.metric)
+            if other is None:
+                continue
+        if isinstance(value, list):
+            value = sum(one >= than + target.by for one, than in zip(value, other or [0.0] * len(value), strict=True))
+            above = f"over {target.over}" if other else "in the hole"
+            measured = f"{value} of {score['images']} by {target.by:g} dB or more {above}"
+        else:
+            measured = f"{value:.{digits}f}{unit}"
+        if other and not isinstance(other, list):
+            value -= other
             measured = f"{value:+.{digits}f}{unit} over {name}"
         sign = -1 if target.metric == "lpips" else 1
         if sign * value >= sign * target.aim:

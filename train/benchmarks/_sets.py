@@ -101,7 +101,9 @@ class Target:
     """What a release must reach and what we are here for.
 
     Args:
+        metric: a score, or the scores of each image, of which those are counted that are `by` higher.
         over: the figures are differences to this method, or to the best classical one on the set.
+        by: see `metric`.
     """
 
     method: str
@@ -110,6 +112,7 @@ class Target:
     aim: float
     metric: str = "psnr"
     over: str | None = None
+    by: float = 0.0
 
 
 BEST_CLASSICAL = "best classical"

@@ -134,11 +134,19 @@ BENCHMARK = Benchmark(
         *(tuple(s.name for s in SETS[first : first + 3]) for first in (0, 3)),
         tuple(s.name for s in SETS[6:]),
     ),
-    targets=tuple(
-        Target(method, f"BSD100 {low}-{low + 10} %", 0.0, aim, metric, over="biharmonic")
-        for method in ("deepfill", "fourier-fill")
-        for metric, aim in (("lpips", -0.05), ("hole_psnr", 2.0))
-        for low in (20, 30, 40, 50)
+    targets=(
+        Target("offset-fill", "objects", 18, 20, "lively"),
+        Target("auto", "objects", 18, 20, "lively"),
+        Target("offset-fill", "made pictures", 9, 12, "each", by=24),
+        Target("offset-fill", "made pictures", 9, 12, "each", over="fourier-fill", by=4),
+        Target("offset-fill", "BSD100 20-30 %", 0.0095, 0.0, "lpips", over="fourier-fill textured"),
+        Target("auto", "BSD100 20-30 %", 0.0095, 0.0, "lpips", over="fourier-fill textured"),
+        *(
+            Target(method, f"BSD100 {low}-{low + 10} %", 0.0, aim, metric, over="biharmonic")
+            for method in ("deepfill", "fourier-fill")
+            for metric, aim in (("lpips", -0.05), ("hole_psnr", 2.0))
+            for low in (20, 30, 40, 50)
+        ),
     ),
     lines=(Line("", "", "BSD100 30-40 %", metric="hole_psnr"),),
     home={
