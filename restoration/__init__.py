@@ -7,6 +7,7 @@ clean = model.restore(noisy, sigma=25 / 255)      # (B, C, H, W) of any float ty
 sharp = restoration.load("drunet-jpeg").restore(blocky)  # quality=30 where it is known
 large = restoration.load("compact-x4").restore(small)  # (B, C, 4 * H, 4 * W)
 filled = restoration.load("fourier-fill").restore(image, mask)  # mask (B, 1, H, W), 1 = missing
+better = restoration.restore(picture, "photo")    # a path, an Image, one of Pillow's, an array or a tensor
 """
 
 import logging
@@ -17,8 +18,9 @@ from restoration.denoising import denoise
 from restoration.files import read, write
 from restoration.image import Image, ImageError
 from restoration.inpainting import inpaint
+from restoration.library import restore
 from restoration.many import restore_files
-from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Upscaler
+from restoration.restorer import ArtifactRemover, Denoiser, Inpainter, Restorer, Upscaler
 from restoration.running import Result
 from restoration.upscaling import upscale
 
@@ -29,6 +31,7 @@ __all__ = [
     "ImageError",
     "Inpainter",
     "Method",
+    "Restorer",
     "Result",
     "Upscaler",
     "denoise",
@@ -37,10 +40,16 @@ __all__ = [
     "methods",
     "read",
     "remove_artifacts",
+    "restore",
     "restore_files",
     "upscale",
     "write",
 ]
 __version__ = "0.1.0"
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())  # the page shows its log, the command line none

@@ -24,7 +24,7 @@ class ImageError(ValueError):
     """One sentence, fit for a visitor, on why an image cannot be read or written."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Image:
     """A decoded image file.
 
@@ -75,6 +75,10 @@ class Image:
         wanted, came = (self.samples.shape[:2], self.samples.dtype), (self.alpha.shape, self.alpha.dtype)
         if wanted != came:
             raise ValueError(f"alpha is {wanted[0]} of {wanted[1]} as the samples are, not {came[0]} of {came[1]}")
+
+    def __repr__(self) -> str:
+        channels = {1: "grey", 3: "RGB"}[self.channels] + (" with alpha" if self.alpha is not None else "")
+        return f"<Image {self.name!r}: {self.width} × {self.height} px, {channels}, {self.bits} bits>"
 
     @property
     def height(self) -> int:
