@@ -1,5 +1,6 @@
 """Which addresses answer, to whom, and that the server calls none."""
 
+import gzip
 import json
 import os
 import socket
@@ -73,6 +74,18 @@ def test_what_the_page_does_not_use_is_not_written(server, path, method):
 )
 def test_what_the_page_and_programs_need_is_read(server, path):
     assert asked(server + path)[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/config", f"{API}/info"])
+def test_what_opens_the_page_comes_in_few_bytes_to_whoever_unpacks_it(server, path):
+    plain = asked(server + path)
+    packed = urllib.request.Request(server + path, headers={"Accept-Encoding": "gzip, deflate, br"})
+    with urllib.request.urlopen(packed, timeout=60) as answer:
+        content = answer.read()
+        assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(content).decode()[:50_000] == plain[2][:50_000]
+    assert len(content) < 100_000
+    assert plain[1]["Content-Encoding"] is None
 
 
 def test_nothing_that_queues_is_run_past_the_queue(server):
