@@ -84,14 +84,7 @@ def own_seconds(kind: Method) -> float:
 def whole_run(task: str, name: str, megapixels: float) -> dict[str, float]:
     """Seconds of a run from file to file, by part, and the most memory of this process in MiB."""
     memory.keep()
-    rng = np.random.default_rng(0)
-    height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
-    coarse = torch.from_numpy(rng.uniform(20, 220, (1, 3, -(-height // 50) + 2, -(-height // 37) + 2)))
-    smooth = nn.functional.interpolate(coarse, scale_factor=50, mode="bilinear")[0, :, :height, : height * 4 // 3]
-    samples = smooth.permute(1, 2, 0).numpy()
-    samples = np.clip(samples + rng.normal(0, 6, samples.shape), 0, 255).astype(np.uint8)
-    file = encode(Image(samples), "jpeg", 92)
-    del smooth, samples, coarse
+    file = encode(noisy_waves(round((megapixels * 1e6 * 3 / 4) ** 0.5)), "jpeg", 92)
     order, marks = Order(task, name), [time.process_time()]
     image = read(file, limit=None)
     marks.append(time.process_time())
@@ -101,6 +94,17 @@ def whole_run(task: str, name: str, megapixels: float) -> dict[str, float]:
     marks.append(time.process_time())
     parts = dict(zip(("reading", "restoring", "writing"), np.diff(marks).tolist(), strict=True))
     return {**parts, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def noisy_waves(height: int) -> Image:
+    """A picture of 4 : 3 with slow waves of colour and some noise, made in little memory."""
+    rng, width = np.random.default_rng(0), height * 4 // 3
+    samples = np.empty((height, width, 3), np.uint8)
+    across = np.sin(np.arange(width) / 37)[:, None] * (60, 40, 20) + (120, 110, 100)
+    for row in range(height):
+        values = across + 30 * np.cos(row / 23) + rng.normal(0, 6, (width, 3))
+        samples[row] = values.clip(0, 255)
+    return Image(samples)
 
 
 def in_a_process(task: str, name: str, megapixels: float) -> dict[str, float]:
