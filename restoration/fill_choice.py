@@ -15,7 +15,7 @@ from torch import Tensor
 
 from restoration.contract import missing_pixels
 from restoration.graph_cut import finished
-from restoration.offset_fill import strain_of
+from restoration.offset_fill import Solved, solve
 from restoration.texture import copy_texture
 
 THIN = 12  # pixels to the known ones: most of a hole that is nearer is no object
@@ -32,29 +32,32 @@ class Choice:
         name: of the method.
         texture: whether it copies fine detail.
         reason: one sentence for people.
+        solved: the coarse part of `offset-fill`, if that was taken.
     """
 
     name: str
     texture: bool
     reason: str
+    solved: Solved | None = None
 
 
-def choose(missing: np.ndarray, strain: Callable[[], Generator[None, None, float]]) -> Generator[None, None, Choice]:
+def choose(missing: np.ndarray, solve: Callable[[], Generator[None, None, Solved]]) -> Generator[None, None, Choice]:
     """The fill for holes; yields between steps.
 
     Args:
         missing: bool (H, W).
-        strain: finds what copies would cost, see `offset_fill.strain_of`; only asked for large holes.
+        solve: finds what copies would cost, see `offset_fill.solve`; only asked for large holes.
     """
     yield
     if _deeper(missing, THIN) <= 0.5:
         detailed = _deeper(missing, DETAILED) > 0.5
         return Choice("fourier-fill", detailed, "Chosen: Fourier fill, as the hole is thin.")
     yield
-    cost = yield from strain()
-    if cost > STRAINED:
+    solved = yield from solve()
+    if solved.strain > STRAINED:
         return Choice("fourier-fill", True, "Chosen: Fourier fill, as nothing around the hole repeats.")
-    return Choice("offset-fill", True, "Chosen: Offset fill, as the hole is large and its surroundings can be copied.")
+    reason = "Chosen: Offset fill, as the hole is large and its surroundings can be copied."
+    return Choice("offset-fill", True, reason, solved)
 
 
 def _deeper(missing: np.ndarray, depth: int) -> float:
@@ -84,7 +87,7 @@ class Chooser:
                 filled.append(picture)
                 continue
             given = picture.masked_fill(hole, 0)
-            choice = finished(choose(hole[0, 0].cpu().numpy(), lambda given=given, hole=hole: strain_of(given, hole)))
+            choice = finished(choose(hole[0, 0].cpu().numpy(), lambda given=given, hole=hole: solve(given, hole)))
             result = self.fill(choice.name, given, hole.to(given))
             if choice.texture and choice.name != "offset-fill":
                 result = copy_texture(result.float().cpu(), hole.float().cpu()).to(result)

@@ -14,7 +14,7 @@ from restoration import catalog
 from restoration.catalog import Filter, Method
 from restoration.fill_choice import AMONG, Choice, choose
 from restoration.image import Image
-from restoration.offset_fill import strain_of
+from restoration.offset_fill import Solved, solve
 from restoration.resampling import enlarge
 from restoration.running import Job, Result, improving, infer
 from restoration.texture import finer_patches, finer_texture, found_texture, no_patches
@@ -163,12 +163,13 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
     painting = replace(image, samples=image.samples.copy(), alpha=None if image.alpha is None else image.alpha.copy())
     notes = list(mask.notes)
 
-    groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
-    boxes, chosen = ndimage.find_objects(groups, count), {}
+    groups, boxes = _grouped(missing)
+    chosen, solved = {}, None
     avoided = np.zeros_like(missing) if mask.avoided is None else mask.avoided
     if method.chooses:
-        choice = yield from relayed(_choice(image, missing, avoided, groups, boxes), lambda _: Progress(0, 1))
-        method, texture = catalog.method("inpaint", choice.name), texture and choice.texture
+        work = _choice(image, missing, avoided, groups, boxes, variant)
+        choice = yield from relayed(work, lambda _: Progress(0, 1))
+        method, texture, solved = catalog.method("inpaint", choice.name), texture and choice.texture, choice.solved
         chosen["texture"] = texture
         notes.append(choice.reason)
     if avoided.any() and method.name != AMONG[0]:
@@ -203,7 +204,9 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
             if coarse and not texture:
                 notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         else:
-            filling = steps(painting.tensor(cut), _plane(own), _plane(missing[cut] & ~own | avoided[cut]), variant)
+            others = _plane(missing[cut] & ~own | avoided[cut])
+            filling = steps(painting.tensor(cut), _plane(own), others, variant, solved)
+            solved = None
             copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
             filled = copied.picture
             if not copied.found:
@@ -215,18 +218,33 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
     return outcome()
 
 
+def _grouped(missing: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
+    """Numbers (H, W) of holes that are filled together, from 1 on, the largest first, and boxes of those."""
+    groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
+    order = np.argsort(-np.bincount(groups[missing], minlength=count + 1)[1:], kind="stable")
+    number = np.zeros(count + 1, groups.dtype)
+    number[1 + order] = np.arange(1, count + 1)
+    groups = number[groups]
+    return groups, ndimage.find_objects(groups, count)
+
+
 def _choice(
-    image: Image, missing: np.ndarray, avoided: np.ndarray, groups: np.ndarray, boxes: list[tuple[slice, slice]]
+    image: Image,
+    missing: np.ndarray,
+    avoided: np.ndarray,
+    groups: np.ndarray,
+    boxes: list[tuple[slice, slice]],
+    variant: int,
 ) -> Generator[None, None, Choice]:
-    """The method for all holes (H, W), of which the largest of the groups says what copies would cost."""
+    """The method for all holes (H, W), of which the largest, the first of the groups, says what copies would cost."""
 
-    def strain() -> Generator[None, None, float]:
-        largest = 1 + int(np.bincount(groups[missing], minlength=len(boxes) + 1)[1:].argmax())
-        cut = _surroundings(boxes[largest - 1], missing.shape, COPIED_FROM, 1)
-        own = (groups[cut] == largest) & missing[cut]
-        return (yield from strain_of(image.tensor(cut), _plane(own), _plane(missing[cut] & ~own | avoided[cut])))
+    def coarse() -> Generator[None, None, Solved]:
+        cut = _surroundings(boxes[0], missing.shape, COPIED_FROM, 1)
+        own = (groups[cut] == 1) & missing[cut]
+        others = _plane(missing[cut] & ~own | avoided[cut])
+        return (yield from solve(image.tensor(cut), _plane(own), others, variant))
 
-    return (yield from choose(missing, strain))
+    return (yield from choose(missing, coarse))
 
 
 def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image, opacity: np.ndarray) -> None:

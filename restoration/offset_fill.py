@@ -5,10 +5,10 @@ picture's strongest offsets are all the shifts that are tried.  Pritch, Kav-Vena
 ICCV 2009: each pixel's shift, its label, is found by a graph cut over colours and slopes, coarse to fine.  Pérez,
 Gangnet, Blake. "Poisson Image Editing", SIGGRAPH 2003: what is copied takes on the brightness of what is around it.
 Differs from the papers: the rim proposes offsets of its own, see `restoration.offsets`; a copy costs more that is
-unlike what lies around the hole, or smoother; offsets are refined by a pixel at every finer resolution, where only the
-seams move; the seam cost is a distance, not its square, so that every expansion is the best one; pixels of the rim are
-compared as patches; blending ignores rim pixels whose edges the copy has not, as their colour would bleed into the
-hole.
+unlike what lies around the hole, smoother, or from another layer of the picture, as sky above land; offsets are refined
+by a pixel at every finer resolution, where only the seams move; the seam cost is a distance, not its square, so that
+every expansion is the best one; pixels of the rim are compared as patches; blending ignores rim pixels whose edges the
+copy has not, as their colour would bleed into the hole.
 """
 
 from collections.abc import Generator
@@ -26,10 +26,27 @@ from restoration.offsets import strong_offsets
 from restoration.resampling import pull_push
 from restoration.shift_map import Labelling, Level, sharpened, shifted, twice
 
-SIDE = 224  # longer side of the picture that statistics are made of, at most
+SIDE = 256  # longer side of the picture that statistics are made of, at most
 NODES = 6000  # missing pixels that get any label, at most; finer ones move seams
 SWEEPS = 3
 BLENDED = 50_000  # missing pixels whose blending is solved, at most; finer ones take it from these
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The coarse part of a fill.
+
+    Args:
+        levels: the picture, from fine to coarse.
+        offsets: (L, 2) at the coarsest resolution.
+        labels: which of them each missing pixel takes there, (H, W).
+        strain: see `Copied`; without anything to copy, all else is empty.
+    """
+
+    levels: list[Level]
+    offsets: np.ndarray
+    labels: np.ndarray
+    strain: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +81,7 @@ def offset_fill(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def filling(
-    image: Tensor, hole: Tensor, others: Tensor | None = None, variant: int = 0
+    image: Tensor, hole: Tensor, others: Tensor | None = None, variant: int = 0, solved: Solved | None = None
 ) -> Generator[None, None, Copied]:
     """The steps of a fill; dropping the generator stops it.
 
@@ -73,13 +90,14 @@ def filling(
         hole: (1, 1, H, W), 1 where the picture is filled.
         others: (1, 1, H, W), 1 where it may not be copied from besides; None is nowhere.
         variant: 0 takes the strongest offsets, other numbers each a choice of its own among the strong ones.
+        solved: what `solve` found for all of these, if that was asked already; it serves once.
     """
     if not hole.any():
         return Copied(image, 0.0)
-    solved = yield from _solved(image, hole, others, variant)
-    if solved is None:
-        return Copied(pull_push(image, hole), np.inf)
-    levels, offsets, labels, strain = solved
+    solved = solved or (yield from solve(image, hole, others, variant))
+    levels, offsets, labels = solved.levels, solved.offsets, solved.labels
+    if not levels:
+        return Copied(pull_push(image, hole), solved.strain)
     coarse, pixels, missing = levels[-1], levels[0].pixels, levels[0].hole
     correction = None
     for number, level in reversed(list(enumerate(levels))):
@@ -100,22 +118,11 @@ def filling(
         y, x = rows[first : first + STEP], columns[first : first + STEP]
         copies = shifted(pixels, y, x, offsets[labels[y, x]]) + correction[first : first + STEP]
         result[0, :, y, x] = torch.from_numpy(copies.clip(0, 1).T).to(result)
-    return Copied(result, strain)
+    return Copied(result, solved.strain)
 
 
-def strain_of(image: Tensor, hole: Tensor, others: Tensor | None = None) -> Generator[None, None, float]:
-    """`Copied.strain` of the fill of such a hole, without finishing it; for the arguments see `filling`."""
-    solved = yield from _solved(image, hole, others, 0)
-    return np.inf if solved is None else solved[3]
-
-
-def _solved(
-    image: Tensor, hole: Tensor, others: Tensor | None, variant: int
-) -> Generator[None, None, tuple[list[Level], np.ndarray, np.ndarray, float] | None]:
-    """The coarse part: levels from fine to coarse, and for the last offsets (L, 2), a map of labels and the strain.
-
-    None where there is too little to copy.
-    """
+def solve(image: Tensor, hole: Tensor, others: Tensor | None = None, variant: int = 0) -> Generator[None, None, Solved]:
+    """The coarse part of a fill, which tells what copies would cost; for the arguments see `filling`."""
     missing = hole[0, 0].bool().cpu().numpy()
     usable = ~missing if others is None else ~(missing | others[0, 0].bool().cpu().numpy())
     pixels = image[0].permute(1, 2, 0).float().cpu().numpy().copy(order="C")
@@ -127,16 +134,16 @@ def _solved(
     coarse = levels[-1]
     _cover(coarse, pull_push(*_planes(coarse))[0].permute(1, 2, 0).numpy())
     yield
-    offsets = strong_offsets(coarse, variant)
+    offsets, rare = strong_offsets(coarse, variant)
     yield
     problem = Labelling(coarse, offsets, coarse.hole)
     if not problem.complete:
-        return None
-    problem.tabulated()
+        return Solved([], offsets, np.full(coarse.size, -1, np.int16), np.inf)
+    problem.tabulated(rare)
     found = yield from least_cost(problem.start(), problem.allowed(), problem.pairs, problem.rim, problem.seam, SWEEPS)
     labels = np.full(coarse.size, -1, np.int16)
     labels[coarse.hole] = found
-    return levels, offsets, labels, problem.strain(found)
+    return Solved(levels, offsets, labels, problem.strain(found))
 
 
 def _planes(level: Level) -> tuple[Tensor, Tensor]:

@@ -26,34 +26,39 @@ SHORTEST = 4  # pixels that an offset moves, at least
 FITS = 0.75  # of the rim, and half of the hole beside it, an offset must have something for
 COVERING = 0.02  # what covering none of the hole counts beside a difference of colours
 ALIKE = 9  # side of the square of offsets of which the best is tried
+SPREAD = 2  # pixels around which patches are rare together
 GRID = 16  # offsets along a side that are tried where no peak is of use
 
 
-def strong_offsets(level: Level, variant: int) -> np.ndarray:
-    """The offsets (L, 2), rows and columns, that are tried; may be none.
+def strong_offsets(level: Level, variant: int) -> tuple[np.ndarray, np.ndarray]:
+    """The offsets (L, 2), rows and columns, that are tried, and how rare a picture is everywhere; may be none.
+
+    Rare (H, W) is what differs from all that is far enough to be copied: the root mean square difference of a patch.
 
     Args:
         variant: 0 takes the strongest, other numbers each a choice of its own among the strong ones.
     """
     height, width = level.size
+    nothing = np.zeros((0, 2), int), np.zeros(level.size, np.float32)
     if min(level.size) < 2 * PATCH:
-        return np.zeros((0, 2), int)
+        return nothing
     whole = ndimage.minimum_filter(level.usable, PATCH, mode="constant", cval=False, origin=-(PATCH // 2))[
         : height - PATCH + 1, : width - PATCH + 1
     ]
     places = np.argwhere(whole)
     if len(places) < 2 * NEIGHBOURS:
-        return np.zeros((0, 2), int)
+        return nothing
     pictures = _Correlations(level)
     covered = pictures.usable_share(level.hole)
-    peaks = _lowest(-_votes(level, places) * covered, 0)
+    votes, rare = _votes(level, places)
+    peaks = _lowest(-votes * covered, 0)
     if variant:
         peaks = peaks[: 3 * PEAKS]
         kept = min(PEAKS, len(peaks) // 2)
         peaks = peaks[np.sort(np.random.default_rng(variant).permutation(len(peaks))[:kept])]
     offsets = np.concatenate([*_fitting(level, pictures, covered, variant), peaks[:PEAKS]])
     _, first = np.unique(offsets, axis=0, return_index=True)
-    return _completed(level, offsets[np.sort(first)] - level.size)
+    return _completed(level, offsets[np.sort(first)] - level.size), rare
 
 
 def _lowest(costs: np.ndarray, below: float) -> np.ndarray:
@@ -122,8 +127,10 @@ def _fitting(level: Level, pictures: _Correlations, covered: np.ndarray, variant
     return found
 
 
-def _votes(level: Level, places: np.ndarray) -> np.ndarray:
+def _votes(level: Level, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How often similar patches lie apart by an offset (2 * H + 1, 2 * W + 1), no offset in the middle, smoothed.
+
+    And how rare patches are, (H, W), see `strong_offsets`.
 
     Args:
         places: top left corners (N, 2) of the patches.
@@ -138,7 +145,7 @@ def _votes(level: Level, places: np.ndarray) -> np.ndarray:
     spread = np.zeros(len(places), bool)
     spread[:: max(1, len(places) // QUERIES)] = True
     asked = np.flatnonzero(spread | close)
-    _, near = cKDTree(features, balanced_tree=False).query(features[asked], NEIGHBOURS, eps=1.0)
+    unlike, near = cKDTree(features, balanced_tree=False).query(features[asked], NEIGHBOURS, eps=1.0)
     apart = places[near] - places[asked][:, None]  # (queries, neighbours, 2)
     far = np.hypot(apart[..., 0], apart[..., 1]) >= NEAREST * max(level.size)
     say = np.minimum(patches[asked].reshape(len(asked), -1, PATCH**2).std(2).mean(1) / FLAT, 1)
@@ -149,7 +156,13 @@ def _votes(level: Level, places: np.ndarray) -> np.ndarray:
     for chosen, way, share in ((first, 1, 1.0), (first, -1, 1.0), (beside, 1, CLOSE / NEIGHBOURS)):
         rows, columns = way * apart[chosen].T
         np.add.at(votes, (rows + height, columns + width), share * say[chosen.nonzero()[0]])
-    return ndimage.gaussian_filter(votes, 2**0.5, mode="constant")
+    nearest = np.where(far.any(1), far.argmax(1), NEIGHBOURS - 1)
+    rare = np.zeros((*level.size, 2), np.float32)
+    rare[tuple((places[asked] + PATCH // 2).T)] = np.stack(
+        [unlike[np.arange(len(asked)), nearest] / patches.shape[1] ** 0.5, np.ones(len(asked))], axis=1
+    )
+    rare = ndimage.gaussian_filter(rare, (SPREAD, SPREAD, 0), mode="constant")
+    return ndimage.gaussian_filter(votes, 2**0.5, mode="constant"), rare[..., 0] / np.maximum(rare[..., 1], 1e-6)
 
 
 def _use(level: Level, offsets: np.ndarray) -> np.ndarray:

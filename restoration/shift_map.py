@@ -22,9 +22,14 @@ UNKNOWN = 0.15  # what a rim pixel counts as differing from where a copy has non
 LIKENESS = 0.7  # what a copy counts that is unlike all that lies around the hole
 ALIKE = 0.03  # differences up to this are none, as texture is not the same everywhere
 SMOOTHER = 3.0  # what a copy counts that is smoother than that, as smooth ones differ least from any texture
-AS_ROUGH = 0.7  # of the roughness around the hole is rough enough
+AS_ROUGH = 0.8  # of the roughness around the hole is rough enough
 RING = 8  # pixels around the hole that count as around it
 NEARBY = 0.1  # what the way across a hole counts beside a difference of colours
+RARER = 3.0  # what a copy counts that is rarer than what is around the hole, as everybody sees the second of a thing
+AS_RARE = 1.5, 0.02  # times as rare, and so much more, is not
+LAYERED = 0.15  # what moving down or up by the longer side counts, at most, as land lies below a sky
+EVEN = 0.05  # what mean colours change that far apart where there are no such layers
+APART = 0.25  # of the longer side, at which that is looked at
 BLOCK = 4  # side of the squares that are compared with the ring as one
 ROUGHNESS = 3.0  # what a difference of it counts beside one of colour
 WINDOW = 9  # side of the surroundings whose colour is compared
@@ -97,20 +102,30 @@ class Labelling:
         self.near_rim = ndimage.binary_dilation(~level.hole & level.usable, np.ones((3, 3)), RIM)[self.y, self.x]
         self.table = self.costs = None
 
-    def tabulated(self) -> None:
-        """Make all costs known at once, where every node is asked about every label again and again."""
+    def tabulated(self, rare: np.ndarray) -> None:
+        """Make all costs known at once, where every node is asked about every label again and again.
+
+        Args:
+            rare: how rare each pixel of the picture is, (H, W), see `offsets.strong_offsets`.
+        """
         every = np.arange(len(self.y))
         of = [np.full(len(every), label) for label in range(len(self.offsets))]
         self.table, self.costs = (np.stack([cost(every, one) for one in of]) for cost in (self.copies, self.rim))
-        for label, cost in enumerate(self._unlike()):
+        for label, cost in enumerate(self._unlike(rare)):
             self.costs[label] += cost
 
-    def _unlike(self) -> Generator[np.ndarray, None, None]:
-        """For each label, what its copies (N,) cost that fit nothing around the hole, or are too smooth for it."""
+    def _unlike(self, rare: np.ndarray) -> Generator[np.ndarray, None, None]:
+        """For each label, what its copies (N,) cost that fit nothing around the hole, or are too smooth for it.
+
+        What is rarer than what is around the hole costs more, as a second one is seen; and, in a picture of layers, as
+        land below a sky, copies from another layer.
+        """
         level, y, x = self.level, self.y, self.x
         colours, rough = _character(level)
-        filled = pull_push(torch.from_numpy(rough)[None, None], torch.from_numpy(~level.usable)[None, None].float())
-        wanted = filled[0, 0].numpy()[y, x]
+        both = torch.from_numpy(np.stack([rough, rare]).astype(np.float32))[None]
+        filled = pull_push(both, torch.from_numpy(~level.usable)[None, None].float())
+        wanted, usual = filled[0].numpy()[:, y, x]
+        usual = AS_RARE[0] * usual + AS_RARE[1]
         features = np.concatenate([colours, ROUGHNESS * rough[..., None]], axis=2)
         features /= features.shape[2]
         ring = ndimage.binary_dilation(level.hole, iterations=RING) & level.usable
@@ -120,8 +135,10 @@ class Labelling:
         if len(known):
             tree = cKDTree(np.concatenate([features[ring], scale * known], axis=1))
             least = scale * cKDTree(known).query(middles, p=1)[0]
+        layers = _layers(colours, level.usable)
         for offset in self.offsets:
-            cost = SMOOTHER * np.maximum(AS_ROUGH * wanted - shifted(rough, y, x, offset), 0)
+            cost = layers * abs(offset[0]) + RARER * np.maximum(shifted(rare, y, x, offset) - usual, 0)
+            cost += SMOOTHER * np.maximum(AS_ROUGH * wanted - shifted(rough, y, x, offset), 0)
             if len(known):
                 copies = shifted(features, *middles.T, offset)
                 unlike = tree.query(np.concatenate([copies, scale * middles], axis=1), p=1)[0] - least
@@ -211,6 +228,14 @@ def _character(level: Level) -> tuple[np.ndarray, np.ndarray]:
     slopes[:, 1:] += np.abs(np.diff(pixels, axis=1)).mean(2) * known[:, 1:] * known[:, :-1]
     slopes[1:] += np.abs(np.diff(pixels, axis=0)).mean(2) * known[1:] * known[:-1]
     return _around(pixels, known, WINDOW), _around(slopes[..., None], known, WIDER)[..., 0]
+
+
+def _layers(colours: np.ndarray, usable: np.ndarray) -> float:
+    """What moving down or up by a pixel costs: the more, the more mean colours (H, W, C) change that way."""
+    step = max(1, min(int(APART * max(usable.shape)), len(usable) // 2))
+    both = usable[step:] & usable[:-step]
+    change = float(np.abs(colours[step:] - colours[:-step])[both].mean()) if both.any() else 0.0
+    return min(max(change - EVEN, 0.0), LAYERED) / max(usable.shape)
 
 
 def _around(planes: np.ndarray, known: np.ndarray, window: int) -> np.ndarray:

@@ -15,10 +15,10 @@ from restoration.graph_cut import finished, grid_pairs, least_cost
 from restoration.image import Image
 from restoration.inpainting import Mask, hole_of, inpaint
 from restoration.offset_fill import Copied, filling, offset_fill
-from restoration.offsets import _Correlations
+from restoration.offsets import _Correlations, strong_offsets
 from restoration.orders import Order, replay
 from restoration.running import finish
-from restoration.shift_map import Level
+from restoration.shift_map import LAYERED, Level, _layers
 from train.made_pictures import made_pictures
 
 MADE = {name: (picture, mask) for name, picture, mask in made_pictures()}
@@ -88,6 +88,23 @@ def test_a_picture_is_compared_with_itself_as_shifting_it_would(rng):
         apart = pixels[y[there], x[there]] - pixels[y[there] + down, x[there] + right]
         expected = np.sqrt((apart**2).mean()) if there.any() else 0
         assert differences[14 + down, 19 + right] == pytest.approx(expected, abs=1e-6)
+
+
+def test_only_what_is_there_once_is_rare():
+    y, x = np.mgrid[:64, :96]
+    pixels = (0.3 + 0.2 * ((y // 4 + x // 4) % 2))[..., None].repeat(3, 2).astype(np.float32)
+    pixels[24:40, 60:76] = np.random.default_rng(5).random((16, 16, 3))
+    hole = np.zeros((64, 96), bool)
+    hole[20:40, 20:40] = True
+    _, rare = strong_offsets(Level(pixels, hole, ~hole), 0)
+    assert rare[4:16, 4:52].max() < 0.01
+    assert rare[32, 68] > 0.1
+
+
+@pytest.mark.parametrize("axis, expected", [(0, LAYERED / 80), (1, 0)])
+def test_moving_down_costs_where_a_picture_changes_that_way(axis, expected):
+    ramp = (np.mgrid[:80, :80][axis] / 80)[..., None].repeat(3, 2)
+    assert _layers(ramp, np.full((80, 80), True)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", [(1, 7), (9, 9), (40, 5)])
