@@ -91,7 +91,12 @@ def readable(kind: str) -> bool:
     return kind in _READERS
 
 
-def _check_size(width: int, height: int, limit: float | None, thin: bool) -> None:
+def check_size(width: int, height: int, limit: float | None, thin: bool = False) -> None:
+    """Refuse a picture of a size that is too large, or too thin to be worth its cost.
+
+    Raises:
+        ImageError: it is.
+    """
     if limit is not None and width * height > limit * 1_000_000:
         megapixels = math.ceil(width * height / 100_000) / 10
         raise ImageError(
@@ -122,7 +127,7 @@ def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -
     upright = False
     if kind == "tiff" and (found := tiff.first_page(content)):
         page, more = found
-        _check_size(page.imagewidth, page.imagelength, limit, thin)
+        check_size(page.imagewidth, page.imagelength, limit, thin)
         icc, dpi, packet, texts, block = tiff.profile(page), tiff.dots_per_inch(page), tiff.xmp(page), (), content
         if more:
             notes.append("Only the first page is used.")
@@ -143,7 +148,7 @@ def decode(kind: str, content: bytes, limit: float | None, thin: bool = False) -
             notes.append("A damaged part beside the picture was left out.")
             content = whole
         file = opened(kind, io.BytesIO(content))
-        _check_size(*file.size, limit, thin)
+        check_size(*file.size, limit, thin)
         icc, dpi, packet = file.info.get("icc_profile"), file.info.get("dpi"), file.info.get("xmp")
         quality = _jpeg_quality(file)
         planes, changes, icc = _planes(kind, file, content, icc)

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import inf, log10
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -78,7 +79,17 @@ def results_of_any_size() -> Iterator[None]:
         _largest.reset(before)
 
 
-def output_size(image: Image, scale: int) -> tuple[int, int]:
+class Sized(Protocol):
+    """What has a width and a height in pixels, such as an image."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+def output_size(image: Sized, scale: int) -> tuple[int, int]:
     """Width and height of the enlarged image.
 
     Raises:

@@ -30,8 +30,8 @@ from restoration.image import Image, enlarged
 from restoration.orders import Order
 from restoration.page import api, models, turns
 from restoration.page.address import Tab, from_address
-from restoration.page.before import displayable, expected, facts, guide, in_words
-from restoration.page.inpaint_tab import go_on
+from restoration.page.before import displayable, expected, expected_of, facts, guide, in_words
+from restoration.page.inpaint_tab import undone, went_on_from
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.runs import Runs, rate
@@ -154,7 +154,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     assert Path(answer).read_bytes() == expected
     painted = {"background": None, "layers": [], "composite": None}
     marks = (painted, mask, not with_mask)
-    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, 0, "png", 95, *marks):
+    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, 0, "png", 95, *marks, None):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "every other pixel untouched" in shown[3]
@@ -382,6 +382,19 @@ def test_the_output_size_is_said_before_the_run_and_refused_when_too_large(photo
     assert facts("upscale", None, "lanczos", 4) == ""
 
 
+def test_nothing_is_estimated_for_what_is_refused(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    write(Image(np.zeros((3000, 3000, 1), np.uint8)), tmp_path / "large.png")
+    write(Image(np.zeros((5000, 8001, 1), np.uint8)), tmp_path / "too large.png")
+    assert expected("upscale", str(tmp_path / "photo.png"), "lanczos", 4)
+    assert expected("upscale", str(tmp_path / "large.png"), "lanczos", 2)
+    assert expected("upscale", str(tmp_path / "large.png"), "lanczos", 4) == ""
+    assert expected("denoise", str(tmp_path / "too large.png"), "median") == ""
+    enlarging = tasks.named("photo").orders({"artifacts": False, "denoise": True, "enlarge": 4})
+    assert expected_of(enlarging, str(tmp_path / "photo.png"))
+    assert expected_of(enlarging, str(tmp_path / "large.png")) == ""
+
+
 def test_the_scale_picker_offers_what_the_family_does_and_keeps_the_choice():
     offered = tab_of(tasks.named("upscale")).offered
     scales, blend, _ = offered("lanczos", 3)
@@ -436,7 +449,7 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
     assert mask[2, 2] == mask[25, 25] == mask[60, 86] == 255
     assert (mask == 255).sum() == 25 + 100 + 70 * 5
     with pytest.raises(gr.Error, match="Nothing is marked"):
-        nothing = (False, 0, 0, True, 0, "png", 95, {"layers": []}, None, False)
+        nothing = (False, 0, 0, True, 0, "png", 95, {"layers": []}, None, False, None)
         list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
@@ -448,12 +461,40 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     assert list(canvas(None)) == [None]
     mask = Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
-    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False)
-    *_, (*_, state, _, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
-    for path in go_on(state):
-        again = read(path)
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None)
+    *_, (*_, state, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
+    for shown, file, *others in went_on_from(str(tmp_path / "large.png"), state, []):
+        again = read(file)
+        assert Path(file).name == "large.png"
+        assert read(shown["value"]["background"]).width == 700
+        assert others == [[(str(tmp_path / "large.png"), state)], gr.update(interactive=True), None, False]
     np.testing.assert_array_equal(again.samples, result_of(state).done.picture.samples)
-    assert Path(path).name == "large.png"
+
+
+def test_fills_follow_each_other_and_are_undone_one_by_one(photo, tmp_path):
+    first_file, second_file = tmp_path / "photo.png", tmp_path / "once filled.png"
+    write(photo, first_file)
+    inpaint, runs_done, earlier, now = runs("inpaint"), [], [], None
+    for rows in (slice(5, 15), slice(40, 50)):
+        hole = np.zeros((photo.height, photo.width, 1), np.uint8)
+        hole[rows, 30:40] = 255
+        write(Image(hole), tmp_path / "mask.png")
+        choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, now)
+        *_, shown = inpaint.run(silent, str(first_file), "diffusion", *choices)
+        runs_done.append(shown[5])
+        for _, made, before, *_ in went_on_from(str(first_file), shown[5], earlier):
+            now, earlier = str(shutil.copy(made, second_file)), before  # as gradio keeps it
+    first, second = (result_of(run).done.picture.samples for run in runs_done)
+    assert (second[5:15, 30:40] == first[5:15, 30:40]).all() and (first[40:50] == photo.samples[40:50]).all()
+    assert [run for _, run in earlier] == runs_done
+    *_, (shown, file, earlier, undo) = undone(earlier)
+    assert (file, len(earlier), undo["interactive"]) == (str(second_file), 1, True)
+    assert list(undone([])) == [tuple(gr.skip() for _ in range(4))]
+    for shown, *others in undone(earlier):
+        painted = read(shown["value"]["layers"][0])
+        assert others == [None, [], gr.update(interactive=False)]
+    assert (painted.alpha > 0).sum() == 100 and painted.alpha[5:15, 30:40].all()
+    assert list(went_on_from("another.png", runs_done[1], [])) == [tuple(gr.skip() for _ in range(6))]
 
 
 def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_a_tap(photo, tmp_path):
@@ -462,11 +503,11 @@ def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_
     hole[20:26, 30:36] = 255
     write(Image(hole), tmp_path / "mask.png")
     inpaint, path = runs("inpaint"), str(tmp_path / "photo.png")
-    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False)
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None)
     *_, first = inpaint.run(silent, path, "auto", *choices)
     assert first[3].startswith("**Fourier fill**")
     assert "Chosen: Fourier fill" in first[3]
-    state, (_, other, _) = first[5], first[6:]
+    state, (other, _) = first[5], first[6:]
     assert other["value"] == "Fill with Offset fill"
     *_, second = inpaint.other(silent, path, state, "png", 95)
     assert result_of(second[5]).done.order.model == "offset-fill"
@@ -668,7 +709,7 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path, painted):
     marks = (
         ({"layers": [str(tmp_path / "layer.png")]}, None) if painted else ({"layers": []}, str(tmp_path / "mask.png"))
     )
-    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, *marks, False)
+    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, *marks, False, None)
     for *_, download in runs("inpaint").batch(silent, files, *choices):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")

@@ -230,6 +230,9 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     expect(page.locator("#inpaint-facts")).to_contain_text("90 × 70 px")
     page.locator("#inpaint-editor").scroll_into_view_if_needed()
     page.locator("#inpaint-editor button[aria-label=Brush]").click()
+    for key, size in (("]", "30"), ("[", "24")):
+        page.keyboard.press(key)
+        expect(page.locator("#inpaint-editor .paint-bar output")).to_have_text(size)
     page.wait_for_timeout(1500)  # the editor zooms its picture to fit
     box = page.locator("#inpaint-editor canvas").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -251,9 +254,10 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     with page.expect_download() as download:
         page.locator("#inpaint-download").click()
     assert download.value.suggested_filename == "my photo_inpainted.png"
-    page.locator("#inpaint-again").click()
-    expect(page.locator("#inpaint-compare [data-testid=imageslider-image]")).to_have_count(0)
-    expect(page.locator("#inpaint-facts")).to_contain_text("90 × 70 px")
+    expect(page.locator("#inpaint-undo")).to_be_enabled()  # the result is the canvas now
+    expect(page.locator("#inpaint-compare [data-testid=imageslider-image]")).to_have_count(2)
+    page.locator("#inpaint-undo").click()
+    expect(page.locator("#inpaint-undo")).to_be_disabled()
     page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
 
 

@@ -10,7 +10,7 @@ import torch
 from restoration import tasks
 from restoration.files import read, write
 from restoration.page import shelf
-from restoration.page.inpaint_tab import go_on
+from restoration.page.results import hand_on
 from restoration.page.runs import Runs, again
 from restoration.page.shelf import Shelf, size_of
 from restoration.page.upscale_tab import ScaledRuns
@@ -84,7 +84,7 @@ def test_a_visitor_whose_result_went_is_told_to_run_it_again(small, photo, tmp_p
     runs = Runs(tasks.named("denoise"))
     *_, shown = runs.run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95)
     assert "Median" in shown[3]
-    for ask in (lambda: list(runs.show(silent, shown[5], 50, "png", 95)), lambda: list(go_on(shown[5]))):
+    for ask in (lambda: list(runs.show(silent, shown[5], 50, "png", 95)), lambda: list(hand_on(shown[5], "inpaint"))):
         with pytest.raises(Exception, match="run it again"):
             ask()
     assert len(list(runs.show(silent, None, 50, "png", 95))) == 1  # nothing was run: nothing changes

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 from gradio.block_function import BlockFunction
@@ -13,12 +14,14 @@ from gradio.block_function import BlockFunction
 from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
 from restoration.catalog import Method
+from restoration.decoding import MAX_MEGAPIXELS, check_size
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.orders import Order
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
+from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
 
@@ -116,7 +119,7 @@ def expected(task: str, path: str | None, model: str, scale: int | None = None) 
         return ""
     with suppress(ImageError, ValueError):
         method = catalog.method(task, model, scale)
-        pixels = result_pixels(path, method)
+        pixels = result_pixels(path, method.scale)
         seconds, source = seconds_expected(method, pixels)
         if method.prior:
             return f"About {duration(seconds)} here; Cancel keeps the best."
@@ -129,14 +132,31 @@ def expected_of(orders: list[Order], path: str | None) -> str:
     if not path or not orders:
         return ""
     with suppress(ImageError, ValueError):
-        width, height = file_size(path)
-        pixels, total, known = width * height, 0.0, set()
-        for order in orders:
-            pixels *= order.method.scale**2
-            seconds, source = seconds_expected(order.method, pixels)
-            total, known = total + seconds, {*known, source}
-        return told_cost(total, min(known), pixels)
+        seconds, source, pixels = _cost(orders, path)
+        return told_cost(seconds, source, pixels)
     return ""
+
+
+def seconds_expected_of(orders: list[Order], path: str) -> float | None:
+    """The seconds of orders that are carried out one after the other; None for what would be refused."""
+    with suppress(ImageError, ValueError):
+        return _cost(orders, path)[0]
+    return None
+
+
+def _cost(orders: list[Order], path: str) -> tuple[float, str, int]:
+    """Seconds of orders on a file, by what they are known, and pixels of the result.
+
+    Raises:
+        ImageError, ValueError: the file or a result on the way would be refused.
+    """
+    scale, pixels, total, known = 1, 0, 0.0, set()
+    for order in orders:
+        scale *= order.method.scale
+        pixels = result_pixels(path, scale)
+        seconds, source = seconds_expected(order.method, pixels)
+        total, known = total + seconds, {*known, source}
+    return total, min(known), pixels
 
 
 def told_cost(seconds: float, source: str, pixels: int) -> str:
@@ -145,10 +165,21 @@ def told_cost(seconds: float, source: str, pixels: int) -> str:
     return f"About {duration(max(1, seconds))} and {memory:.1f} GB of memory here, {source}."
 
 
-def result_pixels(path: str, method: Method) -> int:
-    """How many pixels a method makes of a file."""
+def result_pixels(path: str, scale: int) -> int:
+    """How many pixels a file has when it is enlarged.
+
+    Raises:
+        ImageError, ValueError: it would be refused.
+    """
     width, height = file_size(path)
-    return width * height * method.scale**2
+    check_size(width, height, MAX_MEGAPIXELS)
+    output_size(Size(width, height), scale)
+    return width * height * scale**2
+
+
+class Size(NamedTuple):
+    width: int
+    height: int
 
 
 def seconds_expected(method: Method, pixels: int) -> tuple[float, str]:
@@ -173,8 +204,13 @@ def seconds_of(function: BlockFunction, values: list) -> float:
     seconds = 0.0
     with suppress(ImageError, ValueError, TypeError, KeyError):
         method = catalog.method(task, model or "", int(scale or 0) or None)
+        kind = tasks.named(task)
+        settings = {setting.name: named.get(f"{task}-{setting.public}") for setting in kind.settings}
+        orders = kind.orders(settings) if method.chained and None not in settings.values() else []
         for path in files:
-            seconds += seconds_expected(method, result_pixels(path, method))[0]
+            seconds += (
+                _cost(orders, path)[0] if orders else seconds_expected(method, result_pixels(path, method.scale))[0]
+            )
     return seconds
 
 

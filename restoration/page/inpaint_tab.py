@@ -1,31 +1,59 @@
 """What only tasks with holes have: painting, masks, and going on from a result."""
 
+import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import gradio as gr
 
 from restoration import catalog
+from restoration.files import read, write
 from restoration.fill_choice import AMONG
+from restoration.image import Image
+from restoration.inpainting import Mask
 from restoration.orders import Order
-from restoration.page.masks import SEEN, canvas, own_mask, show_mask
-from restoration.page.parts import CHANGING, FOLLOWING, LOOKING, QUIET, UploadedImage, sentences, tidy, unchanged
-from restoration.page.results import hand_on
-from restoration.page.runs import Runs, again
+from restoration.page import shelf
+from restoration.page.masks import SEEN, canvas, chosen_hole, own_mask, show_mask, strokes
+from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, preview, sentences, tidy, unchanged
+from restoration.page.runs import Runs, Shown, again
 from restoration.page.task_tab import TaskTab
-from restoration.receipts import OrderResult
+from restoration.page.turns import same_picture
 from restoration.tasks._task import Setting
 
 
 class HoleRuns(Runs):
-    """Runs from whose results one can go on, or whose holes can be filled in another way."""
+    """Runs whose results are gone on from, and whose holes can be filled in another way.
 
-    more = 3
+    The last value of a handler is what earlier runs made of the picture, None at first.
+    """
+
+    more = 2
+
+    def run(self, progress=gr.Progress(), path=None, model="", *values) -> Generator:
+        """See `Runs.run`."""
+        *values, now = values
+        with sentences():
+            order = self.ordered(model, values[: self.controls])
+            *output, painted, uploaded, transparent = values[self.controls :]
+
+            def hole(image: Image) -> Mask:
+                return chosen_hole(image, painted, uploaded, transparent)
+
+            yield from self.restore(order, path, hole, tuple(output), progress, now)
+
+    def batch(self, progress=gr.Progress(), files=None, model="", *values) -> Generator:
+        """See `Runs.batch`."""
+        yield from super().batch(progress, files, model, *values[:-1])
+
+    def bake(self, event: gr.SelectData, path=None, model="", *values) -> Generator:
+        """See `Runs.bake`."""
+        *values, now = values
+        yield from super().bake(event, now or path, model, *values)
 
     def besides(self, done, folder) -> tuple:
         """The buttons for that."""
         other = catalog.method(self.kind.name, other_fill(done.order.model)).title
         return (
-            gr.update(interactive=True),
             gr.update(interactive=True, value=f"Fill with {other}"),
             gr.update(interactive=self.kind.takes(self.variant, done.order.method)),
         )
@@ -40,9 +68,10 @@ class HoleRuns(Runs):
             yield unchanged(self.outputs)
             return
         with sentences():
-            done = again(result).done
-        order = Order(self.kind.name, other_fill(done.order.model), {**done.order.settings, "texture": True})
-        yield from self._again(done, order, path, output, progress)
+            made = again(result)
+        order = made.done.order
+        order = Order(self.kind.name, other_fill(order.model), {**order.settings, "texture": True})
+        yield from self._again(made, order, path, output, progress)
 
     def another(self, progress=gr.Progress(), path=None, result=None, *output) -> Generator:
         """The same holes, filled with other copies; after the last variant the first again."""
@@ -50,16 +79,14 @@ class HoleRuns(Runs):
             yield unchanged(self.outputs)
             return
         with sentences():
-            done = again(result).done
-        order = done.order
+            made = again(result)
+        order = made.done.order
         number = (order.settings["variant"] + 1) % (self.variant.limits[1] + 1)
-        yield from self._again(done, order.changed(variant=number), path, output, progress)
+        yield from self._again(made, order.changed(variant=number), path, output, progress)
 
-    def _again(
-        self, done: OrderResult, order: Order, path: str | None, output: tuple, progress: gr.Progress
-    ) -> Generator:
+    def _again(self, made: Shown, order: Order, path: str | None, output: tuple, progress: gr.Progress) -> Generator:
         with sentences():
-            yield from self.restore(order, path, lambda image: done.hole, output, progress)
+            yield from self.restore(order, path, lambda image: made.done.hole, output, progress, made.made_of)
 
 
 def other_fill(name: str) -> str:
@@ -76,7 +103,10 @@ class HoleTab(TaskTab):
     )
 
     def draw_marks(self):
+        self.now = UploadedImage(type="filepath", image_mode=None, visible=False, elem_id=f"{self.name}-now")
+        self.earlier = gr.State([])
         self.editor = gr.ImageEditor(
+            visible=False,
             label="Paint red over what should go; blue is never copied from",
             type="filepath",
             sources=(),
@@ -87,6 +117,7 @@ class HoleTab(TaskTab):
             format="png",
             buttons=["fullscreen"],
             elem_id=f"{self.name}-editor",
+            elem_classes="paint",
         )
 
     def draw_model(self):
@@ -114,19 +145,19 @@ class HoleTab(TaskTab):
                 buttons=["download", "fullscreen"],
                 elem_id=f"{self.name}-shown-mask",
             )
-        self.marks = [self.editor, self.uploaded, self.transparent]
+        self.marks = [self.editor, self.uploaded, self.transparent, self.now]
         return spot
 
     def draw_controls(self, place):
         super().draw_controls(place)
         if place == "result":
             with gr.Row():
+                self.undo = gr.Button("Undo the fill", interactive=False, elem_id=f"{self.name}-undo")
                 self.other = gr.Button("Another method", interactive=False, elem_id=f"{self.name}-other")
                 self.another = gr.Button("Another variant", interactive=False, elem_id=f"{self.name}-another")
-            self.again = gr.Button("Go on from this result", interactive=False, elem_id=f"{self.name}-again")
 
     def draw_besides(self):
-        return [self.again, self.other, self.another]
+        return [self.other, self.another]
 
     def example(self):
         return [self.source, self.uploaded], lambda example: (example.picture, example.mask)
@@ -134,19 +165,62 @@ class HoleTab(TaskTab):
     def connect(self):
         super().connect()
         self.source.upload(own_mask, self.uploaded, self.uploaded, **QUIET)
-        self.source.change(canvas, self.source, self.editor, **LOOKING | FOLLOWING)
+        painting = [self.editor, self.now, self.earlier, self.undo]
+        self.source.change(begun, self.source, painting, **LOOKING | FOLLOWING)
         edges = [
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
-        self.look.click(show_mask, [self.source, *self.marks, *edges], self.mask, **LOOKING | {"show_progress": "full"})
+        looked_at = [self.source, *self.marks[:-1], *edges]
+        self.look.click(show_mask, looked_at, self.mask, **LOOKING | {"show_progress": "full"})
         inputs = [self.source, self.shown.state, *self.shown.file]
+        runs = [self.running]
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
-            self.turns.run_on_click((button, self.cancel), handler, inputs)
-        self.again.click(tidy(go_on), self.shown.state, self.source, **CHANGING)
-        self.again.click(lambda: (None, False), None, [self.uploaded, self.transparent], **QUIET)
+            runs.append(self.turns.run_on_click((button, self.cancel), handler, inputs))
+        went_on = [self.source, self.shown.state, self.earlier]
+        for running in runs:
+            running.success(tidy(went_on_from), went_on, [*painting, self.uploaded, self.transparent], **LOOKING)
+        self.undo.click(tidy(undone), self.earlier, painting, **LOOKING)
 
 
-def go_on(run: str | None) -> Generator:
-    """The result of a run as the new picture, for the next hole."""
-    for file, _ in hand_on(run, "inpaint"):
-        yield file
+def begun(path: str | None) -> Generator:
+    """The canvas of a new picture, which nothing was filled in yet."""
+    for picture in canvas(path):
+        yield gr.update(value=picture, visible=picture is not None), None, [], gr.update(interactive=False)
+
+
+def went_on_from(path: str | None, run: str | None, earlier: list) -> Generator:
+    """The result of a run as the canvas for the next stroke, and what it was made of among what can be gone back to.
+
+    Args:
+        path: of the upload.
+        earlier: files of the pictures that there were before, each with the run that came of it.
+    """
+    result = shelf.results().get(run) if run else None
+    if result is None or not path or not same_picture(result.path, path):
+        yield unchanged(6)
+        return
+    files = [file for file, _ in earlier]
+    kept = files.index(result.made_of) if result.made_of in files else len(files)
+    earlier = [*earlier[:kept], (result.made_of, run)]
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        image = result.done.picture
+        file = Path(folder) / f"{image.name}.png"
+        write(image, file, metadata="all")
+        for picture in canvas(str(file)):
+            yield gr.update(value=picture), str(file), earlier, gr.update(interactive=True), None, False
+
+
+def undone(earlier: list) -> Generator:
+    """The canvas as it was before the last fill, with what was marked on it then."""
+    if not earlier:
+        yield unchanged(4)
+        return
+    *earlier, (file, run) = earlier
+    result = shelf.results().get(run)
+    with sentences(), tempfile.TemporaryDirectory() as folder:
+        for picture in canvas(file):
+            if picture and result is not None:
+                layer = Path(folder) / "marked.png"
+                layer.write_bytes(preview(strokes(result.done.hole, read(picture["background"]))))
+                picture["layers"] = [str(layer)]
+            yield gr.update(value=picture), file if earlier else None, earlier, gr.update(interactive=bool(earlier))

@@ -56,6 +56,18 @@ def painted(drawing: dict | None) -> list[tuple[Image, Image | None]]:
     return [painted_on(layer) for layer in (drawing or {}).get("layers") or [] if layer]
 
 
+def strokes(hole: Mask, picture: Image) -> Image:
+    """A hole, and what it avoids, as if they had been painted on a picture of any size."""
+    marks = np.zeros((picture.height, picture.width), np.uint8)
+    for number, opacity in enumerate((hole.opacity, hole.avoided), start=1):
+        if opacity is not None:
+            scaled = mask_from(mask_image(replace(hole, opacity=opacity.astype(np.float32))), picture)
+            marks[scaled.opacity > 0.5] = number
+    colours = [(0, 0, 0), *(tuple(int(colour[place : place + 2], 16) for place in (1, 3, 5)) for colour, _ in SEEN)]
+    opacities = [0, *(round(255 * opacity) for _, opacity in SEEN)]
+    return Image(np.uint8(colours)[marks], np.uint8(opacities)[marks])
+
+
 def chosen_hole(image: Image, drawing: dict | None, uploaded: str | None, transparent: bool) -> Mask:
     """All that was painted, uploaded and chosen, as it is before it is inverted, grown and feathered."""
     masks = [replace(hole_of(image, *marks), notes=()) for marks in painted(drawing)]

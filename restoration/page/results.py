@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from gradio.events import Dependency
 
 from restoration import cleaning, gallery, tasks
 from restoration.files import write
@@ -180,7 +181,7 @@ class Turns:
         buttons: tuple[gr.Button, gr.Button],
         function: Callable,
         inputs: Sequence[gr.components.Component],
-    ) -> None:
+    ) -> Dependency:
         """Start and Cancel of a run; one has the model at a time, and its progress shows on the status line."""
         (start, cancel), when, shown = buttons, clock(), self.shown
         files = [shown.download, shown.receipt]
@@ -204,6 +205,7 @@ class Turns:
         in_sight = [self.source, shown.state]
         running.then(self.kept, in_sight, [*shown.outputs, *self.more], queue=False, **QUIET)
         cancel.click(self.cancelled, shown.state, [shown.status, *files], cancels=[running], queue=False, **PRIVATE)
+        return running
 
     def cancelled(self, run: str | None) -> list:
         """That it was, and the last result's file again."""

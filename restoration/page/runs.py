@@ -24,8 +24,10 @@ from restoration.inpainting import Mask
 from restoration.inventory import Inventory
 from restoration.orders import Order
 from restoration.page import shelf
+from restoration.page.before import seconds_expected_of
+from restoration.page.countdown import Countdown
 from restoration.page.masks import chosen_hole, mask_for_all
-from restoration.page.parts import checked_format, chosen, compared, duration, opened, preview, sentences, unchanged
+from restoration.page.parts import checked_format, chosen, compared, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
 from restoration.recording import COMMIT, kept, record_of, recorded
 from restoration.records import WAITING
@@ -36,7 +38,11 @@ SHOWN = 6  # outputs of a run in every tab
 
 
 def stepped(
-    job: Generator, progress: gr.Progress, outputs: int, show: Callable[[object], Generator] | None = None
+    job: Generator,
+    progress: gr.Progress,
+    outputs: int,
+    show: Callable[[object], Generator] | None = None,
+    expected: float | None = None,
 ) -> Generator:
     """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns.
 
@@ -44,7 +50,9 @@ def stepped(
 
     Args:
         show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
+        expected: seconds that it is expected to take, None where that is unknown.
     """
+    countdown = Countdown(expected)
     seconds = limits.in_force().deadline
     job = within(job, seconds, lambda: gr.Warning(f"A run gets {seconds:g} s here: this is the best that it had then."))
     while True:
@@ -52,9 +60,9 @@ def stepped(
             step = next(job)
         except StopIteration as end:
             return end.value
-        left = "" if step.seconds_left is None else f", about {duration(step.seconds_left)} left"
+        left = countdown.told(step.share, step.seconds_left)
         count = "" if step.so_far is None else f" {step.done} of {step.total}"
-        progress(step.share, desc=f"Restoring{count}{left}")
+        progress(countdown.share, desc=f"Restoring{count}{left}")
         if step.so_far is None or show is None:
             yield unchanged(outputs)
         else:
@@ -72,6 +80,7 @@ class Shown:
         plain: as the model made it.
         true: an enlarged picture pulled back to the photo, once that was asked for.
         path: of the upload.
+        made_of: file that was read, the upload or what earlier runs made of it.
     """
 
     done: OrderResult
@@ -80,6 +89,7 @@ class Shown:
     plain: OrderResult | None = None
     true: OrderResult | None = None
     path: str = ""
+    made_of: str = ""
 
     def light(self) -> "Shown":
         """The same without the pictures that were made of it, to be kept."""
@@ -134,14 +144,17 @@ class Runs:
         hole: Callable[[Image], Mask] | None,
         output: tuple[str, float],
         progress: gr.Progress,
+        now: str | None = None,
     ) -> Generator:
         """Run an order on the upload and show what comes of it.
 
         Args:
             hole: finds what is missing.
             output: format and JPEG quality of the file.
+            now: what earlier runs made of the upload, if that is to be restored.
         """
-        with recorded(order, chosen(path), kept()) as log:
+        file = now or path
+        with recorded(order, chosen(file), kept()) as log:
             log.seconds[WAITING] = waited()
             with log.stage("reading"):
                 image = log.read()
@@ -150,12 +163,16 @@ class Runs:
                 missing = hole(image) if hole else None
 
             def show(done: OrderResult) -> Generator:
-                return self.shown(Shown(done, before, log.id, plain=done, path=path), *output)
+                return self.shown(result_of(done), *output)
+
+            def result_of(done: OrderResult) -> Shown:
+                return Shown(done, before, log.id, plain=done, path=path, made_of=file)
 
             with log.stage("restoring"):
                 job = self.plain(order).run(image, missing)
-                done = yield from stepped(job, progress, self.outputs, show)
-                result = yield from self.moved(Shown(done, before, log.id, plain=done, path=path), order, progress)
+                seconds = seconds_expected_of([order], file)
+                done = yield from stepped(job, progress, self.outputs, show, seconds)
+                result = yield from self.moved(result_of(done), order, progress)
             log.finished(result.done)
             progress(1, desc="Writing the file")
             with closing(self.shown(result, *output)) as showing:

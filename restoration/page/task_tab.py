@@ -74,7 +74,7 @@ class TaskTab:
             self.draw_test(chosen, spot)
         outputs = [*shown.outputs, *besides]
         self.turns = Turns(self.name, self.source, shown, besides, self.kind.hint)
-        self.turns.run_on_click(buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks])
+        self.running = self.turns.run_on_click(buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks])
         self.turns.follow_picture()
         picked = [self.source, self.model, *self.controls.get("scale", [])]
         self.source.upload(displayable, self.source, self.source, **LOOKING)

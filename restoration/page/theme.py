@@ -36,6 +36,18 @@ body.dark.dark.dark { --color-accent: var(--primary-400); }
 @media (max-width: 760px) {
   .compare { height: 430px !important; }
 }
+.picture:has(.paint) .block[id$="-input"]:has(.image-frame) { height: 104px !important; }
+.picture:has(.paint) .block[id$="-input"]:has(.image-frame) .source-selection { display: none !important; }
+.paint { height: clamp(360px, 47vh, 760px) !important; padding-bottom: 44px !important; }
+.paint-bar {
+  position: absolute; inset: auto 0 0 0; height: 43px; padding: 0 12px; display: flex; align-items: center; gap: 12px;
+  border-top: 1px solid var(--border-color-primary); font-size: 14px; color: var(--body-text-color);
+}
+.paint-bar label { display: flex; align-items: center; gap: 8px; flex: 1; max-width: 26rem; }
+.paint-bar input { flex: 1; min-width: 4rem; accent-color: var(--primary-600); }
+.paint-bar span { white-space: nowrap; }
+.paint-bar output { min-width: 2rem; font-variant-numeric: tabular-nums; }
+.paint .size_picker, .paint [aria-label="Brush Size"], .paint [aria-label="Eraser Size"] { display: none !important; }
 gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
 .step .wrap { gap: 0.3rem; }
 .step .wrap label { padding: 0.3rem 0.6rem; }
@@ -84,5 +96,6 @@ HEAD = f"<style>{CSS}</style>" + "".join(
         ("script", "uploads.js"),
         ("script", "clicks.js"),
         ("script", "access.js"),
+        ("script", "paint.js"),
     )
 )
