@@ -81,7 +81,9 @@ def test_weights_survive_a_folder(model, tmp_path):
 
 
 KNOWN = [
-    method.name for method in restoration.methods("upscale") if method.family in ("compact", "photo", "rrdb", "esrgan")
+    method.name
+    for method in restoration.methods("upscale")
+    if method.family in ("compact", "photo", "photo-gan", "rrdb", "esrgan")
 ]
 
 

@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         generator = run.generator()
         lr, hr = pairs(crops(count, (size + 2 * MARGIN) * scale, generator), scale, recipe.damage, generator)
         restored = run.network(lr).float()
-        pattern = grid(restored, hr, scale)
+        pattern = grid(restored, hr, scale, recipe.grid_window)
         restored, hr = off_grid(restored, hr, generator=generator)
 
         wanted, features = vgg.pair(hr, restored)

@@ -212,13 +212,16 @@ def coarse_negative_psnr(image: Tensor, reference: Tensor, mask: Tensor, size: i
     return 10 * (error / share.clamp(min=1) + 1e-5).log10().mean()
 
 
-def grid(image: Tensor, reference: Tensor, period: int) -> Tensor:
-    """Mean absolute value of the pattern of `period` pixels that repeats all over image - reference, (B, C, H, W).
+def grid(image: Tensor, reference: Tensor, period: int, window: int | None = None) -> Tensor:
+    """Mean absolute value of the pattern of `period` pixels that repeats in image - reference, (B, C, H, W).
 
+    All over it, or within windows of so many periods a side, where a pattern counts that follows the texture.
     Networks with strides write such patterns, and neither features nor critics mind a faint one.
     """
-    height, width = (length // period * period for length in image.shape[-2:])
+    step = period * (window or 1)
+    height, width = (length // step * step for length in image.shape[-2:])
     difference = (image - reference)[..., :height, :width]
-    tiles = difference.unflatten(-1, (-1, period)).unflatten(-3, (-1, period))  # (B, C, rows, period, columns, period)
-    pattern = tiles.mean((-4, -2))
-    return (pattern - pattern.mean((-2, -1), keepdim=True)).abs().mean()
+    tiles = F.pixel_unshuffle(difference, period)  # (B, C period^2, rows, columns)
+    pattern = F.avg_pool2d(tiles, window) if window else tiles.mean((-2, -1), keepdim=True)
+    pattern = pattern.unflatten(1, (-1, period**2))
+    return (pattern - pattern.mean(2, keepdim=True)).abs().mean()

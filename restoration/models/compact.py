@@ -3,7 +3,8 @@
 Wang, Xie, Dong, Shan. "Real-ESRGAN", ICCV Workshops 2021, arXiv:2107.10833 (its SRVGGNetCompact); the state-dict keys
 are those, so that other tools load the weights as they are.
 Differs from the source: hidden convolutions start near the identity, so that depth does not slow the training down;
-trained on plain bicubic reduction, or on photos as the web holds them.
+trained on plain bicubic reduction, or on photos as the web holds them, photo-gan-x4 at last against discriminators of
+VGG19's features (arXiv:2111.01007).
 """
 
 import torch
@@ -42,6 +43,18 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             purpose="Photos",
         )
         for scale in (2, 4)
+    )
+    checkpoints += (
+        Checkpoint(
+            "photo-gan-x4",
+            "Photo with texture",
+            "Photo, and invents plausible texture; the slider blends it with Photo, which stays true.",
+            "Anything that will be measured or read, and faces: its texture is made up, and can show a faint grid.",
+            blends_with="photo-x4",
+            cleans=True,
+            invents=True,
+            purpose="Texture (invents detail)",
+        ),
     )
 
     def __init__(self, scale: int = 4, width: int = 64, depth: int = 16):

@@ -69,7 +69,6 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
             "Anything that will be measured or read: its texture is made up, and dense texture can show a faint grid.",
             blends_with="rrdb-x4",
             invents=True,
-            purpose="Texture (invents detail)",
         ),
     )
 

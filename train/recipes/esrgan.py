@@ -19,6 +19,7 @@ class EsrganRecipe(UpscaleRecipe):
         adversarial_weight: of the relativistic adversarial loss.
         pixel_weight: of the mean absolute difference of the pixels.
         grid_weight: of the pattern that repeats with every pixel of the input, `train.losses.grid`.
+        grid_window: of that loss.
         features: blocks of VGG19 whose features are compared, with weight 1.
         critic_width: features of the first layer of `train.critics.FeatureCritic`.
     """
@@ -28,6 +29,7 @@ class EsrganRecipe(UpscaleRecipe):
     adversarial_weight: float = 0.3
     pixel_weight: float = 1e-2
     grid_weight: float = 1.0
+    grid_window: int | None = None
     features: tuple[int, ...] = (3,)
     critic_width: int = 32
 
@@ -58,5 +60,7 @@ RECIPES: dict[str, EsrganRecipe] = {
         optimizer="adam",
         learning_rate=2e-4,
         adversarial_weight=0.2,
+        grid_weight=10.0,
+        grid_window=8,
     ),
 }
