@@ -18,8 +18,9 @@ from restoration.classical import Filter
 from restoration.contract import Level
 from restoration.deep_image_prior import Attempt
 from restoration.fill_choice import AMONG, Chooser
+from restoration.interpolation import interpolated
 from restoration.offset_fill import filling, offset_fill
-from restoration.restorer import Checkpoint, Restorer, interpolated
+from restoration.restorer import Checkpoint, Restorer
 from restoration.weights import DEADLINE, pinned, place
 
 
@@ -383,8 +384,7 @@ def load(source: str | Path, alpha: float = 1.0, task: str | None = None) -> Res
         task: which one, for a method of several tasks.
 
     Raises:
-        ValueError: no such method or checkpoint, one whose files do not fit each other, or an alpha that does not
-            apply.
+        ValueError: no such method or checkpoint, files that do not fit each other, or an alpha that does not apply.
         OSError: the Hub cannot be reached.
     """
     model = _load(source, task)

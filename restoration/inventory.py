@@ -1,8 +1,10 @@
 """The pictures among files and folders, walked through in order without a list of them all."""
 
 import heapq
+import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -11,7 +13,9 @@ from pathlib import Path, PurePath
 
 from restoration import remote
 from restoration.decoding import kind_of
-from restoration.files import ENDINGS, HEAD, is_of_system, is_picture, size_of, walk
+from restoration.files import ENDINGS, HEAD, file_size
+from restoration.folders import is_of_system, is_picture, walk
+from restoration.image import ImageError
 from restoration.remote import Place, is_folder, name_of
 from restoration.targets import RECEIPTS
 
@@ -59,8 +63,12 @@ class Survey:
     @property
     def megapixels(self) -> float:
         """Of the largest picture, by the headers of the largest files."""
-        sizes = (size_of(file) for file in self.largest if isinstance(file, Path))
-        return max((width * height / 1e6 for width, height in filter(None, sizes)), default=0.0)
+        largest = 0.0
+        for file in self.largest:
+            with suppress(ImageError):  # a row will tell of it
+                if isinstance(file, Path):
+                    largest = max(largest, math.prod(file_size(file)) / 1e6)
+        return largest
 
 
 class Inventory:

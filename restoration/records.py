@@ -19,14 +19,14 @@ from concurrent.futures import Future
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from queue import Full, SimpleQueue
-from statistics import median, quantiles
+from statistics import median
 from typing import Literal, TypeVar, get_args
 
 from restoration.database import DAMAGED, LOCKED, UNWRITABLE, code, inode, on_disk, prepared, uri
 from restoration.mirror import MIRRORS, mirrored, new_lines
+from restoration.paces import FEWEST, percentiles, trend
 
 Outcome = Literal["done", "failed", "cancelled"]
 Rating = Literal["better", "same", "worse"]
@@ -37,7 +37,7 @@ ATTEMPTS = 3  # for a row in a locked database, each as long as `PATIENCE`
 PATIENCE = 1.0  # seconds that SQLite waits for a lock
 ANSWER = 5.0  # seconds after which a rating that still waits is given up
 COMMENT = 200  # characters
-RECENT, FEWEST = 50, 3  # runs that an expectation is made of
+RECENT = 50  # runs that an expectation is made of, at most
 
 WAITING = "waiting"  # the stage before a run begins
 
@@ -439,25 +439,3 @@ def _moment(start: float, length: float, runs: list[tuple]) -> Moment:
 def size_class(pixels: int) -> int:
     """Index into `SIZES`."""
     return (pixels >= 1e6) + (pixels >= 4e6) + (pixels > 16e6)
-
-
-def percentiles(values: list[float]) -> tuple[float | None, float | None, float | None]:
-    """The 50th, 90th and 99th, between two neighbours on the line that joins them."""
-    if not values:
-        return None, None, None
-    cuts = quantiles(values if len(values) > 1 else 2 * values, n=100, method="inclusive")
-    return cuts[49], cuts[89], cuts[98]
-
-
-def trend(runs: list[tuple[float, float]]) -> tuple[float, float]:
-    """Seconds of overhead and seconds a megapixel, by medians, which no outlier moves.
-
-    Args:
-        runs: megapixels and seconds of each.
-    """
-    slopes = [(t - s) / (b - a) for (a, s), (b, t) in combinations(runs, 2) if max(a, b) >= 2 * min(a, b)]
-    if len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
-        overhead = median(seconds - slope * size for size, seconds in runs)
-        if overhead > 0:
-            return overhead, slope
-    return 0.0, median(seconds / size for size, seconds in runs)

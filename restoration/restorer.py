@@ -4,7 +4,6 @@ A model file defines `__init__` with JSON arguments, `forward`, and the facts `c
 `receptive_field`.  Padding, cropping, clamping and loading live here.
 """
 
-import copy
 import inspect
 import json
 from contextlib import suppress
@@ -434,21 +433,3 @@ def _check_sizes(arguments: dict) -> None:
         sizes = value if isinstance(value, list | tuple) else [value]
         if len(sizes) > 16 or any(isinstance(size, int | float) and not abs(size) <= 4096 for size in sizes):
             raise ValueError(f"config.json asks for an impossible {name}")
-
-
-def interpolated(first: Restorer, second: Restorer, alpha: float) -> Restorer:
-    """A model whose weights lie `alpha` of the way from the first's to the second's, two trainings of one network.
-
-    Wang et al., "ESRGAN", arXiv:1809.00219, section 3.4, network interpolation.
-
-    Raises:
-        ValueError: alpha is outside [0, 1], or the networks differ.
-    """
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha goes from 0 to 1, not {alpha:g}.")
-    ours, theirs = first.state_dict(), second.state_dict()
-    if {name: value.shape for name, value in ours.items()} != {name: value.shape for name, value in theirs.items()}:
-        raise ValueError("Only two trainings of the same network can be blended.")
-    between = copy.deepcopy(second)
-    between.load_state_dict({name: ours[name].lerp(theirs[name], alpha) for name in theirs})
-    return between

@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 
 from restoration import memory, tasks
 from restoration.__main__ import main
-from restoration.files import is_picture, pictures_in, read, write
+from restoration.files import read, write
+from restoration.folders import is_picture, pictures_in
 from restoration.image import Image
 from restoration.orders import Order
 from train.data import samples

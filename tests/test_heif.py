@@ -8,7 +8,8 @@ from PIL import Image as Pillow
 from PIL import features
 
 from restoration import decoding
-from restoration.files import is_picture, read
+from restoration.files import read
+from restoration.folders import is_picture
 from restoration.image import ImageError
 
 BRANDS = [b"heic", b"mif1", b"avif"]

@@ -9,9 +9,9 @@ import restoration
 from restoration import catalog, running, tasks, upscaling
 from restoration.degradations import Downscale
 from restoration.image import Image, enlarged, from_tensor, to_8_bit
+from restoration.interpolation import interpolated
 from restoration.metrics import psnr_y
 from restoration.orders import Order
-from restoration.restorer import interpolated
 from restoration.upscaling import corrected, upscale
 
 OFFERED = restoration.methods("upscale")

@@ -16,7 +16,8 @@ from PIL import ImageDraw, ImageFont
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from restoration.files import is_picture, read
+from restoration.files import read
+from restoration.folders import is_picture
 from restoration.image import Image, ImageError
 
 VALIDATION_IMAGES = 24

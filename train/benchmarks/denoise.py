@@ -10,7 +10,8 @@ from torch import Tensor
 
 from restoration.catalog import Method
 from restoration.degradations import Chain, Degradation, GaussianNoise, Jpeg, Rounding, UniformNoise
-from restoration.files import pictures_in, read
+from restoration.files import read
+from restoration.folders import pictures_in
 from restoration.metrics import Lpips, psnr, ssim
 from train.benchmarks._sets import (
     BEST,

@@ -16,7 +16,8 @@ from restoration.degradations import (
     Holes,
     PixelHoles,
 )
-from restoration.files import is_picture, pictures_in, read
+from restoration.files import read
+from restoration.folders import is_picture, pictures_in
 from restoration.image import Image, ImageError
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, psnr, ssim
