@@ -38,10 +38,12 @@ body.dark.dark.dark { --color-accent: var(--primary-400); }
 }
 .picture:has(.paint) .block[id$="-input"]:has(.image-frame) { height: 104px !important; }
 .picture:has(.paint) .block[id$="-input"]:has(.image-frame) .source-selection { display: none !important; }
-.paint { height: clamp(360px, 47vh, 760px) !important; padding-bottom: 44px !important; }
+.paint { height: clamp(340px, 43vh, 760px) !important; margin-bottom: 44px !important; }
 .paint-bar {
-  position: absolute; inset: auto 0 0 0; height: 43px; padding: 0 12px; display: flex; align-items: center; gap: 12px;
+  position: absolute; inset: 100% 0 auto 0; height: 43px; padding: 0 12px;
+  display: flex; align-items: center; gap: 12px;
   border-top: 1px solid var(--border-color-primary); font-size: 14px; color: var(--body-text-color);
+  background: var(--block-background-fill); border-radius: 0 0 var(--block-radius) var(--block-radius); z-index: 10;
 }
 .paint-bar label { display: flex; align-items: center; gap: 8px; flex: 1; max-width: 26rem; }
 .paint-bar input { flex: 1; min-width: 4rem; accent-color: var(--primary-600); }
