@@ -22,7 +22,7 @@ try:
 
     from restoration.page.doors import guard
     from restoration.page.layout import build
-    from restoration.page.server import rule
+    from restoration.page.server import SESSIONS, rule
     from restoration.page.theme import HEAD, THEME
 except ValueError:  # gradio reads the environment when it is imported
     if not (sentence := limits.complaint()):
@@ -77,6 +77,7 @@ def start(page: Blocks, arguments: argparse.Namespace) -> None:
         share=arguments.share,
         mcp_server=arguments.mcp,
         max_file_size=limits.REQUEST_BYTES,
+        state_session_capacity=SESSIONS,
         show_error=False,
         enable_monitoring=False,
         run_history=False,

@@ -2,7 +2,9 @@
 
 import types
 
+import gradio as gr
 import pytest
+from gradio.state_holder import StateHolder
 
 from restoration import catalog, deep_image_prior
 from restoration.files import write
@@ -10,6 +12,7 @@ from restoration.limits import Limits
 from restoration.page import waiting
 from restoration.page.before import seconds_expected, seconds_of
 from restoration.page.layout import build
+from restoration.page.server import rule
 from restoration.page.visitors import Visitors
 from restoration.page.waiting import Waiting
 
@@ -102,3 +105,18 @@ def test_a_call_costs_what_is_told_before_the_run(page, photo, tmp_path, monkeyp
             assert seconds_of(function, [{"path": "gone.png"}, *values[1:]]) == 0
             found += 1
     assert found >= 2
+
+
+def test_a_session_holds_no_copy_of_the_page():
+    with gr.Blocks() as page:
+        box, state = gr.Textbox("a"), gr.State([1])
+    rule(page, Limits())
+    holder = StateHolder()
+    holder.set_blocks(page)
+    session = holder["one"]
+    assert session.config_values == {}
+    assert session[box._id] is box
+    session[state._id].append(2)
+    assert (holder["one"][state._id], holder["two"][state._id]) == ([1, 2], [1])
+    session._update_value_in_config(box._id, "b")
+    assert list(session.config_values) == [box._id]

@@ -5,10 +5,11 @@ import json
 import os
 import time
 from functools import partial
+from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import gradio as gr
-from gradio import route_utils, routes
+from gradio import route_utils, routes, state_holder
 from gradio.route_utils import GradioMultiPartParser, MultiPartException
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from restoration.page.visitors import Visitors, address_of
 from restoration.page.waiting import NOT_YOURS, Waiting
 
 SLOWEST = 2000.0  # bytes a second that a request has to bring, but for the seconds of `Limits.patience`
+SESSIONS = 2000  # of which something is kept
 LEFT_OVER = 1.0  # seconds for which the rest of a request that is refused is read, so that its answer is too
 TOO_LARGE = f"At most {REQUEST_BYTES >> 20} MB can be sent at once."
 TOO_LONG = f"At most {TEXT_BYTES >> 20} MB can be sent beside files, which go to {API}/upload."
@@ -43,6 +45,7 @@ def rule(page: gr.Blocks, limits: Limits) -> dict:
     waiting = Waiting(page, limits, visitors)
     answer_in_sentences(page)
     routes.GradioMultiPartParser = route_utils.GradioMultiPartParser = ShortTexts
+    state_holder.SessionState = Session
     auto.AutoHTTPProtocol = partial(Prompt, patience=limits.patience)
     return {
         "exception_handlers": HANDLERS,
@@ -54,6 +57,13 @@ def rule(page: gr.Blocks, limits: Limits) -> dict:
             Middleware(Sessions, waiting=waiting),
         ],
     }
+
+
+class Session(state_holder.SessionState):
+    """What gradio keeps of a session, without a copy of the whole page, a megabyte, that only deep links would need."""
+
+    def __init__(self, page: gr.Blocks):
+        super().__init__(SimpleNamespace(default_config=page.default_config, blocks={}))
 
 
 class Prompt(H11Protocol):
