@@ -311,19 +311,23 @@ def _asked(result: Rows, ends: Iterable[int]) -> Iterator[Tensor]:
                 stack.extend((each, False) for each in node.inputs)
 
     add(result)
-    for end in ends:
-        first, wanted = result.end, {id(result): end}
-        for node in reversed(order):
-            asked = wanted.setdefault(id(node), 0)
-            if asked > node.end:
-                most = node.needs(node.end, asked)[1]
-                for each in node.inputs:
-                    wanted[id(each)] = max(wanted.get(id(each), 0), min(most, each.height))
-        for node in order:
-            node.go_on(max(node.end, wanted[id(node)]))
-        part = result.rows(first, end)
-        result.kept, result.first = None, result.end
-        yield part
+    try:
+        for end in ends:
+            first, wanted = result.end, {id(result): end}
+            for node in reversed(order):
+                asked = wanted.setdefault(id(node), 0)
+                if asked > node.end:
+                    most = node.needs(node.end, asked)[1]
+                    for each in node.inputs:
+                        wanted[id(each)] = max(wanted.get(id(each), 0), min(most, each.height))
+            for node in order:
+                node.go_on(max(node.end, wanted[id(node)]))
+            part = result.rows(first, end)
+            result.kept, result.first = None, result.end
+            yield part
+    finally:
+        for node in order:  # which would hold the image until somebody looks for circles
+            node.users, node.inputs, node.kept = [], [], None
 
 
 def strips(

@@ -1,5 +1,8 @@
 """Strips: no layer computes a row twice, and what comes of them is what comes of the whole image."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -44,6 +47,22 @@ def test_no_row_of_the_image_is_read_twice_but_where_it_is_mirrored():
 
     list(strips(model, read, (200, 64), None, rows=16))
     assert sorted(seen[1:]) == list(range(200))  # the first tells the shape
+
+
+def test_nothing_holds_the_image_when_it_is_done():
+    model, image = loaded(catalog.method("denoise", "drunet-fast")), torch.zeros(1, 3, 80, 64)
+    held = weakref.ref(image)
+    gc.disable()  # which would find circles
+    try:
+        for parts in (80, 1):  # to the end, and dropped on the way
+            made = strips(model, lambda rows, image=image: image[..., rows, :], (80, 64), None, rows=16)
+            for _ in zip(range(parts), made, strict=False):
+                pass
+            made.close()
+        del made, image
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 class Other(Denoiser):
