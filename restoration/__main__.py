@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from restoration import catalog, memory, precision, tasks
 from restoration.batch import Batch, store
-from restoration.files import ENDINGS, FORMATS, check_folder, check_holds, format_of, read
+from restoration.files import ENDINGS, FORMATS, check_holds, format_of, read
 from restoration.image import Image
 from restoration.inpainting import hole_of
 from restoration.inventory import Inventory
@@ -35,6 +35,7 @@ from restoration.orders import Order, replay
 from restoration.receipts import read_receipt
 from restoration.remote import place
 from restoration.running import finish
+from restoration.saving import check_folder
 from restoration.targets import Targets, legible, refuse_taken
 from restoration.tasks._task import AUTO, Setting, Task
 from restoration.upscaling import results_of_any_size

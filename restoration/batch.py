@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from restoration.files import FORMATS, MAX_MEGAPIXELS, Format, Metadata, check_folder, check_holds, read, save
+from restoration.files import FORMATS, MAX_MEGAPIXELS, Format, Metadata, check_holds, read
 from restoration.image import Image, ImageError
 from restoration.inpainting import hole_of
 from restoration.inventory import KEPT_LETTERS, Inventory, Item
@@ -16,6 +16,7 @@ from restoration.receipts import OrderResult
 from restoration.remote import Place, Stage
 from restoration.report import RemoteReport, Report, Row
 from restoration.running import Job
+from restoration.saving import check_folder, save
 from restoration.targets import OwnResults, Targets, beside, file_digest, legible
 from restoration.tiling import relayed
 

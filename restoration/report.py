@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from restoration.files import save
 from restoration.image import ImageError
 from restoration.inventory import REPORT
 from restoration.records import inert
 from restoration.remote import Place, system_of
+from restoration.saving import save
 from restoration.targets import legible
 
 Outcome = Literal["done", "kept", "passed over", "failed"]

@@ -279,7 +279,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         for name, value in values.items():
             if not value.isfinite().all():
                 raise ValueError(f"{title} holds weights that are not finite: {name}")
-        _check_sizes(arguments)
+        weights.check_sizes(arguments)
         with torch.device("meta"):  # takes no memory, whatever the sizes
             expected = {name: value.shape for name, value in cls(**arguments).state_dict().items()}
         found = {name: value.shape for name, value in values.items()}
@@ -421,15 +421,3 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
         missing = missing_pixels(image, mask, self.channels)
         filled = self._infer(image.masked_fill(missing, 0), missing)
         return torch.where(missing, filled, image)
-
-
-def _check_sizes(arguments: dict) -> None:
-    """Refuse sizes that no model here has, which could take all time and memory before the weights are looked at.
-
-    Raises:
-        ValueError: a number beyond 4096, or a list of more than 16 of them.
-    """
-    for name, value in arguments.items():
-        sizes = value if isinstance(value, list | tuple) else [value]
-        if len(sizes) > 16 or any(isinstance(size, int | float) and not abs(size) <= 4096 for size in sizes):
-            raise ValueError(f"config.json asks for an impossible {name}")

@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 
 from restoration import catalog, tasks
-from restoration.files import save
 from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.receipts import read_receipt, weights_of
+from restoration.saving import save
 
 RECEIPTS = ".receipt.json"  # ends the names of the receipts
 LONGEST = 255  # bytes of a file name, on nearly every file system

@@ -176,3 +176,15 @@ def safetensors_bytes(values: dict[str, Tensor], metadata: dict[str, str]) -> by
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def check_sizes(arguments: dict) -> None:
+    """Refuse sizes that no model here has, which could take all time and memory before the weights are looked at.
+
+    Raises:
+        ValueError: a number beyond 4096, or a list of more than 16 of them.
+    """
+    for name, value in arguments.items():
+        sizes = value if isinstance(value, list | tuple) else [value]
+        if len(sizes) > 16 or any(isinstance(size, int | float) and not abs(size) <= 4096 for size in sizes):
+            raise ValueError(f"config.json asks for an impossible {name}")

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from restoration.__main__ import main
-from restoration.files import read, save, write
+from restoration.files import read, write
 from restoration.image import Image, ImageError
 from restoration.orders import Order
+from restoration.saving import save
 from restoration.targets import Targets, legible
 
 MEAN = ["--model", "mean"]
