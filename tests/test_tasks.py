@@ -21,6 +21,7 @@ from restoration.image import Image
 from restoration.orders import Order, replay
 from restoration.page.api import endpoint, list_models
 from restoration.page.layout import tab_of
+from restoration.page.parts import checked_format
 from restoration.running import finish
 from train import benchmarks, evaluate
 
@@ -271,3 +272,34 @@ def test_no_file_is_too_long_to_be_read():
     root = Path(restoration.__file__).parent.parent
     files = [root / "app.py", *(root / "restoration").rglob("*.py"), *(root / "train").rglob("*.py")]
     assert {file.name for file in files if len(file.read_text(encoding="utf-8").splitlines()) > 450} == set()
+
+
+@pytest.mark.parametrize("task, name, given, meant", [
+    ("denoise", "sigma_255", "Auto", None), ("denoise", "sigma_255", " AUTO ", None),
+    ("denoise", "sigma_255", "25", 25), ("artifacts", "quality", "80", 80), ("artifacts", "quality", 80.0, 80),
+    ("artifacts", "quality", "80.5", ValueError),
+    ("artifacts", "quality", 80.5, ValueError), ("artifacts", "quality", "high", ValueError),
+    ("upscale", "stay_true", "Yes", True), ("upscale", "stay_true", "false", False),
+    ("upscale", "stay_true", True, True), ("upscale", "stay_true", "perhaps", ValueError),
+    ("inpaint", "grow", "2.0", 2), ("inpaint", "grow", 2.5, ValueError), ("photo", "denoise", "auto", None),
+])  # fmt: skip
+def test_what_a_program_writes_is_understood_or_refused(task, name, given, meant):
+    setting = next(setting for setting in tasks.named(task).settings if setting.name == name)
+    if meant is ValueError:
+        with pytest.raises(ValueError, match=r"^[^\n]{10,100}\.$"):
+            setting.checked(setting.parsed(given))
+        return
+    found = setting.checked(setting.parsed(given))
+    assert found == meant and type(found) is not (int if setting.kind is float else float)
+
+
+@pytest.mark.parametrize("given, meant", [
+    ("PNG", "png"), ("jpg", "jpeg"), (".JPG", "jpeg"), ("jpe", "jpeg"), ("tif", "tiff"), ("WebP", "webp"),
+    ("bmp", None), ("gif", None), ("exe", None), ("", None), (3, None),
+])  # fmt: skip
+def test_a_format_is_known_by_name_and_by_ending(given, meant):
+    if meant:
+        assert checked_format(given) == meant
+        return
+    with pytest.raises(ValueError, match="format is one of png, jpeg, webp, tiff"):
+        checked_format(given)

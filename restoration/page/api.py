@@ -16,7 +16,7 @@ from restoration.orders import Order
 from restoration.page.parts import ONE_AT_A_TIME, checked_format, chosen, sentences
 from restoration.page.runs import stepped
 from restoration.recording import kept, recorded
-from restoration.tasks._task import AUTO, Task, number
+from restoration.tasks._task import AUTO, Task, number, whole
 
 
 def list_models() -> list[dict]:
@@ -46,7 +46,7 @@ def file_of(
     avoid: str | None = None,
 ) -> Generator:
     """Run an order; the last thing that it yields is the result's file, which holds its receipt."""
-    format, quality = checked_format(format), round(number(jpeg_quality, "jpeg_quality"))
+    format, quality = checked_format(format), whole(number(jpeg_quality, "jpeg_quality"), "jpeg_quality")
     with recorded(order, chosen(image), kept()) as log:
         with log.stage("reading"):
             picture = log.read()

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from restoration import gallery, memory
-from restoration.files import FORMATS, encode, read
+from restoration.files import ENDINGS, FORMATS, encode, read
 from restoration.image import Image, ImageError, to_8_bit
 from restoration.tasks._task import Setting, Task
 
@@ -92,9 +92,16 @@ def compared(folder: str, before: bytes, after: bytes | Path, name: str) -> tupl
 
 
 def checked_format(format: str) -> str:
-    if format not in FORMATS:
+    """A format by its name or by an ending of its files, in letters of any case.
+
+    Raises:
+        ValueError: there is none.
+    """
+    name = str(format).strip().lower().removeprefix(".")
+    name = ENDINGS.get(f".{name}", name)
+    if name not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}.")
-    return format
+    return name
 
 
 def tapped(event: gr.SelectData) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from restoration.running import Job, Result, Score, middle, score
 if TYPE_CHECKING:
     from restoration.orders import Order
 
+_YES, _NO = ("true", "yes", "on", "1", "1.0"), ("false", "no", "off", "0", "0.0", "none", "")
 AUTO = "auto"  # what programs write for a setting that is found automatically
 
 
@@ -103,18 +104,21 @@ class Setting:
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             lowest, highest = self.limits
             raise ValueError(f"{self.noun or self.name} goes from {lowest:g} to {highest:g}, not {value:g}.")
-        return round(value) if self.kind is int else float(value)
+        return whole(value, self.noun or self.name) if self.kind is int else float(value)
 
     def parsed(self, value: object) -> float | None:
-        """What a program means by a value: "auto", a number as text, or the value itself.
+        """What a program means by a value: "auto", a number as text, or the value itself; letters of any case.
 
         Raises:
             ValueError: it is no number.
         """
-        if self.default is None and str(value).strip() == AUTO:
+        text = str(value).strip().lower()
+        if self.default is None and text == AUTO:
             return None
         if self.kind is bool:
-            return str(value).strip().lower() in ("true", "yes", "1")
+            if text not in (*_YES, *_NO):
+                raise ValueError(f"{self.public} is true or false, not {text[:40]!r}.")
+            return text in _YES
         return number(value, self.public, f'"{AUTO}" or ' if self.default is None else "")
 
 
@@ -129,6 +133,17 @@ STRENGTH = Setting(
     later=True,
     place="result",
 )
+
+
+def whole(value: float, name: str) -> int:
+    """A number that has to be whole.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value != round(value):
+        raise ValueError(f"{name} is a whole number, not {value:g}.")
+    return round(value)
 
 
 def number(value: object, name: str, otherwise: str = "") -> float:
