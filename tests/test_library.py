@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,6 +116,20 @@ def test_an_image_is_shown_in_a_line(photo):
     assert repr(from_tensor(torch.zeros(1, 1, 3, 4), "dot", 16)) == "<Image 'dot': 4 × 3 px, grey, 16 bits>"
     opaque = np.full(photo.samples.shape[:2], 255, np.uint8)
     assert "RGB with alpha, 8 bits>" in repr(replace(photo, alpha=opaque))
+
+
+@pytest.mark.slow
+def test_the_page_writes_nothing_beside_its_modules(tmp_path):
+    for name in ("restoration", "checkpoints", "app.py"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+    for stub in tmp_path.rglob("*.pyi"):
+        stub.unlink()
+    before = {path for path in tmp_path.rglob("*") if path.suffix != ".pyc" and path.name != "__pycache__"}
+    environment = {**os.environ, "PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+    code = "from restoration.page.layout import build; build()"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=300)
+    after = {path for path in tmp_path.rglob("*") if path.suffix != ".pyc" and path.name != "__pycache__"}
+    assert after == before
 
 
 # Types ---------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from inspect import isgeneratorfunction
 from pathlib import Path
 
 import gradio as gr
+from gradio import component_meta
 from gradio.events import Dependency
 
 from restoration import gallery, memory
@@ -27,13 +28,25 @@ LOOKING = {"concurrency_limit": 1, "concurrency_id": "looking", **QUIET}
 CHANGING = {"concurrency_limit": 1, "concurrency_id": "changing", **QUIET}
 
 
-class UploadedImage(gr.Image):
-    """An image input that hands over the uploaded file as it is: `restoration.files` alone decodes."""
+@contextmanager
+def no_stubs() -> Iterator[None]:
+    """Keep Gradio from writing a file of 90 kB for editors beside every module that defines a component."""
+    writing, component_meta.create_or_modify_pyi = component_meta.create_or_modify_pyi, lambda *_: None
+    try:
+        yield
+    finally:
+        component_meta.create_or_modify_pyi = writing
 
-    is_template = True
 
-    def preprocess(self, payload):
-        return None if payload is None else payload.path
+with no_stubs():
+
+    class UploadedImage(gr.Image):
+        """An image input that hands over the uploaded file as it is: `restoration.files` alone decodes."""
+
+        is_template = True
+
+        def preprocess(self, payload):
+            return None if payload is None else payload.path
 
 
 @contextmanager
