@@ -2,7 +2,9 @@
 
 Measured by LPIPS on 256 x 256 pixels of photos of BSD100 with squares and strokes for holes: thin strokes are best with
 fourier-fill, from about 14 pixels on with copied detail; from squares of about 96 pixels on the two that copy are near
-each other, and offset-fill alone is as sharp as what is around, except where its seams and its rim cost much.
+each other, and offset-fill alone is as sharp as what is around.  Of 20 objects that were drawn round whole, each has
+more than half of its pixels farther than 6 from known ones, and copies strain by 2 to 8; free-form strokes of up to
+30 % of such a picture have less.
 """
 
 from collections.abc import Callable, Generator
@@ -18,7 +20,7 @@ from restoration.graph_cut import finished
 from restoration.offset_fill import Solved, solve
 from restoration.texture import copy_texture
 
-THIN = 12  # pixels to the known ones: most of a hole that is nearer is no object
+THIN = 6  # pixels to the known ones: most of a hole that is nearer is no object
 DETAILED = 2  # and this near, there is no detail to copy
 STRAINED = 15  # cost of seams and rim from which copies do not fit, see `offset_fill.Copied`
 AMONG = ("offset-fill", "fourier-fill")  # what there is to choose from

@@ -60,7 +60,7 @@ def test_the_default_says_what_it_took_and_its_receipt_takes_the_same(side):
     assert done.order.model == ("fourier-fill" if side == 4 else "offset-fill")
     assert done.notes[0].startswith("Chosen: ")
     receipt = json.loads(json.dumps(done.receipt))
-    assert receipt["asked"] == "auto"
+    assert receipt["asked"]["model"] == "auto"
     content = done.files()[1]
     again = finish(replay(json.loads(content), image))
     assert again.same
