@@ -103,11 +103,15 @@ class HoleTab(TaskTab):
     )
 
     def draw_marks(self):
+        gr.Markdown(
+            "Paint red over what should go. Blue, from the brush's colours, marks what is never copied into it.",
+            elem_classes="line",
+        )
         self.now = UploadedImage(type="filepath", image_mode=None, visible=False, elem_id=f"{self.name}-now")
         self.earlier = gr.State([])
         self.editor = gr.ImageEditor(
             visible=False,
-            label="Paint red over what should go; blue is never copied from",
+            label="Paint here",
             type="filepath",
             sources=(),
             transforms=(),
