@@ -21,6 +21,13 @@ def box(side: int, size: int = 160) -> np.ndarray:
     return missing
 
 
+def cross(width: int, size: int = 160) -> np.ndarray:
+    missing = np.zeros((size, size), bool)
+    for part in (missing, missing.T):
+        part[(size - width) // 2 : (size + width) // 2, 4:-4] = True
+    return missing
+
+
 def chosen(missing: np.ndarray, cost: float = 0.0) -> Choice:
     def solve():
         yield
@@ -33,6 +40,8 @@ def chosen(missing: np.ndarray, cost: float = 0.0) -> Choice:
     (box(3), 0.0, "fourier-fill", False),
     (box(20), 0.0, "fourier-fill", True),
     (box(100), 0.0, "offset-fill", True),
+    (cross(24), 0.0, "fourier-fill", True),  # of strokes, though wide
+    (cross(24) | box(100), 0.0, "offset-fill", True),
     (box(100), STRAINED * 2, "fourier-fill", True),
     (box(100), np.inf, "fourier-fill", True),
 ])  # fmt: skip
