@@ -1,7 +1,8 @@
 """On paper: what a million photos cost, where the time goes, and how long the page's visitors wait.
 
     python -m train.capacity
-    python -m train.capacity --photos 50000 --megapixels 24 --plot train/capacity.png
+    python -m train.capacity --write                      # into train/SCALE.md, with its plot
+    python -m train.capacity --photos 50000 --megapixels 24
 
 Seconds are those of the bundled scores (`train.evaluate`); reading and writing are timed here and now.  Prices are
 arguments: what a processor and a GPU cost an hour, as public clouds list them to about a factor of two.
@@ -26,6 +27,8 @@ from restoration.files import encode, read
 from restoration.image import Image
 from train.tables import SCORES
 
+SCALE = Path(__file__).with_name("SCALE.md")
+START, END = "<!-- figures: written by train.capacity -->", "<!-- end of figures -->"
 GPU_TIMES = 40  # that a GPU is faster than a processor core; assumed, none was at hand
 STEPS = {  # of the tasks that take whole archives, what does the work
     "photo": ("drunet-jpeg", "drunet-photo"),
@@ -128,15 +131,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gpu-price", type=float, default=0.8, help="dollars an hour, of a small one")
     parser.add_argument("--hours", type=float, default=200.0, help="that are simulated")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--plot", type=Path, help="PNG of the waiting")
+    parser.add_argument("--write", action="store_true", help=f"into {SCALE.name}, with its plot")
     arguments = parser.parse_args(argv)
     photo = photo_of(arguments.megapixels)
-    print("\n".join(costs(photo, arguments.photos, arguments.megapixels, arguments.core_price, arguments.gpu_price)))
-
+    lines = costs(photo, arguments.photos, arguments.megapixels, arguments.core_price, arguments.gpu_price)
     lengths = jobs(arguments.seed)
-    print(f"\nThe page, jobs of {statistics.median(lengths):.1f} s (mean {statistics.mean(lengths):.1f} s):\n")
-    print("| visitors an hour | workers | median wait, s | 90 % of those let in, s | turned away | busy |")
-    print("|---|---|---|---|---|---|")
+    lines += [
+        "",
+        f"The page, jobs of {statistics.median(lengths):.1f} s (mean {statistics.mean(lengths):.1f} s):",
+        "",
+        "| visitors an hour | workers | median wait, s | 90 % of those let in, s | turned away | busy |",
+        "|---|---|---|---|---|---|",
+    ]
     curves: dict[int, list[tuple[float, float]]] = {}
     for workers in (1, 2, 4):
         for visitors in (10, 30, 100, 300, 1000):
@@ -145,10 +151,16 @@ def main(argv: list[str] | None = None) -> None:
             middle, high = let_in[len(let_in) // 2], let_in[len(let_in) * 9 // 10]
             away = 1 - len(let_in) / len(waited)
             busy = len(let_in) / len(waited) * visitors * statistics.mean(lengths) / 3600 / workers
-            print(f"| {visitors} | {workers} | {middle:.1f} | {high:.1f} | {away:.0%} | {busy:.0%} |")
+            lines.append(f"| {visitors} | {workers} | {middle:.1f} | {high:.1f} | {away:.0%} | {busy:.0%} |")
             curves.setdefault(workers, []).append((visitors, high))
-    if arguments.plot:
-        draw(curves, arguments.plot)
+    print("\n".join(lines))
+    if arguments.write:
+        text = SCALE.read_text(encoding="utf-8")
+        before, start, rest = text.partition(START)
+        SCALE.write_text(
+            before + start + "\n\n" + "\n".join(lines) + "\n\n" + END + rest.partition(END)[2], encoding="utf-8"
+        )
+        draw(curves, SCALE.with_name("capacity.png"))
 
 
 def draw(curves: dict[int, list[tuple[float, float]]], file: Path) -> None:
