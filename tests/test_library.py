@@ -170,7 +170,10 @@ def test_the_lines_of_the_readme_and_the_public_functions_are_typed(checker, tmp
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = "\n".join(block for block in blocks if "restoration" in block and "gradio_client" not in block)
     (tmp_path / "script.py").write_text(SCRIPT.format(readme=lines))
-    options = {"mypy": ["--strict", "--no-error-summary", "--follow-imports=silent"], "pyright": []}[checker]
+    options = {
+        "mypy": ["--strict", "--no-error-summary", "--follow-imports=silent"],
+        "pyright": ["--pythonpath", sys.executable],
+    }[checker]
     command = [sys.executable, "-m", checker, *options, "script.py"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600)

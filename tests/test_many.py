@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -188,7 +189,9 @@ def test_processes_give_what_one_process_gives(tree, overwrite):
 def started(tree: Path, out: str, *options: str) -> subprocess.Popen:
     argv = [sys.executable, "-m", "restoration", "denoise", str(tree), "-o", str(tree.parent / out), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    ours = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # where the tests themselves run in the background
+    return subprocess.Popen(argv, env=environment, preexec_fn=ours, **pipes)
 
 
 def children(process: subprocess.Popen) -> list[int]:
