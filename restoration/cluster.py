@@ -12,8 +12,7 @@ import torch
 
 from restoration.batch import Batch, BatchProgress
 from restoration.report import Row
-from restoration.targets import legible
-from restoration.workers import ENDED, Rows, Unit, in_order
+from restoration.workers import Rows, Unit, ended, in_order
 
 PATIENCE = 10  # seconds, for the head of a cluster to answer
 TRIES = 6  # of a unit whose worker dies
@@ -72,7 +71,7 @@ class Tasks:
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayError:
-            return [Row(legible(str(item.place)), 0.0, reason=ENDED) for item in unit]
+            return ended(unit)
 
     def close(self) -> None:
         """End those that have not begun, and those that have, too."""
@@ -106,16 +105,16 @@ def _connect(ray: object, address: str) -> None:
     Raises:
         ValueError: there is none.
     """
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address != "auto":
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host, int(port)), PATIENCE).close()  # Ray itself would wait for minutes
-            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address, **quiet)
             return
         try:
-            ray.init("auto", log_to_driver=False, logging_level="ERROR")
+            ray.init("auto", **quiet)
         except ConnectionError:
-            ray.init(**quiet)
+            ray.init(**quiet, include_dashboard=False)
     except (OSError, RuntimeError, ValueError):
         raise ValueError(f"There is no Ray cluster at {address}.") from None

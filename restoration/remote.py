@@ -123,8 +123,7 @@ class Stage:
         """Whether a file elsewhere lies where its result would go."""
         if isinstance(file, Path) or isinstance(self.output, Path):
             return False
-        root = system_of(self.output)[1]
-        return system_of(file)[1].rpartition("/")[0] == f"{root}/{parent.as_posix()}".removesuffix("/.")
+        return system_of(file)[1].rpartition("/")[0] == self._there(parent)
 
     def publish(self, file: Path) -> None:
         """Send a file to where the results go, if that is elsewhere.
@@ -147,10 +146,14 @@ class Stage:
             return file
         return f"{self.output}/{file.relative_to(self._folder / 'out').as_posix()}"
 
+    def _there(self, parent: PurePath) -> str:
+        """The path of a folder of the results elsewhere."""
+        return f"{system_of(self.output)[1]}/{parent.as_posix()}".removesuffix("/.")
+
     def _earlier(self, parent: PurePath, start: str) -> Iterator[str]:
-        files, root = system_of(self.output)
+        files, _ = system_of(self.output)
         with suppress(FileNotFoundError):
-            for name in files.ls(f"{root}/{parent.as_posix()}".removesuffix("/."), detail=False):
+            for name in files.ls(self._there(parent), detail=False):
                 if name.rpartition("/")[2].lower().startswith(start.lower()):
                     yield files.unstrip_protocol(name)
 

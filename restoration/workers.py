@@ -102,6 +102,11 @@ class Rows:
             return [self.worker.row(item, targets) for item in unit]
 
 
+def ended(unit: Unit) -> list[Row]:
+    """The rows of a unit whose workers were ended from outside."""
+    return [Row(legible(str(item.place)), 0.0, reason=ENDED) for item in unit]
+
+
 # Processes -----------------------------------------------------------------------------------------------------------
 
 
@@ -132,8 +137,7 @@ class Processes:
 
     def __init__(self, batch: Batch, size: int):
         self.batch, self.size = batch, size
-        self._units: dict[Future, tuple[object, Unit]] = {}
-        self._lost: set[int] = set()
+        self._units: dict[Future, Unit] = {}
         self._start()
 
     def _start(self) -> None:
@@ -144,24 +148,23 @@ class Processes:
         self._children = set(multiprocessing.active_children()) - before
 
     def submit(self, unit: Unit) -> object:
-        token = unit[0].index
-        self._units[self._executor.submit(_rows, unit)] = token, unit
-        return token
+        self._units[self._executor.submit(_rows, unit)] = unit
+        return _token(unit)
 
     def finished(self) -> list[tuple[object, list[Row]]]:
         done, _ = wait(self._units, return_when=FIRST_COMPLETED)
         found, lost = [], []
         for future in done:
-            token, unit = self._units.pop(future)
+            unit = self._units.pop(future)
             try:
-                found.append((token, future.result()))
+                found.append((_token(unit), future.result()))
             except BrokenProcessPool:
-                lost.append((token, unit))
+                lost.append(unit)
         if lost:
             found += self._begun_again(lost)
         return found
 
-    def _begun_again(self, lost: list[tuple[object, Unit]]) -> list[tuple[object, list[Row]]]:
+    def _begun_again(self, lost: list[Unit]) -> list[tuple[object, list[Row]]]:
         """New processes for what the pool was at; the rows of what has ended one twice.
 
         Which unit it was cannot be told, so what is begun again goes one by one through a pool of one.
@@ -170,12 +173,12 @@ class Processes:
         self._units.clear()
         self._executor.shutdown(wait=False)
         found = []
-        for token, unit in sorted(lost, key=lambda pair: pair[1][0].index):
+        for unit in sorted(lost, key=_token):
             with _executor(self.batch, 1, 1) as alone:
                 try:
-                    found.append((token, alone.submit(_rows, unit).result()))
+                    found.append((_token(unit), alone.submit(_rows, unit).result()))
                 except BrokenProcessPool:
-                    found.append((token, [Row(legible(str(item.place)), 0.0, reason=ENDED) for item in unit]))
+                    found.append((_token(unit), ended(unit)))
         self._start()
         return found
 
@@ -185,6 +188,10 @@ class Processes:
             with suppress(OSError):
                 os.kill(process.pid, signal.SIGTERM)
         self._executor.shutdown(cancel_futures=True)
+
+
+def _token(unit: Unit) -> int:
+    return unit[0].index
 
 
 def _executor(batch: Batch, size: int, threads: int) -> ProcessPoolExecutor:
