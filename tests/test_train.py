@@ -113,6 +113,29 @@ def test_random_noise_tells_the_level_it_drew():
     assert 20 < bounded.sum() < 44  # about half is uniform
 
 
+def test_told_too_much_an_image_shall_look_as_a_noisier_one_does():
+    seen = []
+
+    def network(noisy, told):  # gives back the noise that it was shown, and remembers it
+        seen.append((noisy, told))
+        return told, noisy
+
+    sigma = torch.tensor([0.01, 0.04, 0.1]).view(3, 1, 1, 1)
+    told, wanted = denoise.told_more(network, torch.zeros(3, 3, 128, 128), sigma, torch.Generator().manual_seed(0))
+    assert (told > 1.2 * sigma).all() and (told <= 0.2).all() and told.shape == (3, 1, 128, 128)
+    added = wanted.square().mean((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(added + sigma**2, told[:, :, :1, :1] ** 2, rtol=0.05, atol=0)
+    assert seen[0][1] is told
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_a_share_of_the_images_is_told_too_much(share):
+    recipe = dataclasses.replace(DENOISE["drunet-photo"], over_share=share)
+    chosen = recipe.told_too_much(4000, torch.Generator().manual_seed(0))
+    assert chosen.dtype is torch.bool
+    assert float(chosen.float().mean()) == pytest.approx(share, abs=0.02)
+
+
 def test_the_learning_rate_warms_up_and_ends_at_zero():
     assert learning_rate_factor(0, 0) == pytest.approx(0.01)
     assert learning_rate_factor(0, 99) == 1

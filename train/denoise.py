@@ -9,11 +9,14 @@ and a picture.  A run that was killed goes on where it saved last when the same 
 `python -m train.evaluate --promote runs/MODEL` then lets them replace the bundled ones if they are better.
 """
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from restoration.degradations import GaussianNoise
 from restoration.files import write_grid
 from restoration.restorer import Denoiser
 from train.arguments import changed, command, run_arguments
@@ -44,20 +47,51 @@ def main(argv: list[str] | None = None) -> None:
         inputs, wanted = [noisy], clean
         if run.model.takes_sigma:
             given = recipe.level_given(sigma, progress, generator)
-            inputs.append(given.expand(-1, -1, *noisy.shape[-2:]))
+            inputs.append(given.expand(-1, -1, *noisy.shape[-2:]).contiguous())
             kept = (given == 0).all(-1, keepdim=True).all(-2, keepdim=True)
             wanted = torch.where(kept, noisy, clean)
+            over = ~kept.flatten() & recipe.told_too_much(len(noisy), generator)
+            if over.any():
+                inputs[1][over], wanted[over] = told_more(run.network, noisy[over], sigma[over], generator)
         outputs = run.network(*inputs)
         loss = torch.zeros((), device=run.device)
         if run.model.estimates_sigma:
             estimated, outputs = outputs
             loss = LEVEL_WEIGHT * level_distance(estimated.float(), sigma)
-        loss = loss + build_loss(recipe.loss_at(progress))(outputs.float(), wanted)
+        outputs = outputs.float()
+        loss = loss + build_loss(recipe.loss_at(progress))(outputs, wanted)
+        if recipe.shift_weight:
+            loss = loss + recipe.shift_weight * (outputs - wanted).mean((2, 3)).abs().mean()
         run.learn(loss, progress)
 
     if accelerator.is_main_process:
         write_samples(recipe, run.finish(), run.out / "grid.png", validation)
     accelerator.end_training()
+
+
+def told_more(
+    network: Callable[..., tuple[Tensor, Tensor]], noisy: Tensor, sigma: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """What images are told that are told too much, and what they shall then give.
+
+    A level that is too high asks for a smoother picture.  That is what the network makes of them with so much more
+    white noise that the level is true.
+
+    Args:
+        noisy: (B, C, H, W).
+        sigma: their true levels, (B, 1, H, W) or (B, 1, 1, 1).
+
+    Returns:
+        The levels told (B, 1, H, W), and the images wanted, without a gradient.
+    """
+    low, high = math.log(1.3), math.log(8)
+    draw = torch.rand(len(noisy), 1, 1, 1, generator=generator, device=noisy.device)
+    true = sigma.square().mean((2, 3), keepdim=True).sqrt().clamp(min=1 / 255)
+    told = (true * (low + (high - low) * draw).exp()).clamp(max=0.2)
+    noisier = GaussianNoise((told**2 - true**2).clamp(min=0).sqrt())(noisy, generator)
+    told = told.expand(-1, -1, *noisy.shape[-2:])
+    with torch.no_grad():
+        return told, network(noisier, told)[1].float()
 
 
 def write_samples(recipe: DenoiseRecipe, model: Denoiser, path: Path, images: list[Tensor]) -> None:

@@ -134,6 +134,9 @@ class DenoiseRecipe(Recipe):
         blind_from: share of the run after which it is blind at all.
         told_factors: by what the level that it is told may be wrong.
         kept_share: probability that a model which takes a noise level is told 0 and shall give back what it is given.
+        over_share: probability that a model which estimates noise levels is told more than the truth and shall remove
+            more; see `train.denoise.told_more`.
+        shift_weight: of the mean difference of each image's channels, so that colours stay as they are.
     """
 
     noise: RandomNoise | PhotoNoise
@@ -145,6 +148,8 @@ class DenoiseRecipe(Recipe):
     blind_from: float = 0.0
     told_factors: tuple[float, float] = (1.0, 1.0)
     kept_share: float = 0.0
+    over_share: float = 0.0
+    shift_weight: float = 0.0
 
     def level_given(self, sigma: Tensor, progress: float, generator: Generator) -> Tensor:
         """What a model is told of the levels (B, 1, H, W) or (B, 1, 1, 1); negative where it is blind.
@@ -159,6 +164,12 @@ class DenoiseRecipe(Recipe):
         blind = draw[2] < (self.blind_share if progress >= self.blind_from else 0)
         given = torch.where(blind, Denoiser.UNKNOWN_SIGMA, given)
         return torch.where(draw[3] < self.kept_share, 0, given)
+
+    def told_too_much(self, count: int, generator: Generator) -> Tensor:
+        """Which of `count` images are told more than the truth, as booleans."""
+        if not self.over_share:
+            return torch.zeros(count, dtype=torch.bool, device=generator.device)
+        return torch.rand(count, generator=generator, device=generator.device) < self.over_share
 
     def validate(self, model: Denoiser, images: list[Tensor], lpips: Lpips | None = None) -> float:
         """Mean PSNR over clean uint8 images (C, H, W) and what the recipe adds to them, the same every time.
@@ -190,7 +201,7 @@ RECIPES: dict[str, DenoiseRecipe] = {
     "drunet-photo": DenoiseRecipe(
         build=lambda: PhotoDRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
         learning_rate=2e-3,
-        noise=PhotoNoise(),
+        noise=PhotoNoise(white_share=0.4),
         scored=(
             CameraNoise(1e-3, 1e-5, smoothing=0.5, colour_smoothing=1.5),
             CameraNoise(8e-3, 1e-4, smoothing=0.3, colour_smoothing=1.0),
@@ -200,6 +211,8 @@ RECIPES: dict[str, DenoiseRecipe] = {
         blind_from=0.4,
         told_factors=(0.9, 1.1),
         kept_share=0.06,
+        over_share=0.1,
+        shift_weight=0.3,
         text_share=0.06,
     ),
     "drunet-fast": DenoiseRecipe(
