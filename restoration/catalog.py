@@ -216,10 +216,8 @@ def prepare(deadline: float = DEADLINE) -> None:
         deadline: seconds, for everything.
     """
     revisions = pinned()
-    names = []
-    for checkpoint in (known for architecture in architectures().values() for known in architecture.checkpoints):
-        revision = revisions.get(checkpoint.name, checkpoint.revision)
-        names.append(f"{checkpoint.name}@{revision}" if revision else checkpoint.name)
+    wanted = {name: revisions.get(name, checkpoint.revision) for name, checkpoint in _trained().items()}
+    names = [f"{name}@{revision}" if revision else name for name, revision in wanted.items()]
     weights.prepare(names, deadline=deadline)
 
 
@@ -273,10 +271,14 @@ def methods(task: str | None = None) -> list[Method]:
     return [method for method in offered if task in (None, method.task)]
 
 
+def _trained() -> dict[str, Checkpoint]:
+    """All checkpoints, here or not, by name."""
+    return {known.name: known for architecture in architectures().values() for known in architecture.checkpoints}
+
+
 def off() -> dict[str, str]:
     """Why bundled checkpoints are off that cannot be used, one sentence each, by name."""
-    known = (checkpoint.name for architecture in architectures().values() for checkpoint in architecture.checkpoints)
-    return {name: sentence for name in known if (sentence := weights.damage(name))}
+    return {name: sentence for name in _trained() if (sentence := weights.damage(name))}
 
 
 def warnings() -> list[str]:
@@ -339,14 +341,12 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
 
 
 def _why_off(task: str, name: str, scale: int | None) -> str:
-    """Why the checkpoint is off that a name, or a family and a scale, asks for; empty if another answers to it."""
+    """Why the checkpoint is not here that a name, or a family and a scale, asks for; empty if another answers to it."""
     if scale is None and name in families(task):
         return ""
-    for known, sentence in off().items():
-        family = known.removesuffix(f"-x{scale_of(known)}")
-        if known == name or (family == name and scale in (None, scale_of(known))):
-            return sentence
-    return ""
+    siblings = [known for known in _trained() if known == f"{name}-x{scale_of(known)}"]
+    asked_for = [name, *(known for known in siblings if scale in (None, scale_of(known)))]
+    return next((sentence for known in asked_for if known in _trained() and (sentence := weights.lack(known))), "")
 
 
 class Untrained(Restorer):
@@ -403,8 +403,8 @@ def _load(source: str | Path, task: str | None = None) -> Restorer:
     if not folder.is_dir():
         if known := place(name):
             folder = known.folder
-        elif sentence := weights.damage(name):
-            raise ValueError(sentence)
+        elif name in _trained():
+            raise ValueError(weights.lack(name))
         elif untrained := _untrained_called(name, task):
             return Untrained(untrained)
     if folder.is_dir():

@@ -221,7 +221,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             known = weights.place(source)
             if known is None:
                 unknown = f"there is no bundled checkpoint called {source}; those on the Hub are called user/repo"
-                raise ValueError(weights.damage(source) or unknown)
+                ours = any(checkpoint.name == source for checkpoint in cls.checkpoints)
+                raise ValueError(weights.lack(source) if ours else unknown)
             source = str(known.folder)
         if Path(source).is_dir():
             weights.check_folder(Path(source))

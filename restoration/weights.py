@@ -90,6 +90,17 @@ def damage(name: str) -> str:
     return f"{name} is off: {fault}. Install it again to get it back." if fault else ""
 
 
+def lack(name: str) -> str:
+    """Why there are no weights of a checkpoint here, one sentence; empty where there are."""
+    if place(name):
+        return ""
+    left_out = (
+        f"{name} is not in this installation: install it without RESTORATION_WEIGHTS=commercial to get it, or load a "
+        f"copy from the Hub, as user/{name}."
+    )
+    return damage(name) or left_out
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a damaged checkpoint that is loaded by its folder.
 
@@ -108,8 +119,8 @@ def on_hub(source: str) -> tuple[str, str | None]:
     """
     repo, _, revision = source.partition("@")
     user, _, name = repo.partition("/")
-    if (bundled() / name / "config.json").is_file() and user == bundled().name:
-        raise ValueError(f'there is no folder {repo} here; the bundled checkpoint is called "{name}"')
+    if user == bundled().name:
+        raise ValueError(f'there is no folder {repo} here; a bundled checkpoint is called by its name alone, "{name}"')
     if repo.count("/") != 1 or not user or not name or user.startswith((".", "~")) or Path(user).is_dir():
         raise ValueError(f"there is no folder {repo} here; checkpoints on the Hub are called user/repo")
     return repo, revision or None

@@ -145,7 +145,8 @@ def test_the_files_of_a_checkpoint_are_read_once_but_every_model_is_its_own(monk
 
 
 @pytest.mark.parametrize("place, words", [
-    ("checkpoints/drunet-fast", 'no folder checkpoints/drunet-fast here; the bundled checkpoint is called "drunet-'),
+    ("checkpoints/drunet-fast", "no folder checkpoints/drunet-fast here; a bundled checkpoint is called by its name"),
+    ("checkpoints/drunet-fist", "a bundled checkpoint is called by its name alone"),
     ("./drunet-fast", "no folder ./drunet-fast here"), ("../x", "no folder ../x here"), ("~/x", "no folder ~/x here"),
     ("a/b/c", "no folder a/b/c here"), ("/nowhere/x", "no folder /nowhere/x here"), ("there/x", "no folder there/x"),
 ])  # fmt: skip
