@@ -15,10 +15,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 
 
+def project() -> dict:
+    """What `pyproject.toml` says of the package."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
 def declared() -> dict[str, list[Requirement]]:
-    """What `pyproject.toml` asks for: "" is the library, the others its extras."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    every = {"": project["dependencies"], **project["optional-dependencies"]}
+    """What it asks for: "" is the library, the others its extras."""
+    every = {"": project()["dependencies"], **project()["optional-dependencies"]}
     return {extra: [Requirement(text) for text in texts] for extra, texts in every.items()}
 
 
