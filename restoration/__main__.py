@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
     many = files.add_argument_group("many files")
     many.add_argument("--workers", type=_workers, default=1, metavar="N|auto", help="processes; auto: one a processor")
-    many.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster; needs restoration[ray]")
+    many.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster; needs the extra ray")
     many.add_argument("--resume", action="store_true", help="go on after a run that was ended")
 
     for name, kind in tasks.every().items():

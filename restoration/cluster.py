@@ -95,7 +95,7 @@ def _ray() -> object:
         import ray
         import ray.exceptions
     except ImportError:
-        raise ValueError("Ray is not installed: pip install 'restoration[ray]'.") from None
+        raise ValueError("Ray is not installed: pip install 'ray>=2.50'.") from None
     return ray
 
 

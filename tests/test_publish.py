@@ -136,7 +136,7 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     assert data.sdk_version == "6.31.0"
     assert len(data.short_description) <= 60
     assert data.models == ["me/srcnn-x2"]  # the others are not on this Hub
-    assert data.license == "apache-2.0"
+    assert data.license == ["apache-2.0", "cc-by-nc-4.0"]
     assert data.preload_from_hub == [f"me/srcnn-x2 model.safetensors,config.json,run.json {model}"]
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")
