@@ -93,15 +93,17 @@ def test_bicubic_is_what_the_comparison_shows(photo):
     np.testing.assert_array_equal(run(photo, "bicubic", 3).image().samples, enlarged(photo, 3).samples)
 
 
+@pytest.mark.parametrize("size", [(11, 14), (2, 3)], ids=["small", "tiny"])
 @pytest.mark.parametrize("name", [method.name for method in restoration.methods("upscale") if not method.prior])
-def test_a_flat_picture_stays_flat_to_its_borders(name):
+def test_a_flat_picture_stays_flat_to_its_borders(name, size):
     """Within 2 levels, also for the corners of the colour cube, which no photo of the training is near."""
     method = catalog.method("upscale", name)
-    corners = torch.tensor([[r, g, b] for r in (0.0, 1.0) for g in (0.0, 1.0) for b in (0.0, 1.0)] + [[1.0, 0.5, 0.25]])
-    flat = corners.view(-1, 3, 1, 1).expand(-1, -1, 11, 14).contiguous()
-    result = method.load().restore(flat)
-    assert result.shape[-2:] == (method.scale * 11, method.scale * 14)
-    assert 255 * float((result - corners.view(-1, 3, 1, 1)).abs().max()) <= 2
+    corners = [[r, g, b] for r in (0.0, 1.0) for g in (0.0, 1.0) for b in (0.0, 1.0)]
+    greys = [[level / 255] * 3 for level in (17, 29, 81, 140, 230)]
+    colours = torch.tensor([*corners, *greys, [1.0, 0.5, 0.25]]).view(-1, 3, 1, 1)
+    result = method.load().restore(colours.expand(-1, -1, *size).contiguous())
+    assert result.shape[-2:] == tuple(method.scale * side for side in size)
+    assert 255 * float((result - colours).abs().max()) <= 2
 
 
 def test_small_tiles_give_the_same_file(cat):

@@ -25,7 +25,7 @@ class UNetSR(Upscaler, paper_url="https://arxiv.org/abs/1505.04597"):
 
     channels = 3
     holds_colours = True
-    margin = 16  # its coarsest features see further
+    margin = 24  # its coarsest features see further
     checkpoints = (
         Checkpoint(
             "unet-sr-x4",
