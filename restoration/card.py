@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
+from restoration.weights import bundled
+
 if TYPE_CHECKING:
     from restoration.restorer import Restorer
 
@@ -22,11 +24,13 @@ class Source:
         title: what and where from.
         licence: as stated by the source.
         commercial: whether weights trained on them may be used commercially.
+        dataset: its name on the Hub, where it is there; empty for what is no dataset; None is called as it is here.
     """
 
     title: str
     licence: str
     commercial: bool = False
+    dataset: str | None = None
 
 
 SOURCES = {
@@ -53,24 +57,40 @@ SOURCES = {
     "lomiribysa": Source("Lomiri wallpapers", "CC BY-SA 4.0"),
     "lomiribysathree": Source("Lomiri wallpapers", "CC BY-SA 3.0"),
     "ubuntubysa": Source("Ubuntu wallpapers, curated by azzamsa", "CC BY-SA 3.0"),
-    "text": Source("pages of text and interface, drawn by the training script", "none needed", True),
+    "text": Source("pages of text and interface, drawn by the training script", "none needed", True, ""),
     "ct_covid": Source("COVID-CT slices (Zhao et al. 2020)", "research"),
     "dental_panoramic": Source("panoramic dental X-rays, DC1000 (Wang et al. 2023)", "none stated"),
     "chest_xray": Source("chest X-rays", "CC BY-NC-SA and CC BY, per file"),
-    "cifar10": Source("CIFAR-10 (Krizhevsky 2009)", "research"),
-    "unknown": Source("images of the weights that the training started from, which tell nothing of them", "unknown"),
+    "cifar10": Source("CIFAR-10 (Krizhevsky 2009)", "research", dataset="uoft-cs/cifar10"),
+    "unknown": Source(
+        "images of the weights that the training started from, which tell nothing of them", "unknown", dataset=""
+    ),
 }
+
+
+OWNER = "user"  # of the repositories that a card names, until it is published
+SPACE = "image-restoration"  # the page and the package, as its owner's repositories are called by default
 
 
 def licence(run: dict) -> str:
     """Apache-2.0 if every training image allows commercial use, else CC BY-NC 4.0."""
-    sources = run.get("data", {}).get("sources", {})
+    sources = _sources(run)
     free = sources and all(name in SOURCES and SOURCES[name].commercial for name in sources)
     return "apache-2.0" if free else "cc-by-nc-4.0"
 
 
-def model_card(model: "Restorer") -> ModelCard:
-    """The card of a model with its training record `model.run`."""
+def _sources(run: dict) -> dict[str, int]:
+    """How many images of each source the weights were trained on."""
+    return run.get("data", {}).get("sources", {})
+
+
+def model_card(model: "Restorer", repo: str | None = None, source: str | None = None) -> ModelCard:
+    """The card of a model with its training record `model.run`.
+
+    Args:
+        repo: the repository that it is for, `owner/name`; without one, the card names those of a "user".
+        source: the Space that the package is installed from, `owner/name`; by default one of the repository's owner.
+    """
     run = model.run
     architecture = type(model)
     name = run.get("model", architecture.__name__.lower())
@@ -78,25 +98,17 @@ def model_card(model: "Restorer") -> ModelCard:
     title = known[name].title if name in known else architecture.__name__
     if model.scale != 1:
         title = f"{title} x{model.scale}"
-    module = architecture.__module__
     parts = [f"# {title}"]
     if name in known:
         parts.append(f"{known[name].summary}\n\nNot for: {known[name].limits}")
     if architecture.__doc__:
         parts.append(architecture.__doc__.split("\n")[0])
-    parts.append(
-        "```python\n"
-        f"from {module} import {architecture.__name__}\n\n"
-        f'model = {architecture.__name__}.from_pretrained("user/{name}")\n'
-        f"restored = model.restore(image{', mask' if model.task == 'inpaint' else ''})"
-        f"  # (B, C, H, W) float32 in [0, 1]{', mask 1 = missing' if model.task == 'inpaint' else ''}\n"
-        "```"
-    )
+    parts += _use(model, name)
     facts = [
         f"Input: {'grey' if model.channels == 1 else 'RGB'} images of any size",
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters",
     ]
-    if model.task != "inpaint":  # whose networks see everything
+    if not model.inputs:  # with a mask, networks see everything
         facts.append(f"an output pixel depends on input pixels up to {model.receptive_field} away")
     parts.append(f"{', '.join(facts)}.")
     parts += _scores(run) + _training(run)
@@ -108,10 +120,66 @@ def model_card(model: "Restorer") -> ModelCard:
         library_name="restoration",
         pipeline_tag="image-to-image",
         tags=["image-restoration", model.task],
+        datasets=_datasets(run) or None,
+        base_model=_base_model(run, name),
         model_name=name,
         eval_results=_eval_results(run),
     )
-    return ModelCard(signed(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts)))
+    text = f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts)
+    return ModelCard(signed(_addressed(text, name, repo, source) if repo else text))
+
+
+def _use(model: "Restorer", name: str) -> list[str]:
+    """How a stranger installs what runs the weights, and runs them."""
+    channels, source = model.channels, f"{OWNER}/{SPACE}"
+    grey = "[:, :1]" if channels == 1 else ""
+    size = "H, W" if model.scale == 1 else f"{model.scale} * H, {model.scale} * W"
+    lines = [
+        "import restoration",
+        "",
+        f'model = restoration.load("{OWNER}/{name}")',
+        f'image = restoration.read("photo.jpg").tensor(){grey}  # (1, {channels}, H, W) in [0, 1]',
+        *(f"{named} = {how}" for named, how in model.inputs.items()),
+        f"restored = model.restore({', '.join(['image', *model.inputs])})  # (1, {channels}, {size})",
+    ]
+    parts = [
+        "## Use\n\n"
+        f"The source, training included, is that of the Space [{source}](https://huggingface.co/spaces/{source}):\n\n"
+        "```bash\n"
+        "pip install huggingface_hub\n"
+        f"hf download {source} --repo-type space --local-dir restoration-source\n"
+        "pip install ./restoration-source\n"
+        "```\n\n"
+        "```python\n" + "\n".join(lines) + "\n```"
+    ]
+    if model.spandrel:
+        parts.append(
+            "`model.safetensors` also loads as it is in programs that are built on spandrel. **ComfyUI**: save it as "
+            f"`models/upscale_models/{name}.safetensors`, choose it in Load Upscale Model, and connect that with "
+            "Upscale Image (using Model). **chaiNNer**: open it in Load Model, and connect that with Upscale Image. "
+            "They run the bare network, without what `restore` does around it at borders and to colours."
+        )
+    return parts
+
+
+def _datasets(run: dict) -> list[str]:
+    """What the weights were trained on, by the names of the Hub."""
+    named = {name: SOURCES[name].dataset if name in SOURCES else None for name in _sources(run)}
+    return [name if dataset is None else dataset for name, dataset in named.items() if dataset != ""]
+
+
+def _base_model(run: dict, name: str) -> str | None:
+    """The other checkpoint that the training started from, if there is such."""
+    first = run.get("init")
+    other = bool(first) and first != name and (bundled() / first / "config.json").is_file()
+    return f"{OWNER}/{first}" if other else None
+
+
+def _addressed(card: str, name: str, repo: str, source: str | None) -> str:
+    """A card whose addresses are those of a repository, of its owner's others, and of the Space with the source."""
+    owner = repo.partition("/")[0]
+    places = {name: repo, SPACE: source or f"{owner}/{SPACE}"}
+    return re.sub(rf"\b{OWNER}/([\w.-]+)", lambda found: places.get(found[1], f"{owner}/{found[1]}"), card)
 
 
 _SIGNATURE = re.compile(r"\n+<!-- generated; sha256 of the above: [0-9a-f]{64} -->\n$")

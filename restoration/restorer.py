@@ -9,7 +9,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import safetensors.torch
 import torch
@@ -85,6 +85,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
             convolutions see beyond a border never surrounded anything in training.
         receptive_field: radius in input pixels: an output pixel depends on no input pixel further away.  An
             inpainter sees everything, whatever this says.
+        inputs: what `restore` must have besides the image, each with a line that reads it from a file, for the card.
+        spandrel: whether the weights' file loads as it is in programs that are built on spandrel.
         brightness_alone: whether a grey model corrects the brightness of a colour image and leaves the colours.
         checkpoints: the trained weights that exist.
         run: how these weights were trained and scored, the content of the checkpoint's `run.json`; empty if unknown.
@@ -97,6 +99,8 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
     padding: Literal["reflect", "replicate", "symmetric"] = "reflect"
     margin: int = 0
     receptive_field: int
+    inputs: ClassVar[dict[str, str]] = {}
+    spandrel: bool = False
     brightness_alone: bool = False
     checkpoints: tuple[Checkpoint, ...] = ()
 
@@ -184,6 +188,7 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         token: str | None = None,
         branch: str | None = None,
         ignore_patterns: list[str] | str | None = None,
+        model_card_kwargs: dict | None = None,
         **options,
     ) -> str:
         """Publish the model in one commit; gives its address.  A card that was edited on the Hub stays as it is.
@@ -197,11 +202,13 @@ class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags
         ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else list(ignore_patterns or ())
         if edited(repo_id, branch, token):
             ignored.append("README.md")
-        return super().push_to_hub(repo_id, token=token, branch=branch, ignore_patterns=ignored or None, **options)
+        addressed = {"repo": repo_id if "/" in repo_id else None, **(model_card_kwargs or {})}
+        kept = {"token": token, "branch": branch, "ignore_patterns": ignored or None, "model_card_kwargs": addressed}
+        return super().push_to_hub(repo_id, **kept, **options)
 
-    def generate_model_card(self, **_) -> ModelCard:
-        """The model card, written from the model's facts and its training record."""
-        return model_card(self)
+    def generate_model_card(self, repo: str | None = None, source: str | None = None, **_) -> ModelCard:
+        """The model card, written from the model's facts and its training record; see `restoration.card`."""
+        return model_card(self, repo, source)
 
     @classmethod
     def from_pretrained(
@@ -407,6 +414,9 @@ class Inpainter(Restorer, pipeline_tag="image-to-image", tags=["inpainting"]):
     """Fills missing pixels.  `forward(image, mask)` gets the image with zeros in the holes; it may give its stages."""
 
     task = "inpaint"
+    inputs: ClassVar[dict[str, str]] = {
+        "mask": 'restoration.read("mask.png").tensor()[:, :1].round()  # (1, 1, H, W), white is missing'
+    }
 
     def restore(self, image: Tensor, mask: Tensor) -> Tensor:
         """The image (B, C, H, W) in [0, 1] with its holes filled; known pixels come back bit for bit.

@@ -11,10 +11,14 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import restoration
 from restoration.card import licence
+from restoration.files import write
+from restoration.image import Image
+from tests.hub import Hub
 from train.requirements import ROOT, project
 
 pytestmark = pytest.mark.slow
@@ -64,7 +68,7 @@ def wheel(source: Path, folder: Path, **environment: str) -> Path:
 
 
 def installed(what: str | Path, folder: Path) -> Path:
-    """The Python of a new environment with this package, and the rest from the one that the tests run in."""
+    """The Python of a new environment with this package, the rest being that of the one that the tests run in."""
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
     scheme = {"base": str(folder / "venv"), "platbase": str(folder / "venv")}
@@ -144,6 +148,45 @@ for task in tasks.every():
     (tmp_path / "photos").mkdir()
     printed = run(python, "-c", PREAMBLE.format(place=str(tmp_path)) + script, cwd=tmp_path)
     assert [line.split()[0] for line in printed.splitlines()] == list(restoration.tasks.every())
+
+
+def test_every_card_lets_a_stranger_install_and_use_its_weights(photo, tmp_path):
+    hub = Hub()
+    settings = {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_test", "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0",
+    }  # fmt: skip
+    try:
+        publish = (sys.executable, "-m", "train.publish", "--all", "me", "--space", "me/page")
+        run(*publish, cwd=ROOT, **settings)
+        learned = [method.name for method in restoration.methods() if method.learned]
+        cards = {name: hub.files(f"me/{name}")["README.md"].decode() for name in learned}
+        assert not [name for name, card in cards.items() if re.search(r"\buser/", card)]
+        commands = {re.search(r"```bash\n(.*?)```", card, re.DOTALL)[1] for card in cards.values()}
+        first, download, install = commands.pop().splitlines()
+        assert not commands and first == "pip install huggingface_hub"
+        foreign = tmp_path / "foreign"
+        foreign.mkdir()
+        hf = [Path(sysconfig.get_path("scripts")) / "hf", *download.split()[1:]]
+        run(*hf, cwd=foreign, **settings)
+        assert install == "pip install ./restoration-source"
+        python = installed(foreign / "restoration-source", tmp_path)
+        write(photo, foreign / "photo.jpg")
+        write(Image((photo.samples[..., :1] > 200) * np.uint8(255)), foreign / "mask.png")
+        uses = {name: re.search(r"```python\n(.*?)```", card, re.DOTALL)[1] for name, card in cards.items()}
+        report = "print({name!r}, *restored.shape, (restored - model.restore(image, *rest)).abs().max().item())"
+        bundled = "rest = [mask] if 'mask' in globals() else []\nmodel = restoration.load({name!r})\n"
+        script = "".join(
+            uses[name] + (bundled + report).format(name=name) + "\nmask = None; del mask\n" for name in learned
+        )
+        printed = run(python, "-c", script, cwd=foreign, **settings).splitlines()
+    finally:
+        hub.close()
+    for name, line in zip(learned, printed, strict=True):
+        model = restoration.load(name)
+        height, width = (model.scale * side for side in photo.samples.shape[:2])
+        assert line.split() == [name, "1", str(model.channels), str(height), str(width), "0.0"]
+        assert any(line.startswith(f"GET /me/{name}/resolve/") for line in hub.log)
 
 
 def test_a_choice_of_weights_that_there_is_not_ends_the_build(source, tmp_path):

@@ -10,7 +10,7 @@ import gradio_client
 import numpy as np
 import pytest
 from gradio_client import handle_file
-from huggingface_hub import ModelCard, RepoCard
+from huggingface_hub import ModelCard, RepoCard, SpaceHardware
 
 import restoration
 from restoration import running
@@ -61,7 +61,7 @@ def test_a_checkpoint_is_one_commit_and_publishing_it_again_makes_none(hub, clie
     card = ModelCard(files["README.md"].decode())
     assert card.data.license == "apache-2.0"
     assert {result.metric_type for result in card.data.eval_results} >= {"psnr", "ssim"}
-    assert 'from_pretrained("me/srcnn-x2")' in card.text
+    assert 'restoration.load("me/srcnn-x2")' in card.text
     assert "(sample.png)" in card.text
     assert client(*publish).split()[-1] == commit
     assert len(hub.repos["me/srcnn-x2"]) == 2
@@ -110,6 +110,7 @@ def test_the_mixin_pushes_and_an_edited_card_survives_it(hub, client):
     files = hub.files("me/copy")
     for name in ("config.json", "run.json"):
         assert files[name] == (bundled() / "srcnn-x2" / name).read_bytes()
+    assert b'restoration.load("me/copy")' in files["README.md"]
     commits = len(hub.repos["me/copy"])
     client("-c", push)
     assert len(hub.repos["me/copy"]) == commits  # the same bytes every time
@@ -137,6 +138,9 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     assert len(data.short_description) <= 60
     assert data.models == ["me/srcnn-x2"]  # the others are not on this Hub
     assert data.license == ["apache-2.0", "cc-by-nc-4.0"]
+    assert data.suggested_hardware in [hardware.value for hardware in SpaceHardware]
+    assert data.thumbnail == f"{hub.url}/spaces/me/demo/resolve/main/restoration/assets/example.png"
+    assert "restoration/assets/example.png" in files
     assert data.preload_from_hub == [f"me/srcnn-x2 model.safetensors,config.json,run.json {model}"]
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")

@@ -80,16 +80,14 @@ def test_weights_survive_a_folder(model, tmp_path):
     assert torch.allclose(again.restore(image), model.restore(image), atol=1e-5)
 
 
-KNOWN = [
-    method.name
-    for method in restoration.methods("upscale")
-    if method.family in ("compact", "photo", "photo-gan", "rrdb", "esrgan")
-]
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_spandrel_loads_the_bundled_file_and_computes_the_same_pixels(name, spandrel):
+@pytest.mark.parametrize("name", [method.name for method in restoration.methods() if method.learned])
+def test_spandrel_loads_the_files_whose_card_says_so_and_computes_the_same_pixels(name, spandrel):
     model = restoration.load(name)
+    assert ("ComfyUI" in str(model.generate_model_card())) == model.spandrel
+    if not model.spandrel:
+        with pytest.raises(spandrel.UnsupportedModelError):
+            spandrel.ModelLoader().load_from_file(bundled() / name / "model.safetensors")
+        return
     other = spandrel.ModelLoader().load_from_file(bundled() / name / "model.safetensors")
     assert other.architecture.id == ("ESRGAN" if name.startswith(("rrdb", "esrgan")) else "Compact")
     assert other.scale == model.scale

@@ -22,7 +22,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-import restoration
 from restoration import manifest, memory
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
@@ -35,6 +34,7 @@ from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
 from train import benchmarks, costs
 from train.benchmarks._sets import TestSet
+from train.manifest import write_card
 from train.ratchet import promote
 from train.tables import SCORES, best_classical, content, describe, table
 from train.tables import write as write_tables
@@ -215,7 +215,7 @@ def write_cards(scores: dict) -> None:
         run["scores"] = rows
         record.write_text(json.dumps(run, indent=1) + "\n")
         manifest.write(bundled(), [method.name])
-        restoration.load(method.name).generate_model_card().save(bundled() / method.name / "README.md")
+        write_card(method.name)
         manifest.write(bundled(), [method.name])
 
 

@@ -9,19 +9,18 @@ unless `--card` is given.
 """
 
 import argparse
-import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, RepoCard, SpaceHardware, hf_hub_url
 from huggingface_hub.errors import RepositoryNotFoundError
 
 import restoration
 from restoration import gallery
-from restoration.card import edited, signed
+from restoration.card import SPACE, edited, signed
 from restoration.degradations import StrokeHoles
 from restoration.files import encode, read
 from restoration.image import from_tensor
@@ -34,6 +33,8 @@ ROOT = Path(restoration.__file__).parent.parent
 PARTS = ("app.py", "restoration", "train", "checkpoints", "requirements.txt", "pyproject.toml", "README.md", "LICENSE")
 WEIGHTS = ("model.safetensors", "config.json", "run.json")
 PYTHON = "3.12"  # what ZeroGPU runs
+HARDWARE = SpaceHardware.ZERO_A10G.value
+THUMBNAIL = "restoration/assets/example.png"
 SIDE = 192  # of the sample picture's halves
 
 
@@ -44,22 +45,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--all", metavar="NAMESPACE", help="every bundled checkpoint")
     parser.add_argument("--space", metavar="USER/SPACE", help="the page itself")
     parser.add_argument("--card", action="store_true", help="overwrite cards that were edited on the Hub")
+    parser.add_argument(
+        "--source", metavar="USER/SPACE", help=f"that cards install from: by default that of --space, or USER/{SPACE}"
+    )
     arguments = parser.parse_args(argv)
     if not (arguments.all or arguments.space or arguments.repo):
         parser.error("name a checkpoint and a repository, or use --all or --space")
+    source = arguments.source or arguments.space
     if arguments.repo:
-        print(publish(arguments.folder, arguments.repo, arguments.card))
+        print(publish(arguments.folder, arguments.repo, arguments.card, source))
     if arguments.all:
         for folder in sorted(bundled().glob("*/model.safetensors")):
             name = folder.parent.name
-            print(f"{name}: {publish(folder.parent, f'{arguments.all}/{name}', arguments.card)}", flush=True)
+            commit = publish(folder.parent, f"{arguments.all}/{name}", arguments.card, source)
+            print(f"{name}: {commit}", flush=True)
     if arguments.space:
         print(publish_space(arguments.space))
     return 0
 
 
-def publish(folder: Path, repo: str, overwrite_card: bool = False) -> str:
+def publish(folder: Path, repo: str, overwrite_card: bool = False, source: str | None = None) -> str:
     """Put a checkpoint's files, its card and a sample picture on the Hub; gives the hash of the newest commit.
+
+    Args:
+        source: the Space that the card installs from, see `restoration.card`.
 
     Raises:
         ValueError: the folder holds no checkpoint.
@@ -71,7 +80,7 @@ def publish(folder: Path, repo: str, overwrite_card: bool = False) -> str:
     files: dict[str, bytes | Path] = {name: folder / name for name in WEIGHTS if (folder / name).exists()}
     files["sample.png"] = sample(model)
     if overwrite_card or not edited(repo):
-        files["README.md"] = signed(_with_sample(str(model.generate_model_card()), repo)).encode()
+        files["README.md"] = signed(_with_sample(str(model.generate_model_card(repo, source)), repo)).encode()
     return _commit(api, repo, "model", files, f"Publish {folder.name}")
 
 
@@ -79,9 +88,8 @@ def publish_space(space: str) -> str:
     """Put the page on the Hub as a Space that takes its models from the same namespace; gives the commit's hash."""
     api = HfApi()
     api.create_repo(space, repo_type="space", space_sdk="gradio", exist_ok=True)
-    namespace = space.partition("/")[0]
     files: dict[str, bytes | Path] = {str(path): ROOT / path for path in _tracked()}
-    files["README.md"] = _front_page(api, namespace).encode()
+    files["README.md"] = _front_page(api, space).encode()
     gone = set(api.list_repo_files(space, repo_type="space")) - set(files) - {".gitattributes"}
     return _commit(api, space, "space", files, "Publish the page", gone)
 
@@ -119,16 +127,17 @@ def _commit(
 
 
 def _with_sample(card: str, repo: str) -> str:
-    """A card with the sample picture above its scores, whose loading code names the repository."""
+    """A card with the sample picture above its scores."""
     name = repo.partition("/")[2]
-    card = re.sub(r"(?<=\")user/[\w.-]+(?=\")", repo, card)
     return card.replace("## Scores\n", f"![Input and result of {name}](sample.png)\n\n## Scores\n", 1)
 
 
-def _front_page(api: HfApi, namespace: str) -> str:
+def _front_page(api: HfApi, space: str) -> str:
     """The README with the front matter of a Space: the models that it uses, fetched as they are when it is built."""
+    namespace = space.partition("/")[0]
     card = RepoCard((ROOT / "README.md").read_text(encoding="utf-8"))
-    card.data.python_version = PYTHON
+    card.data.python_version, card.data.suggested_hardware = PYTHON, HARDWARE
+    card.data.thumbnail = hf_hub_url(space, THUMBNAIL, repo_type="space")
     card.data.models, card.data.preload_from_hub = [], []
     for weights in sorted(bundled().glob("*/model.safetensors")):
         repo = f"{namespace}/{weights.parent.name}"

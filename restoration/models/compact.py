@@ -24,6 +24,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
     """
 
     channels = 3
+    spandrel = True
     checkpoints = tuple(
         Checkpoint(
             f"compact-x{scale}",

@@ -54,6 +54,7 @@ class RRDBNet(Upscaler, paper_url="https://arxiv.org/abs/1809.00219"):
     """
 
     channels = 3
+    spandrel = True
     holds_colours = True
     checkpoints = (
         Checkpoint(
