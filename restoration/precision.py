@@ -22,7 +22,7 @@ def has_bf16() -> bool:
     """Whether there are units for bf16: a GPU's, or a processor's; elsewhere it is emulated, and slow."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    known = torch.cpu.get_capabilities()
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of torch cannot tell
     return any(known.get(flag, False) for flag in ("avx512_bf16", "amx_bf16"))
 
 

@@ -239,6 +239,24 @@ def test_every_bundled_file_says_what_it_is(name):
     assert len(header["commit"]) == 40
 
 
+@pytest.mark.parametrize("name", [method.name for method in restoration.methods() if method.learned])
+def test_every_bundled_card_is_that_of_its_record(name):
+    made = str(restoration.load(name).generate_model_card())
+    stored = (bundled() / name / "README.md").read_text(encoding="utf-8")
+    assert stored == made, "python -m train.manifest --cards brings it up to date"
+
+
+def test_a_card_names_the_data_and_what_the_training_started_from():
+    model = SRCNN(4, widths=(4, 4))
+    model.run = {**RUN, "data": {"sources": {"cifar10": 9, "text": 3, "mine": 2}}, "init": "compact-x4", "model": "new"}
+    card = ModelCard(str(model.generate_model_card("me/own", "me/page")))
+    assert (card.data.datasets, card.data.base_model) == (["uoft-cs/cifar10", "mine"], "me/compact-x4")
+    assert 'restoration.load("me/own")' in card.text and "hf download me/page" in card.text
+    for first in (None, "new", "a-run-of-mine"):
+        model.run["init"] = first
+        assert ModelCard(str(model.generate_model_card())).data.base_model is None
+
+
 def test_sides_are_filled_up_with_mirrored_pixels_and_by_repeating_them_where_jpeg_does():
     class Seen(Denoiser):
         channels, multiple_of, receptive_field = 1, 4, 1
