@@ -1,5 +1,6 @@
 """What several test files need: threads, and pictures made on the spot."""
 
+import asyncio
 import importlib.machinery
 import os
 import socket
@@ -40,6 +41,14 @@ def pytest_terminal_summary(terminalreporter):
     for case, taken, deadline, place in START_UPS:
         said = f"{place.origin}: {place.note}" if place.note else place.origin
         terminalreporter.write_line(f"{taken:5.1f} s of {deadline:g}  {case}: {said}")
+
+
+def by_api(task: str, *values: object, **named: object) -> tuple[str, dict]:
+    """What the endpoint of a task gives: the path of its file, and its report."""
+    from restoration import tasks
+    from restoration.page.api import endpoint
+
+    return asyncio.run(endpoint(tasks.named(task))(*values, progress=lambda *_, **__: None, **named))
 
 
 SERVED = {"server", "serve", "trusting", "tools"}  # fixtures that start a process

@@ -4,6 +4,7 @@ python -m tests.golden write             # store them anew in tests/golden, afte
 python tests/golden.py compare OLD NEW   # two checkouts on this machine: everything, byte for byte
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -92,16 +93,15 @@ def by_command_line(task: str, model: str, flags: tuple[str, ...], folder: Path)
 
 def by_api(page, case: Case, folder: Path) -> bytes:
     """The bytes of the file that the endpoint gives."""
-    import inspect
-
     (event,) = (event for event in page.fns.values() if event.api_name == case.task)
     picture, mask = inputs(folder)
     given = {"image": str(picture), "model": case.model, **case.api}
     if case.task == "inpaint":
         given["mask"] = str(mask)
-    names = [name for name in inspect.signature(event.fn).parameters if name != "progress"]
-    values = [given.get(name, component.value) for name, component in zip(names, event.inputs, strict=True)]
-    return _bytes_of(event.fn, values, lambda outputs: outputs)
+    names = [component.label for component in event.inputs]
+    given = {**{name: component.value for name, component in zip(names, event.inputs, strict=True)}, **given}
+    file, _ = asyncio.run(event.fn(**given, progress=lambda *_, **__: None))
+    return Path(file).read_bytes()
 
 
 def by_page(page, case: Case, folder: Path) -> bytes:
@@ -162,7 +162,7 @@ def faces(page) -> dict[str, object]:
     text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
     for task in TASKS:
         name = restoration.methods(task)[0].name
-        text = text.replace(f"model: str = '{name}'", "model: str = '<default>'")
+        text = text.replace(f"model: <names> = '{name}'", "model: <names> = '<default>'")
         text = text.replace(f"default {name}", "default <default>")
     return json.loads(text)
 
@@ -172,7 +172,8 @@ def _signature(endpoint: dict) -> list[str]:
     lines = []
     for given in endpoint["parameters"]:
         default = f" = {given['parameter_default']!r}" if given["parameter_has_default"] else ""
-        lines.append(f"{given['parameter_name']}: {given['python_type']['type']}{default}")
+        kind = "<names>" if given["parameter_name"] == "model" else given["python_type"]["type"]
+        lines.append(f"{given['parameter_name']}: {kind}{default}")
     return [*lines, *(f"-> {made['label']}: {made['python_type']['type']}" for made in endpoint["returns"])]
 
 

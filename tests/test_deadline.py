@@ -8,10 +8,10 @@ import pytest
 from restoration import deep_image_prior, limits, tasks
 from restoration.deadline import steps_within, within
 from restoration.files import read, write
-from restoration.page.api import endpoint
 from restoration.page.runs import Runs
 from restoration.receipts import read_receipt
 from restoration.tiling import Progress
+from tests.conftest import by_api
 
 
 class Clock:
@@ -89,29 +89,22 @@ def test_runs_and_programs_are_told_that_the_time_is_up(deadline, photo, tmp_pat
     write(photo, tmp_path / "photo.png")
     deadline(0)
     run = Runs(tasks.named("denoise")).run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95)
-    program = endpoint(tasks.named("denoise"))(str(tmp_path / "photo.png"), "median", progress=silent)
-    for work in (run, program):
+    for work in (lambda: list(run), lambda: by_api("denoise", str(tmp_path / "photo.png"), "median")):
         with pytest.raises(gr.Error, match="A run gets 0 s here, and this one needs more") as caught:
-            list(work)
+            work()
         assert len(caught.value.message) < 200
 
 
 def test_deep_image_prior_keeps_its_best_so_far(deadline, photo, tmp_path, monkeypatch):
     write(photo, tmp_path / "photo.png")
-    warned = []
-    monkeypatch.setattr(gr, "Warning", warned.append)
     monkeypatch.setattr(deep_image_prior, "PREVIEW_EVERY", 0)
     monkeypatch.setattr(deep_image_prior, "STEPS", dict.fromkeys(deep_image_prior.STEPS, 10**6))
     monkeypatch.setattr(deep_image_prior, "expected_seconds", lambda pixels, steps: 1.0)
     deadline(1)
-    for file in endpoint(tasks.named("denoise"))(str(tmp_path / "photo.png"), "deep-image-prior", progress=silent):
-        if isinstance(file, str):
-            assert read(file).samples.shape == photo.samples.shape
-            assert 0 < read_receipt(Path(file))["steps"]["done"] < 10**6
-            break
-    else:
-        raise AssertionError("there was no file")
-    assert warned == ["A run gets 1 s here: this is the best that it had then."]
+    file, report = by_api("denoise", str(tmp_path / "photo.png"), "deep-image-prior")
+    assert read(file).samples.shape == photo.samples.shape
+    assert 0 < read_receipt(Path(file))["steps"]["done"] < 10**6
+    assert report["notes"] == ["A run gets 1 s here: this is the best that it had then."]
 
 
 def test_a_batch_gives_what_was_restored_in_time(deadline, photo, tmp_path):

@@ -173,7 +173,7 @@ def test_an_origin_is_ones_own_or_it_is_foreign(origin, host, more, foreign):
 def test_programs_and_the_page_itself_work_as_before(server, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     client = Client(server, verbose=False, download_files=str(tmp_path))
-    assert Path(client.predict(handle_file(tmp_path / "photo.png"), "median", api_name="/denoise")).exists()
+    assert Path(client.predict(handle_file(tmp_path / "photo.png"), "median", api_name="/denoise")[0]).exists()
     own = {"Origin": server, "Content-Type": "application/json"}
     for headers in (own, {"Content-Type": "application/json"}):
         status, _, text = asked(f"{server}{API}/call/models", "POST", headers, b'{"data": []}')

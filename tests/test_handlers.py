@@ -1,5 +1,7 @@
 """Everything that the page calls: one sentence for what is wrong, something shown, and no place in what is shown."""
 
+import asyncio
+import inspect
 import io
 import json
 import logging
@@ -73,7 +75,8 @@ def answers(event: gr.blocks.BlockFunction, path: str | None) -> Iterator[tuple]
     given, *_ = special_args(event.fn, values, request, gr.EventData(None, spot))
     given = [(lambda *_, **__: None) if isinstance(value, gr.Progress) else value for value in given]
     made = event.fn(*given)
-    for outputs in made if isinstance(made, Iterator) else [made]:
+    made = [asyncio.run(made)] if inspect.iscoroutine(made) else made
+    for outputs in made if isinstance(made, Iterator | list) else [made]:
         yield outputs if isinstance(outputs, tuple | list) else (outputs,)
 
 

@@ -19,10 +19,11 @@ from restoration.bakeoff import bake_off, bake_off_damaged
 from restoration.files import read, write
 from restoration.image import Image
 from restoration.orders import Order, replay
-from restoration.page.api import endpoint, list_models
+from restoration.page.api import list_models
 from restoration.page.layout import tab_of
 from restoration.page.parts import checked_format
 from restoration.running import finish
+from tests.conftest import by_api
 from train import benchmarks, evaluate
 
 SHARPEN = """
@@ -154,8 +155,7 @@ def test_an_architecture_and_a_classical_method_in_the_folder_are_everywhere(smo
     content = (tmp_path / "one.png").read_bytes()
     assert (tmp_path / "many" / "photo_denoised.png").read_bytes() == content
     assert not (read(tmp_path / "one.png").samples == photo.samples).all()
-    steps = endpoint(tasks.named("denoise"))(path, name)
-    assert [Path(step).read_bytes() for step in steps if isinstance(step, str)] == [content]
+    assert Path(by_api("denoise", path, name)[0]).read_bytes() == content
     assert name in [listed["name"] for listed in list_models()]
     tab = tab_of(tasks.named("denoise"))
     steps = tab.runs.run(lambda *_, **__: None, path, name, True, 25, 100, "png", 95)
@@ -185,9 +185,7 @@ def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, 
     assert "unsharp" in capsys.readouterr().out
     content = (tmp_path / "one.png").read_bytes()
     assert (tmp_path / "many" / "photo_sharp.png").read_bytes() == content
-    *_, file = (Path(step).read_bytes() for step in endpoint(tasks.named(sharpen))(path, "unsharp", 2, 0.5)
-                if isinstance(step, str))  # fmt: skip
-    assert file == content
+    assert Path(by_api(sharpen, path, "unsharp", 2, 0.5)[0]).read_bytes() == content
     runs = tab_of(tasks.named(sharpen)).runs
     shown = [step for step in runs.run(lambda *_, **__: None, path, "unsharp", 2.0, 50, "png", 95)][-1]
     assert "**Unsharp mask**" in shown[3]

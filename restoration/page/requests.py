@@ -24,14 +24,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from restoration.page.doors import NOT_FETCHED, NOTHING_HERE
+from restoration.page.inputs import A_FILE, Given, GivenFile, missing
 from restoration.page.parts import sentences
 
 NOT_UNDERSTOOD = "This request is not one that the page understands; its API is at /gradio_api/info."
 NO_FILE = "A file of this request is not here, or not any more: send it again."
 NO_ENDPOINT = "There is no such endpoint; /gradio_api/info lists them."
+NO_INPUT = "This endpoint takes no {}; /gradio_api/info lists what it takes."
 
 LONGEST_TEXT = 1000  # characters of a name, a comment or a number that is given as text
 LONGEST_REASON = 160  # characters of what gradio says of a value, before it is escaped
+_ARGUMENT = re.compile(r"No value provided for required argument: (\w{1,40})|Parameter `(\w{1,40})` is not a valid")
 _SESSION = re.compile(r"[\w-]{1,128}", re.ASCII)
 _NAMES = (EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR)  # what is wrong with a path, not with the disk
 _TEXTS = (gr.Textbox, gr.Dropdown, gr.Radio)
@@ -62,9 +65,17 @@ class Understood:
                 raise
             else:
                 logging.getLogger(__name__).info("a request was not understood: %s", type(error).__name__)
-                found = not isinstance(error, FnIndexInferError)
-                refusal = refused(400, NOT_UNDERSTOOD) if found else refused(404, NO_ENDPOINT)
-                await refusal(scope, receive, send)
+                await refused(*_why(error))(scope, receive, send)
+
+
+def _why(error: Exception) -> tuple[int, str]:
+    """Status and sentence for what gradio says of a request."""
+    if isinstance(error, FnIndexInferError) or (isinstance(error, KeyError) and str(error).startswith("'/")):
+        return 404, NO_ENDPOINT
+    if isinstance(error, TypeError) and (named := _ARGUMENT.match(str(error))):
+        needed, unknown = named.groups()
+        return 400, missing(needed) if needed else NO_INPUT.format(unknown)
+    return 400, NOT_UNDERSTOOD
 
 
 def refused(status: int, sentence: str) -> JSONResponse:
@@ -101,7 +112,7 @@ def complaint(page: gr.Blocks, body: PredictBodyInternal) -> str:
         orjson.dumps([body.data, body.event_data])
     except (TypeError, ValueError):  # too deep, or with what is no text or no number
         return NOT_UNDERSTOOD
-    if body.session_hash is not None and not _SESSION.fullmatch(body.session_hash):
+    if body.session_hash is not None and not is_session(body.session_hash):
         return NOT_UNDERSTOOD
     if body.batched:
         return NOT_UNDERSTOOD
@@ -113,6 +124,11 @@ def complaint(page: gr.Blocks, body: PredictBodyInternal) -> str:
         if sentence := _unfit(block, value):
             return sentence
     return ""
+
+
+def is_session(hash: object) -> bool:
+    """Whether a session may be called so."""
+    return isinstance(hash, str) and bool(_SESSION.fullmatch(hash))
 
 
 def answer_in_sentences(page: gr.Blocks) -> None:
@@ -165,7 +181,9 @@ def _unfit(block: gr.components.Component, value: object) -> str:
     """What is wrong with the value of an input, if anything is."""
     if isinstance(block, gr.Dataset):
         return "" if _is_number(value) and 0 <= value < len(block.samples) else NOT_UNDERSTOOD
-    if block.stateful or value is None:
+    if isinstance(block, GivenFile) and block.needed and value is None:
+        return missing(block.label)
+    if block.stateful or value is None or isinstance(block, Given):  # of which the endpoint says what is wrong
         return ""
     if isinstance(block, gr.Checkbox):
         return "" if isinstance(value, bool) else NOT_UNDERSTOOD
@@ -176,6 +194,9 @@ def _unfit(block: gr.components.Component, value: object) -> str:
         return "" if fits else NOT_UNDERSTOOD
     if not getattr(block, "data_model", None):
         return ""
+    if isinstance(block, GivenFile) and not list(_files(value)):
+        fetched = isinstance(value, str) and is_http_url_like(value)
+        return NOT_FETCHED if fetched else f"{block.label} has to be {A_FILE}."
     for file in _files(value):
         path = file["path"]
         if is_http_url_like(path) if isinstance(path, str) else file.get("url"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.queueing import Event
 
 from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
@@ -35,6 +36,7 @@ from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
 SHOWN = 6  # outputs of a run in every tab
+BEST_BY_THEN = "A run gets {:g} s here: this is the best that it had then."
 
 
 def stepped(
@@ -54,7 +56,7 @@ def stepped(
     """
     countdown = Countdown(expected)
     seconds = limits.in_force().deadline
-    job = within(job, seconds, lambda: gr.Warning(f"A run gets {seconds:g} s here: this is the best that it had then."))
+    job = within(job, seconds, lambda: gr.Warning(BEST_BY_THEN.format(seconds)))
     while True:
         try:
             step = next(job)
@@ -415,10 +417,15 @@ def again(run: str) -> Shown:
     return result
 
 
+def current_event() -> Event | None:
+    """What runs at the moment, as gradio's queue has it; None outside it."""
+    page, id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    return page._queue.event_ids_to_events.get(id) if page and id else None
+
+
 def waited() -> float:
     """Seconds for which the run that begins waited in gradio's queue; 0 outside it."""
-    page, id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    event = page._queue.event_ids_to_events.get(id) if page and id else None
+    event = current_event()
     return max(0.0, time.monotonic() - event.enqueue_time) if event else 0.0
 
 

@@ -20,10 +20,12 @@ from starlette.exceptions import HTTPException
 from restoration.cleaning import PROMISED_SECONDS
 from restoration.limits import WAITING, Limits
 from restoration.page.before import seconds_of
+from restoration.page.inputs import completed
 from restoration.page.parts import ONE_AT_A_TIME, duration
-from restoration.page.requests import complaint
+from restoration.page.requests import complaint, is_session
 from restoration.page.visitors import Visitors, address_of
 
+TOLD_LATER = 1000  # refusals that may wait for who is to hear them
 LOOKING = 200  # calls that may wait for something else
 GAVE_WAY = "Nobody was listening to this run any more, and another waited, so it gave way; start it again."
 MUCH = "Too much is waiting here already; try again in a moment."
@@ -63,8 +65,18 @@ class Waiting:
 
     async def push(self, body, request, username):
         """Let a call wait, as gradio does, or say why not."""
+        try:
+            return await self._let_wait(body, request, username)
+        except HTTPException as refusal:
+            if not self._may_tell_later(body, request):
+                raise
+            return self._told_later(body, request, username, refusal.detail)
+
+    async def _let_wait(self, body, request, username):
+        if function := self.page.fns.get(body.fn_index):
+            body.data = completed(function, body.data)
         if sentence := complaint(self.page, body):
-            return False, sentence, "error"
+            raise HTTPException(400, sentence)
         address = address_of(request.scope, bool(self.limits.proxied))
         if self.page.fns[body.fn_index].concurrency_id == _MODEL:
             await self._admit_run(body.session_hash, address, request)
@@ -81,14 +93,12 @@ class Waiting:
         """Say why a run may not wait, if so."""
         if self._watch is None:
             self._watch = asyncio.create_task(self._watched())
-        # A browser shows the sentence for any status but 503, for which it has one of its own.
-        full = 400 if "Mozilla" in (request.headers.get("user-agent") or "") else 503
         if len(self.waiting) >= WAITING:
             await self.make_room(another=True)
         if len(self.waiting) >= WAITING:
             seconds = max(1, round(self.seconds_until_one_is_done()))
             sentence = f"{len(self.waiting)} runs are waiting already; try again in about {duration(seconds)}."
-            raise HTTPException(full, sentence)
+            raise HTTPException(429, sentence, {"Retry-After": str(seconds)})  # of 503 clients have their own words
         own = sum(event.session_hash == session for event in self.waiting)
         if own >= self.limits.waiting:
             raise HTTPException(429, f"{own} of your runs are waiting already; wait for one of them.")
@@ -103,6 +113,24 @@ class Waiting:
         own = sum(address_of(event.request.scope, proxied) == address for event in others)
         if len(others) >= LOOKING or own >= self.limits.looks:
             raise HTTPException(429, MUCH)
+
+    def _may_tell_later(self, body, request) -> bool:
+        """Whether a call comes from Gradio's Python client, which shows its user no answer but those of runs."""
+        if "gradio_client" not in (request.headers.get("user-agent") or ""):
+            return False
+        if body.fn_index not in self.page.fns or not is_session(body.session_hash):
+            return False
+        pending = self.queue.pending_event_ids_session
+        return len(pending) < TOLD_LATER and len(pending.get(body.session_hash, ())) < TOLD_LATER
+
+    def _told_later(self, body, request, username, sentence: str) -> tuple[bool, str, str]:
+        """Answer a call with a sentence as if it had been run and had failed."""
+        event = Event(body.session_hash, self.page.fns.get(body.fn_index), request, username)
+        if event.session_hash not in self.queue.pending_messages_per_session:
+            self.queue.pending_messages_per_session[event.session_hash] = asyncio.Queue()
+        self.queue.pending_event_ids_session.setdefault(event.session_hash, set()).add(event._id)
+        self._tell(event, sentence)
+        return True, event._id, "success"
 
     @property
     def waiting(self) -> list[Event]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from restoration.orders import Order
 
 _YES, _NO = ("true", "yes", "on", "1", "1.0"), ("false", "no", "off", "0", "0.0", "none", "")
+_JSON = {bool: "boolean", int: "integer", float: "number", str: "string"}
 AUTO = "auto"  # what programs write for a setting that is found automatically
 
 
@@ -79,54 +80,78 @@ class Setting:
         return lowest, highest
 
     @property
-    def line(self) -> str:
+    def sentence(self) -> str:
         """What programmers read of it."""
-        values = []
-        if self.default is None:
-            values.append('"auto", true or false' if self.kind is bool else '"auto" or a number')
-        values += ["from {:g} to {:g}".format(*self.limits)] if self.limits else []
-        return f"{self.public}: {self.help}" + (f" ({' '.join(values)})" if values else "")
+        return f"{self.help[0].upper()}{self.help[1:]}."
 
-    def checked(self, value: object) -> float | None:
+    @property
+    def written(self) -> float | str:
+        """The default as programs write it."""
+        return AUTO if self.default is None else self.default
+
+    @property
+    def schema(self) -> dict[str, object]:
+        """The JSON schema of what programs may write; see `parsed` for what else is understood."""
+        value: dict[str, object] = {"type": _JSON[self.kind]}
+        if self.choices:
+            value["enum"] = list(dict.fromkeys([self.default, *self.choices]))
+        if self.limits:
+            value["minimum"], value["maximum"] = self.limits
+        if self.default is None:
+            value = {"anyOf": [{"type": "string", "enum": [AUTO]}, value]}
+        return {**value, "default": self.written, "description": self.sentence}
+
+    def checked(self, value: object, name: str = "") -> float | None:
         """A value of the setting's kind.
+
+        Args:
+            name: what sentences call the setting.
 
         Raises:
             ValueError: it cannot be one, or is beyond the limits.
         """
+        called, name = name or self.noun or self.name, name or self.name
         if value is None and self.default is None:
             return None
         if self.kind is bool and isinstance(value, bool):
             return value
         if self.kind is bool or isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
-            raise ValueError(f"{self.name} cannot be {str(value)[:40]}.")
+            raise ValueError(f"{name} cannot be {str(value)[:40]}.")
         if self.choices and not self.selects and value not in (self.default, *self.choices):
-            raise ValueError(f"{self.name} is one of {', '.join(map(str, self.choices))}, not {value:g}.")
+            raise ValueError(f"{name} is one of {', '.join(map(str, self.choices))}, not {value:g}.")
         if self.limits and not self.limits[0] <= value <= self.limits[1]:
             lowest, highest = self.limits
-            raise ValueError(f"{self.noun or self.name} goes from {lowest:g} to {highest:g}, not {value:g}.")
-        return whole(value, self.noun or self.name) if self.kind is int else float(value)
+            raise ValueError(f"{called} goes from {lowest:g} to {highest:g}, not {value:g}.")
+        return whole(value, called) if self.kind is int else float(value)
 
-    def parsed(self, value: object) -> float | None:
+    def parsed(self, value: object) -> float | str | None:
         """What a program means by a value: "auto", a number as text, or the value itself; letters of any case.
 
+        Nothing (None) means the default.
+
         Raises:
-            ValueError: it is no number.
+            ValueError: it means none, or one beyond the limits.
         """
         text = str(value).strip().lower()
+        if value is None:
+            return self.default
         if self.default is None and text == AUTO:
             return None
+        if self.kind is str:
+            return text if text in self.choices else str(value)
         if self.kind is bool:
             if text not in (*_YES, *_NO):
                 raise ValueError(f"{self.public} is true or false, not {text[:40]!r}.")
             return text in _YES
-        return number(value, self.public, f'"{AUTO}" or ' if self.default is None else "")
+        found = number(value, self.public, f'"{AUTO}" or ' if self.default is None else "")
+        return self.checked(found, self.public)
 
 
 STRENGTH = Setting(
     "strength",
     float,
     1.0,
-    "0 gives the input back",
+    "how much of the change is kept: 0 gives the input back",
     "Strength in % (0 is your picture, bit for bit)",
     limits=(0, 1),
     shown=100,
@@ -155,8 +180,8 @@ def number(value: object, name: str, otherwise: str = "") -> float:
     Raises:
         ValueError: it is none.
     """
-    with suppress(TypeError, ValueError):
-        if isfinite(found := float(value)):
+    with suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool) and isfinite(found := float(value)):
             return found
     raise ValueError(f"{name} must be {otherwise}a number.")
 
@@ -279,6 +304,10 @@ class Task:
     def metrics(self, result: Result) -> dict[str, object]:
         """What was measured on the way, by name."""
         raise NotImplementedError
+
+    def faithfulness(self, result: Result) -> float | None:
+        """PSNR in dB of a result, brought back to the size of the input, to the input; None where nobody measures."""
+        return None
 
     def before(self, image: Image, method: Method, settings: Mapping[str, object]) -> Image:
         """What a result is compared with."""

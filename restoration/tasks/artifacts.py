@@ -20,7 +20,7 @@ class Artifacts(Task):
             "quality",
             int,
             None,
-            "that the input has",
+            "the JPEG quality that the input was saved with",
             "JPEG quality of your picture",
             noun="The JPEG quality",
             limits=(LOWEST, HIGHEST),

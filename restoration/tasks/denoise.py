@@ -21,7 +21,7 @@ class Denoise(Task):
             "sigma_255",
             float,
             None,
-            "noise level, 8-bit units",
+            "the noise level in 8-bit units: 10 is slight, 50 is heavy",
             "Noise level σ",
             noun="The noise level",
             public="sigma",

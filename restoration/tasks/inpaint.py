@@ -25,14 +25,21 @@ class Inpaint(Task):
             "grow",
             int,
             2,
-            "widen the holes; negative shrinks them",
+            "by how many pixels the holes are widened; negative shrinks them",
             "Grow in pixels (negative shrinks)",
             range=(-32, 32),
             unit="PX",
             place="mask",
         ),
         Setting(
-            "feather", int, 2, "soft edge around the holes", "Feather in pixels", range=(0, 32), unit="PX", place="mask"
+            "feather",
+            int,
+            2,
+            "how many pixels wide the soft edge around the holes is",
+            "Feather in pixels",
+            range=(0, 32),
+            unit="PX",
+            place="mask",
         ),
         Setting(
             "texture",

@@ -75,7 +75,15 @@ class Photo(Task):
             place="first",
         ),
         Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
-        Setting("enlarge", int, 0, "how many times; else not at all", "Enlarge", choices=(2, 3, 4), place="first"),
+        Setting(
+            "enlarge",
+            int,
+            0,
+            "how many times the picture is enlarged; else not at all",
+            "Enlarge",
+            choices=(2, 3, 4),
+            place="first",
+        ),
     )
     compared = "Before and after"
 

@@ -25,12 +25,20 @@ class Upscale(Task):
     help = "enlarge"
     about = "Enlarge an image file."
     settings = (
-        Setting("scale", int, 0, "if the model has several; else its own", "Enlarge", choices=(2, 3, 4), selects=True),
+        Setting(
+            "scale",
+            int,
+            0,
+            "how many times the picture is enlarged; else by what the model does",
+            "Enlarge",
+            choices=(2, 3, 4),
+            selects=True,
+        ),
         Setting(
             "alpha",
             float,
             1.0,
-            "of models that invent texture: 0 is true to the picture, 1 invents the most; default 1.0",
+            "how much is invented by models that invent texture: 0 is true to the picture, 1 invents the most; default 1.0",
             "Texture: 0 is true, 1 invents the most",
             limits=(0, 1),
             step=0.05,
@@ -92,6 +100,9 @@ class Upscale(Task):
 
     def metrics(self, result):
         return {"matches_photo": metrics.text(result.found.psnr)}
+
+    def faithfulness(self, result):
+        return result.found.psnr
 
     def before(self, image, method, settings):
         output_size(image, method.scale)
