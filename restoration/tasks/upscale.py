@@ -38,7 +38,7 @@ class Upscale(Task):
             "alpha",
             float,
             1.0,
-            "how much is invented by models that invent texture: 0 is true to the picture, 1 invents the most; default 1.0",
+            "how much is invented by models that invent texture: 0 is true, 1 invents the most; default 1.0",
             "Texture: 0 is true, 1 invents the most",
             limits=(0, 1),
             step=0.05,
