@@ -58,6 +58,7 @@ class Optimizers:
     def step(self, factor: float) -> None:
         """One step at `factor` times the full learning rates; clears the gradients."""
         for matrix, kernel in zip(self.matrices, self.kernels, strict=True):
+            matrix.data = kernel.detach().view(matrix.shape)  # which moves when several processes share a model
             matrix.grad = kernel.grad.reshape(matrix.shape)
         for optimizer, rate in zip(self.optimizers, self.full_rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
