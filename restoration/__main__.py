@@ -246,10 +246,10 @@ def _restore_many(
             if not step.row:
                 continue
             megapixels += math.prod(step.row.sizes[:2]) / 1e6 if step.row.outcome == "done" else 0
-            bar.set_postfix_str(f"{megapixels:.1f} MP, {failures} failed")
+            failures += step.row.outcome == "failed"
+            bar.set_postfix_str(f"{step.done:,} of {step.total:,} files, {megapixels:.1f} MP, {failures} failed")
             if step.row.outcome == "failed":
                 bar.write(f"error: {step.row.reason}", file=sys.stderr)
-                failures += 1
             else:
                 bar.write(f"{legible(str(step.row.result or step.row.file))}  ({step.row.reason})")
     return 1 if failures else 0

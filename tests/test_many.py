@@ -18,7 +18,9 @@ import pytest
 import restoration
 from restoration import batch as batches
 from restoration import memory
+from restoration.__main__ import main
 from restoration.batch import Batch, restore_all
+from restoration.cluster import TRIES, Tasks
 from restoration.files import write
 from restoration.inventory import Inventory
 from restoration.many import restored_by
@@ -402,6 +404,36 @@ def test_a_cluster_whose_nodes_are_killed_gives_every_file_once(slow_tree):
     assert results(out) == results(slow_tree.parent / "one")
     assert [row.file for row in rows] == [row[0] for row in table(slow_tree.parent / "one")]
     assert {row.file for row in rows if row.outcome == "failed"} == {"m.png"}
+
+
+@pytest.mark.parametrize("has, size, needs, expected", [
+    ({"CPU": 8.0}, None, {"num_cpus": 1}, 8), ({"CPU": 8.0, "GPU": 2.0}, None, {"num_gpus": 1, "num_cpus": 0}, 2),
+    ({"CPU": 8.0, "GPU": 2.0}, 1, {"num_gpus": 1, "num_cpus": 0}, 1), ({"CPU": 8.0}, 3, {"num_cpus": 1}, 3),
+    ({}, None, {"num_cpus": 1}, 1),
+])  # fmt: skip
+def test_a_worker_gets_a_gpu_of_a_cluster_that_has_some_else_a_processor(tree, has, size, needs, expected):
+    asked = {}
+
+    class Cluster:
+        cluster_resources = staticmethod(lambda: has)
+        put = staticmethod(lambda batch: batch)
+
+        @staticmethod
+        def remote(**resources):
+            asked.update(resources)
+            return lambda function: function
+
+    assert Tasks(Cluster, batch_of(tree), size).size == expected
+    assert asked == {**needs, "max_retries": TRIES}
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_the_progress_tells_files_megapixels_time_left_and_failures(tree, photo, workers, capsys):
+    argv = ["denoise", str(tree), "-o", str(tree.parent / "out"), "--model", "mean", "--workers", workers]
+    assert main(argv) == 1  # of the damaged file
+    last = capsys.readouterr().err.rstrip().split("\r")[-1]
+    total, megapixels = len(NAMES) + 1, len(NAMES) * photo.height * photo.width / 1e6
+    assert last.endswith(f"<00:00, {total} of {total} files, {megapixels:.1f} MP, 1 failed"), last
 
 
 @pytest.mark.parametrize("wanted", ["not installed", "no cluster"])
