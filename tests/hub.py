@@ -222,11 +222,11 @@ for verb in ("GET", "HEAD", "POST", "PUT", "DELETE"):
 ROUTES = [
     (r"/api/repos/create", Handler.create),
     (r"/api/validate-yaml", Handler.validate),
-    (rf"/api/(?:model|space)s/{REPO}/preupload/main", Handler.preupload),
-    (rf"/(?:spaces/)?{REPO}\.git/info/lfs/objects/batch", Handler.batch),
+    (rf"/api/(?:model|space|dataset)s/{REPO}/preupload/main", Handler.preupload),
+    (rf"/(?:(?:space|dataset)s/)?{REPO}\.git/info/lfs/objects/batch", Handler.batch),
     (r"/_large/(?P<oid>[0-9a-f]{64})", Handler.upload),
-    (rf"/api/(?:model|space)s/{REPO}/commit/main", Handler.commit),
-    (rf"/api/(?:model|space)s/{REPO}/tree/[^/]+", Handler.tree),
-    (rf"/api/(?:model|space)s/{REPO}(?:/revision/(?P<revision>[^/]+))?", Handler.info),
-    (rf"/(?:spaces/)?{REPO}/resolve/(?P<revision>[^/]+)/(?P<name>.+)", Handler.resolve),
+    (rf"/api/(?:model|space|dataset)s/{REPO}/commit/main", Handler.commit),
+    (rf"/api/(?:model|space|dataset)s/{REPO}/tree/[^/]+", Handler.tree),
+    (rf"/api/(?:model|space|dataset)s/{REPO}(?:/revision/(?P<revision>[^/]+))?", Handler.info),
+    (rf"/(?:(?:space|dataset)s/)?{REPO}/resolve/(?P<revision>[^/]+)/(?P<name>.+)", Handler.resolve),
 ]

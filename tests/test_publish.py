@@ -1,9 +1,13 @@
 """Publishing to a Hub on this machine with the real client, and loading from it."""
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import gradio_client
@@ -145,6 +149,40 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")
     assert "old.py" not in hub.files("me/demo")
+
+
+def test_a_job_restores_one_dataset_repository_into_another(hub, photo, tmp_path):
+    text = (ROOT / "train" / "SCALE.md").read_text(encoding="utf-8").replace("USER", "me")
+    command = shlex.split(re.search(r"^hf jobs run .*?\"\n.*?\"$", text, re.DOTALL | re.MULTILINE)[0])
+    settings = {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_test", "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0", "PATH": f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    environment = {**os.environ, **settings}
+    told = subprocess.run([*command[:3], "--dry-run", *command[3:]], env=environment, capture_output=True, text=True)
+    assert told.returncode == 0 and "hf://datasets/me/photos:/photos" in told.stdout, told.stderr
+
+    given = tmp_path / "given"
+    given.mkdir()
+    for index in range(3):
+        write(replace(photo, samples=np.roll(photo.samples, index, 0)), given / f"{index}.png")
+    (given / "damaged.jpg").write_bytes(b"no picture")
+    hub.put("me/photos", {file.name: file.read_bytes() for file in given.iterdir()})
+
+    # What would be mounted is downloaded, and the package is here already.
+    lines = (line.strip() for line in command[-1].strip().splitlines())
+    kept = [line for line in lines if not line.startswith(("pip ", "uv ", "hf download"))]
+    script = "\n".join(["hf download me/photos --repo-type dataset --local-dir /photos", *kept])
+    for folder in ("/photos ", "/photos\n", "/restored "):
+        script = script.replace(f" {folder}", f" {tmp_path}{folder}")
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = hub.files("me/photos-restored")
+    rows = list(restoration.restore_files(given, tmp_path / "expected", "denoise"))
+    assert [row.outcome for row in rows] == ["done"] * 3 + ["failed"]
+    for row in rows[:3]:
+        assert found[Path(row.result).name] == Path(row.result).read_bytes()
+    assert b"damaged.jpg,failed" in found["report.csv"]
 
 
 def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, client, photo, tmp_path, serve):
