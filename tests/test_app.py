@@ -1,7 +1,6 @@
 """The page's handlers and the API: the same bytes as the command line, one sentence for every failure."""
 
 import importlib.util
-import os
 import shutil
 import socket
 import sqlite3
@@ -36,6 +35,7 @@ from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.runs import Runs, rate
 from restoration.page.runs import again as result_of
+from restoration.page.snippets import snippets
 from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
 from tests.conftest import by_api, serving, until
@@ -534,45 +534,6 @@ def test_speeds_are_measured_one_after_the_other(monkeypatch):
     assert all((row[3] == "1.25 s") == (not row[0].startswith("deep-image-prior")) for row in shown[-1])
 
 
-@pytest.fixture
-def files(photo, tmp_path):
-    """A photo and a mask in the current folder of the snippets."""
-    write(photo, tmp_path / "photo.jpg")
-    hole = np.zeros((70, 90, 1), np.uint8)
-    hole[20:30, 20:30] = 255
-    write(Image(hole), tmp_path / "mask.png")
-    return tmp_path
-
-
-SNIPPETS = [
-    ("denoise", "drunet-fast"),
-    ("artifacts", "drunet-jpeg"),
-    ("upscale", "compact-x4"),
-    ("inpaint", "deepfill"),
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task, model", SNIPPETS)
-def test_the_lines_to_copy_run(server, files, task, model):
-    class Request:
-        class request:  # noqa: N801
-            base_url = server
-
-    python, client, curl, javascript = models.snippets(f"{task}/{model}", Request)
-    local = subprocess.run(
-        [sys.executable, "-c", python + "print(tuple(restored.shape))"],
-        cwd=files, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(app.__file__).parent)},
-    )  # fmt: skip
-    assert local.stdout.strip() == str((1, 3, *(4 * side if task == "upscale" else side for side in (70, 90)))), local
-    remote = subprocess.run([sys.executable, "-c", client], cwd=files, capture_output=True, text=True)
-    assert remote.stdout.strip().endswith(".png"), remote
-    shell = subprocess.run(["bash", "-c", curl], cwd=files, capture_output=True, text=True)
-    assert "event: complete" in shell.stdout, shell
-    assert f'"/{task}"' in javascript
-    assert server in javascript
-
-
 def test_on_a_gpu_space_the_network_alone_runs_where_the_decorator_says(serve, photo, tmp_path):
     (tmp_path / "spaces.py").write_text(
         "import os\n"
@@ -599,7 +560,7 @@ def test_the_models_tab_names_the_hub_repository_where_there_is_one(monkeypatch)
     assert "huggingface.co" not in models.about_model("denoise/drunet-fast")
     monkeypatch.setenv("RESTORATION_NAMESPACE", "me")
     assert "(https://huggingface.co/me/drunet-fast)" in models.about_model("denoise/drunet-fast")
-    assert 'load("me/drunet-fast")' in models.snippets("denoise/drunet-fast")[0]
+    assert 'load("me/drunet-fast")' in snippets("denoise/drunet-fast")[0]
 
 
 # Records, ratings, batches, addresses --------------------------------------------------------------------------------

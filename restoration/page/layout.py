@@ -8,11 +8,12 @@ from restoration import catalog, cleaning, tasks
 from restoration.page.address import ADDRESS, from_address, share
 from restoration.page.api import list_models
 from restoration.page.inpaint_tab import HoleTab
-from restoration.page.models import model_rows, models_tab, snippets
+from restoration.page.models import model_rows, models_tab
 from restoration.page.parts import CHANGING, QUIET, tidy
 from restoration.page.performance import performance_tab
 from restoration.page.photo_tab import ChainTab
 from restoration.page.results import hand_on
+from restoration.page.snippets import snippets
 from restoration.page.task_tab import TaskTab
 from restoration.page.theme import INTRO, TITLE
 from restoration.page.upscale_tab import ScaleTab

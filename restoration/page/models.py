@@ -1,18 +1,17 @@
 """The models: what is known of each, how fast it is here, and lines of code to copy."""
 
-import json
 from collections.abc import Generator
 from functools import cache
 
 import gradio as gr
 
 import restoration
-from restoration import card, catalog, limits, tasks, weights
+from restoration import card, catalog, limits, weights
 from restoration.deadline import steps_within
 from restoration.page.before import measured, typical_score
 from restoration.page.parts import FOLLOWING, QUIET, run_on_click, sentences, start_and_cancel
+from restoration.page.snippets import snippets
 from restoration.running import seconds_per_megapixel
-from restoration.tasks._task import AUTO
 
 
 def model_rows(seconds: dict[tuple[str, str], float] | None = None) -> list[list[str]]:
@@ -33,16 +32,18 @@ def run_of(name: str) -> dict:
 
 
 def picked_model(event: gr.SelectData) -> object:
-    """The model of the row that was tapped, if it is a trained one."""
+    """The method of the row that was tapped."""
     name, task = event.row_value[:2]
-    return f"{task}/{name}" if catalog.method(task, name).learned else gr.skip()
+    return f"{task}/{name}"
 
 
 def about_model(name: str | None) -> str:
-    """What there is to know of a trained model."""
-    if not name:  # all are off
+    """What there is to know of a method."""
+    if not name:
         return ""
     method = catalog.method(*name.split("/"))
+    if not method.learned:
+        return f"- **Good at:** {method.summary}"
     model = method.load()
     sources = model.run.get("data", {}).get("sources", {})
     scores = model.run.get("scores")
@@ -72,54 +73,13 @@ def paces(progress=gr.Progress()) -> Generator:
             yield model_rows(seconds)
 
 
-def snippets(name: str | None, request: gr.Request | None = None) -> tuple[str, str, str, str]:
-    """How to use a method from Python with the weights, from gradio_client, curl and JavaScript."""
-    if not name:  # all models are off
-        return ("",) * 4
-    model = name.partition("/")[2]
-    owner = weights.namespace()
-    source = f"{owner}/{model}" if owner else model
-    hint = "or add @revision" if owner else f'or "user/{model}@revision" on the Hub'
-    base = str(request.request.base_url).rstrip("/") if request else "http://127.0.0.1:7860"
-    kind = tasks.named(name.partition("/")[0])
-    data = [AUTO if setting.default is None else setting.default for setting in kind.settings]
-    file = '{"path":"\'$FILE\'","meta":{"_type":"gradio.FileData"}}'
-    mask = '{"path":"\'$MASK\'","meta":{"_type":"gradio.FileData"}}'
-    inputs = [file, *([mask] if kind.holes else []), *(json.dumps(value) for value in (model, *data, "png", 95))]
-    inputs += ["null"] if kind.holes else []  # nothing to avoid
-    upload = f"curl -s -F files=@{{}} {base}/gradio_api/upload | tr -d '[]\"'"
-    call = f"{base}/gradio_api/call/{kind.name}"
-    given = "image, mask" if kind.holes else "image"
-    return (
-        "from restoration import load, read\n\n"
-        f'model = load("{source}")  # {hint}, or a folder\n'
-        'image = read("photo.jpg").bytes(model.channels)[None] / 255  # (1, C, H, W) float32 in [0, 1]\n'
-        + ('mask = read("mask.png").tensor().round()  # (1, 1, H, W), 1 = missing\n' if kind.holes else "")
-        + f"restored = model.restore({given})\n",
-        "from gradio_client import Client, handle_file\n\n"
-        f'client = Client("{base}")\n'
-        'path = client.predict(\n    image=handle_file("photo.jpg"),\n'
-        + ('    mask=handle_file("mask.png"),\n' if kind.holes else "")
-        + f'    model="{model}",\n    api_name="/{kind.name}",\n)\nprint(path)\n',
-        f"FILE=$({upload.format('photo.jpg')})\n"
-        + (f"MASK=$({upload.format('mask.png')})\n" if kind.holes else "")
-        + f"EVENT=$(curl -s {call} -H 'Content-Type: application/json' \\\n"
-        f"  -d '{{\"data\":[{','.join(inputs)}]}}' | cut -d'\"' -f4)\n"
-        f"curl -sN {call}/$EVENT\n",
-        'import { Client, handle_file } from "@gradio/client";\n\n'
-        f'const app = await Client.connect("{base}");\n'
-        f'const result = await app.predict("/{kind.name}", {{\n  image: handle_file("photo.jpg"),\n'
-        + ('  mask: handle_file("mask.png"),\n' if kind.holes else "")
-        + f'  model: "{model}",\n}});\nconsole.log(result.data[0].url);\n',
-    )
-
-
 def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
     """Gives the picker, and the code blocks and the table, which are filled when the page is loaded."""
-    names = [f"{method.task}/{method.name}" for method in restoration.methods() if method.learned]
+    names = [f"{method.task}/{method.name}" for method in restoration.methods()]
     with gr.Row():
         with gr.Column(min_width=320):
-            first = names[0] if names else None
+            trained = (f"{method.task}/{method.name}" for method in restoration.methods() if method.learned)
+            first = next(trained, names[0])
             chosen = gr.Dropdown(names, value=first, label="A model, to use in your own programs too")
             about = gr.Markdown(about_model(first), elem_id="models-about")
             blocks = []
