@@ -269,6 +269,19 @@ def test_a_picture_without_a_hole_wants_a_mask(photo, tmp_path):
         finish(answer(tasks.named("inpaint"), {"image": str(tmp_path / "photo.png")}, lambda *_, **__: None))
 
 
+def test_a_waiting_run_that_is_cancelled_leaves_the_clients_running_one_alone(client, picture):
+    running = client.submit(handle_file(picture), "deep-image-prior", api_name="/denoise")
+    until(lambda: running.status().progress_data)
+    waiting = client.submit(handle_file(picture), "mean", api_name="/denoise")
+    until(lambda: waiting.status().code.name == "IN_QUEUE")
+    waiting.cancel()
+    until(waiting.done)
+    before = running.status().progress_data[0].index
+    until(lambda: running.done() or running.status().progress_data[0].index > before)
+    assert not running.done()
+    running.cancel()
+
+
 def test_a_run_that_is_cancelled_makes_room_and_leaves_no_result(client, picture):
     job = client.submit(handle_file(picture), "deep-image-prior", api_name="/denoise")
     until(lambda: job.status().progress_data)

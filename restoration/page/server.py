@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -223,11 +224,14 @@ class Sessions:
                 break
         try:
             asked = json.loads(body)
-            own = self.waiting.may_cancel(asked["session_hash"], asked["event_id"])
+            event_id = asked["event_id"]
+            own = self.waiting.may_cancel(asked["session_hash"], event_id)
         except (ValueError, TypeError, LookupError, RecursionError):
-            own = True  # gradio says what is wrong with it
+            own, event_id = True, None  # gradio says what is wrong with it
         if not own:
             return await refused(403, NOT_YOURS)(scope, receive, send)
+        if event_id and await self.waiting.leave(event_id):
+            return await JSONResponse({"success": True})(scope, receive, send)
         again = iter([{"type": "http.request", "body": body}])
 
         async def replayed() -> Message:

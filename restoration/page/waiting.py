@@ -282,6 +282,15 @@ class Waiting:
 
     # Cancelling
 
+    async def leave(self, event_id: object) -> bool:
+        """Take a job out of the queue if it waits; gradio would end what else its session runs."""
+        event = next((event for event in self.waiting if event._id == event_id), None)
+        if event is None:
+            return False
+        await self.queue.remove_from_queue(event._id)
+        self.queue.send_message(event, ProcessCompletedMessage(output={}, success=True))
+        return True
+
     def may_cancel(self, session: object, event_id: object) -> bool:
         """Whether a job is none, or that of the session."""
         event = self.queue.event_ids_to_events.get(event_id) if isinstance(event_id, str) else None
