@@ -85,7 +85,7 @@ def start(page: Blocks, arguments: argparse.Namespace) -> None:
         footer_links=["api"],
         head=HEAD,
         theme=THEME,
-        app_kwargs=rule(page, limits.in_force()),
+        app_kwargs=rule(page, limits.in_force(), arguments.mcp),
     )
 
 

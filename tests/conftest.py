@@ -255,6 +255,15 @@ def server(server_folder):
         yield address
 
 
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory):
+    """The page started with `--mcp`; gives its address."""
+    pytest.importorskip("mcp")
+    scratch = tmp_path_factory.mktemp("tools")
+    with serving(CHECKOUT, scratch, {"HF_HUB_OFFLINE": "1"}, arguments=("--mcp",)) as address:
+        yield address
+
+
 @pytest.fixture
 def serve(tmp_path_factory):
     """Serves the page of another folder with other settings; gives its address."""

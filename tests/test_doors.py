@@ -287,17 +287,6 @@ def test_the_listener_counts(hits):
 # As an MCP server -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tools(tmp_path_factory) -> Iterator[str]:
-    """The page started with `--mcp`; gives its address."""
-    pytest.importorskip("mcp")
-    from tests.conftest import serving
-
-    scratch = tmp_path_factory.mktemp("tools")
-    with serving(ROOT, scratch, {"HF_HUB_OFFLINE": "1"}, arguments=("--mcp",)) as address:
-        yield address
-
-
 def told(address: str, method: str, **parameters) -> dict:
     """What the MCP server answers."""
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}

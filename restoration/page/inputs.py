@@ -32,7 +32,8 @@ def model_of(kind: Task) -> Setting:
     methods = catalog.methods(kind.name)
     names = dict.fromkeys([*(method.name for method in methods), *catalog.families(kind.name)])
     first = catalog.method(kind.name, "").name
-    return Setting("model", str, first, "the method, which /models describes", choices=tuple(names), selects=True)
+    about = "the method; the list of models tells what each is good for"
+    return Setting("model", str, first, about, choices=tuple(names), selects=True)
 
 
 with no_stubs():

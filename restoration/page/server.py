@@ -35,16 +35,23 @@ TOO_LONG = f"At most {TEXT_BYTES >> 20} MB can be sent beside files, which go to
 TOO_SLOW = "Nothing more came of this request, so it was given up; send it again."
 
 
-def rule(page: gr.Blocks, limits: Limits) -> dict:
+def rule(page: gr.Blocks, limits: Limits, mcp: bool = False) -> dict:
     """Put the rules around a page that is to be launched; gives gradio's `app_kwargs` for it.
 
     Args:
         limits: what a visitor may take.
+        mcp: whether agents find tools here.
     """
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # else uvicorn believes what a visitor on loopback forges
     visitors = Visitors(limits)
     waiting = Waiting(page, limits, visitors)
     answer_in_sentences(page)
+    if mcp:
+        from gradio import mcp as gradio_mcp
+
+        from restoration.page.tools import Tools  # which needs a package that only this does
+
+        gradio_mcp.GradioMCPServer = partial(Tools, waiting=waiting)
     routes.GradioMultiPartParser = route_utils.GradioMultiPartParser = ShortTexts
     state_holder.SessionState = Session
     auto.AutoHTTPProtocol = partial(Prompt, patience=limits.patience)
