@@ -204,8 +204,8 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
             if coarse and not texture:
                 notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         else:
-            others = _plane(missing[cut] & ~own | avoided[cut])
-            filling = steps(painting.tensor(cut), _plane(own), others, variant, solved)
+            others = missing[cut] & ~own | avoided[cut]
+            filling = steps(painting.tensor(cut), _marks(own), _marks(others), variant, solved)
             solved = None
             copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
             filled = copied.picture
@@ -222,7 +222,7 @@ def _grouped(missing: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]
     """Numbers (H, W) of holes that are filled together, from 1 on, the largest first, and boxes of those."""
     groups, count = ndimage.label(ndimage.binary_dilation(missing, iterations=GROUPED // 2))
     order = np.argsort(-np.bincount(groups[missing], minlength=count + 1)[1:], kind="stable")
-    number = np.zeros(count + 1, groups.dtype)
+    number = np.zeros(count + 1, np.min_scalar_type(count))
     number[1 + order] = np.arange(1, count + 1)
     groups = number[groups]
     return groups, ndimage.find_objects(groups, count)
@@ -241,8 +241,8 @@ def _choice(
     def coarse() -> Generator[None, None, Solved]:
         cut = _surroundings(boxes[0], missing.shape, COPIED_FROM, 1)
         own = (groups[cut] == 1) & missing[cut]
-        others = _plane(missing[cut] & ~own | avoided[cut])
-        return (yield from solve(image.tensor(cut), _plane(own), others, variant))
+        others = missing[cut] & ~own | avoided[cut]
+        return (yield from solve(image.tensor(cut), _marks(own), _marks(others), variant))
 
     return (yield from choose(missing, coarse))
 
@@ -266,7 +266,12 @@ def _paste(painting: Image, fill: Tensor, cut: tuple[slice, slice], image: Image
 
 def _plane(region: np.ndarray) -> Tensor:
     """A region (H, W) as a mask (1, 1, H, W)."""
-    return torch.from_numpy(region)[None, None].float()
+    return _marks(region).float()
+
+
+def _marks(region: np.ndarray) -> Tensor:
+    """The same in a quarter of the memory, as booleans."""
+    return torch.from_numpy(region)[None, None]
 
 
 def _surroundings(

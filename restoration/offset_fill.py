@@ -54,7 +54,7 @@ class Copied:
     """A finished fill.
 
     Args:
-        picture: (1, C, H, W), outside the hole bit for bit the given one.
+        picture: (1, C, H, W), outside the hole the given one to the precision of float32.
         strain: mean cost of seams and rim for each pixel of the rim at the coarsest resolution, by how rough the
             picture is; infinite where there was nothing to copy, and the fill is smooth.
     """
@@ -87,8 +87,8 @@ def filling(
 
     Args:
         image: (1, C, H, W) in [0, 1].
-        hole: (1, 1, H, W), 1 where the picture is filled.
-        others: (1, 1, H, W), 1 where it may not be copied from besides; None is nowhere.
+        hole: (1, 1, H, W) of any type, 1 where the picture is filled.
+        others: (1, 1, H, W) of any type, 1 where it may not be copied from besides; None is nowhere.
         variant: 0 takes the strongest offsets, other numbers each a choice of its own among the strong ones.
         solved: what `solve` found for all of these, if that was asked already; it serves once.
     """
@@ -97,7 +97,7 @@ def filling(
     solved = solved or (yield from solve(image, hole, others, variant))
     levels, offsets, labels = solved.levels, solved.offsets, solved.labels
     if not levels:
-        return Copied(pull_push(image, hole), solved.strain)
+        return Copied(pull_push(image, hole.float()), solved.strain)
     coarse, pixels, missing = levels[-1], levels[0].pixels, levels[0].hole
     correction = None
     for number, level in reversed(list(enumerate(levels))):
@@ -112,13 +112,14 @@ def filling(
             yield
             correction = blending(level, offsets, labels)
     rows, columns = np.nonzero(missing)
-    result = image.clone()
-    for first in range(0, len(rows), STEP):
+    for first in range(0, len(rows), STEP):  # in place, as nothing is copied from a hole
         yield
         y, x = rows[first : first + STEP], columns[first : first + STEP]
         copies = shifted(pixels, y, x, offsets[labels[y, x]]) + correction[first : first + STEP]
-        result[0, :, y, x] = torch.from_numpy(copies.clip(0, 1).T).to(result)
-    return Copied(result, solved.strain)
+        pixels[y, x] = copies.clip(0, 1)
+    y, x = np.nonzero(~levels[0].usable & ~missing)
+    pixels[y, x] = image[0, :, y, x].T.float().cpu().numpy()
+    return Copied(torch.from_numpy(pixels).permute(2, 0, 1)[None].to(image), solved.strain)
 
 
 def solve(image: Tensor, hole: Tensor, others: Tensor | None = None, variant: int = 0) -> Generator[None, None, Solved]:

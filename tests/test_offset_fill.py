@@ -36,11 +36,18 @@ def test_what_repeats_goes_on_exactly(name):
     assert (result.picture - picture).abs().max() < 2 / 255
 
 
-@pytest.mark.parametrize("name", ["edge of a ramp", "edge of a steep ramp", "crossing bars"])
+@pytest.mark.parametrize("name", ["edge of a ramp", "edge of a steep ramp"])
 def test_an_edge_goes_on_through_a_hole(name):
     picture, mask = MADE[name]
     difference = ((filled(picture, mask).picture - picture) ** 2 * mask).sum() / mask.sum() / 3
     assert -10 * torch.log10(difference) > 24
+
+
+def test_bars_go_on_and_cross_in_a_hole():
+    """Where exactly one gives way to the other is a tie that the last bits decide."""
+    picture, mask = MADE["crossing bars"]
+    wrong = ((filled(picture, mask).picture - picture).abs().amax(1, keepdim=True) > 0.25) * mask
+    assert wrong.sum() / mask.sum() < 0.03  # without the bars, 0.14
 
 
 def test_equal_runs_are_equal_and_variants_differ(cat):
