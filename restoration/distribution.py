@@ -51,7 +51,7 @@ class Modules(build_py):
     def run(self) -> None:
         if self.editable_mode:
             if wanted() != ALL:
-                raise ValueError(f"an editable installation has the weights of its folder; unset {VARIABLE}")
+                raise ValueError("an editable installation has the weights of its folder: unset RESTORATION_WEIGHTS")
             super().run()
             return
         folder = Path(self.build_lib) / "restoration" / "checkpoints"

@@ -28,6 +28,7 @@ from restoration.orders import Order
 from restoration.remote import system_of
 from restoration.report import Report, Row
 from restoration.workers import AHEAD, in_order, units, workers_for
+from train import throughput
 
 ROOT = Path(restoration.__file__).parent.parent
 NAMES = (
@@ -246,6 +247,17 @@ def test_an_interrupt_ends_all_without_a_traceback_and_the_next_run_goes_on(slow
     assert results(out) == results(slow_tree.parent / "one")
     told = [row[0] for row in table(out) if row[1] != "failed"]
     assert sorted(told) == sorted(NAMES)
+
+
+@pytest.mark.slow
+def test_the_benchmarks_measure_each_way_and_each_number_of_files(capsys):
+    throughput.main(["--model", "mean", "--pictures", "2", "--megapixels", "0.01", "--repeats", "1"])
+    throughput.main(["--files", "200", "--rows", "3"])
+    tables = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row[0] for row in tables] == [
+        "way", "1 process, 1 thread", "1 process, 2 threads", "2 processes", "files", "2", "20", "200",
+    ]  # fmt: skip
+    assert all(float(figure) >= 0 for row in (tables[1], tables[3], *tables[5:]) for figure in row[1:])
 
 
 # Going on -----------------------------------------------------------------------------------------------------------
