@@ -86,5 +86,6 @@ def by_javascript(kind: Task, method: Method, base: str) -> str:
         f'const answer = await app.predict("/{kind.name}", {{\n  image: handle_file("photo.jpg"),\n'
         + ('  mask: handle_file("mask.png"),\n' if kind.holes else "")
         + f'  model: "{method.name}",\n}});\nconst [file, report] = answer.data;\n'
-        "console.log(report.metrics, file.url);\napp.close();\n"
+        "console.log(report.metrics, file.url);\n"
+        "globalThis.process?.exit(); // Gradio's heartbeat would keep Node waiting\n"
     )
