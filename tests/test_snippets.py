@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import restoration
 from restoration import catalog, tasks
 from restoration.files import read, write
 from restoration.image import Image
+from restoration.page.models import about_model
 from restoration.page.snippets import snippets
 from tests.conftest import CHECKOUT
 
@@ -71,6 +73,15 @@ def run(folder) -> Callable[..., str]:
         return done.stdout.strip()
 
     return ran
+
+
+def test_every_method_is_told_of_and_has_its_lines():
+    for method in restoration.methods():
+        name = f"{method.task}/{method.name}"
+        assert method.summary in about_model(name)
+        for text in snippets(name):
+            assert f'"{method.name}"' in text
+            assert method.task in text or method.learned
 
 
 @pytest.mark.slow
