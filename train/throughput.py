@@ -5,10 +5,11 @@
     python -m train.throughput --files 100000            # the start, and memory, of a run over so many small files
 
 Seconds are true only of a machine with nothing else to do, so the load is printed with them.  CPU seconds hardly depend
-on it; "alone" is what they come to with a processor for every process.
+on it; "alone" is what they come to with a processor for every process, threads not counted.
 """
 
 import argparse
+import math
 import os
 import resource
 import tempfile
@@ -33,10 +34,14 @@ class Cost:
 
     Args:
         wall: seconds.
+        first: seconds until the first row, which the start of processes and the loading of weights delay.
+        pace: seconds a picture after that.
         own, others: CPU seconds of this process, and of those that it started.
     """
 
     wall: float
+    first: float
+    pace: float
     own: float
     others: float
 
@@ -46,11 +51,14 @@ def cost(folder: Path, model: str, workers: int, threads: int) -> Cost:
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as out:
         before, started = _cpu(), time.monotonic()
-        rows = list(restoration.restore_files(folder, out, "denoise", model, workers=workers))
-        wall, after = time.monotonic() - started, _cpu()
-    if failed := [row for row in rows if row.outcome != "done"]:
-        raise RuntimeError(failed[0].reason)
-    return Cost(wall, after[0] - before[0], after[1] - before[1])
+        ended = []
+        for row in restoration.restore_files(folder, out, "denoise", model, workers=workers):
+            if row.outcome != "done":
+                raise RuntimeError(row.reason)
+            ended.append(time.monotonic() - started)
+        after = _cpu()
+    pace = (ended[-1] - ended[0]) / max(1, len(ended) - workers)  # the first of each worker come together
+    return Cost(ended[-1], ended[0], pace, after[0] - before[0], after[1] - before[1])
 
 
 def _cpu() -> tuple[float, float]:
@@ -73,13 +81,16 @@ def compare(model: str, workers: int, pictures: int, megapixels: float, repeats:
             for way, (size, threads) in ways.items():
                 found = cost(Path(folder), model, size, threads)
                 best[way] = min(best.get(way, found), found, key=lambda each: each.wall)
-    lines = ["| way | s | times as fast | CPU-s | alone, s | times as fast |", "|---|---|---|---|---|---|"]
-    first = next(iter(best.values()))
+    lines = [
+        "| way | s | first picture, s | then a picture, s | times as fast | CPU-s | alone, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    slowest = next(iter(best.values()))
     for way, found in best.items():
-        alone = found.own + found.others / workers if found.others else found.own if way == next(iter(best)) else None
-        shown = "| |" if alone is None else f"{alone:.1f} | {first.own / alone:.2f} |"
+        times, alone = slowest.pace / (found.pace or math.inf), found.own + found.others / workers
         lines.append(
-            f"| {way} | {found.wall:.1f} | {first.wall / found.wall:.2f} | {found.own + found.others:.1f} | {shown}"
+            f"| {way} | {found.wall:.1f} | {found.first:.1f} | {found.pace:.2f} | {times:.2f} "
+            f"| {found.own + found.others:.1f} | {alone:.1f} |"
         )
     return lines
 
@@ -90,7 +101,10 @@ def many(files: int, rows: int) -> list[str]:
     Args:
         rows: after so many the work is stopped.
     """
-    lines = ["| files | first row, s | memory there, MB | memory at the last row | most |", "|---|---|---|---|---|"]
+    lines = [
+        "| files | first row, s | CPU-s | memory there, MB | memory at the last row | most |",
+        "|---|---|---|---|---|---|",
+    ]
     with tempfile.TemporaryDirectory() as place:
         content = encode(Image(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)), "png")
         for index in range(files):
@@ -99,11 +113,12 @@ def many(files: int, rows: int) -> list[str]:
             file.write_bytes(content)
             if index + 1 not in (files // 100, files // 10, files):
                 continue
-            started = time.monotonic()
+            started, busy = time.monotonic(), time.process_time()
             work = restoration.restore_files(f"{place}/in", f"{place}/out", "denoise", "mean", resume=True)
-            told = [(time.monotonic() - started, (memory.held() or 0) / 1e6) for _ in islice(work, rows)]
-            first, held = told[0][0], [megabytes for _, megabytes in told]
-            lines.append(f"| {index + 1:,} | {first:.1f} | {held[0]:.0f} | {held[-1]:.0f} | {max(held):.0f} |")
+            told = [(time.monotonic(), time.process_time(), (memory.held() or 0) / 1e6) for _ in islice(work, rows)]
+            wall, cpu, held = told[0][0] - started, told[0][1] - busy, [megabytes for *_, megabytes in told]
+            memories = f"{held[0]:.0f} | {held[-1]:.0f} | {max(held):.0f}"
+            lines.append(f"| {index + 1:,} | {wall:.1f} | {cpu:.1f} | {memories} |")
     return lines
 
 
