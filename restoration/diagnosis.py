@@ -10,6 +10,8 @@ from restoration.artifacts import BLOCKY_BELOW, measured_quality
 from restoration.bakeoff import around, patch
 from restoration.denoising import measured_grain
 from restoration.image import Image
+from restoration.inpainting import Mask
+from restoration.scratches import find_scratches
 
 QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
 GRAINY_FROM_255 = 7.0  # noise level that three quarters of a grainy picture have at least,
@@ -27,16 +29,28 @@ class Finding:
         step: name of the setting that takes the step against it.
         words: what was found, with its number.
         advised: whether the step is taken unless somebody says otherwise.
+        offered: whether something is wrong that is put right only once somebody says so.
     """
 
     step: str
     words: str
     advised: bool = False
+    offered: bool = False
 
 
 def diagnosed(image: Image) -> list[Finding]:
-    """What was found in an image, in the order in which it is to be put right."""
+    """What was found in an image at a glance, in the order in which it is to be put right; see `scratches` for more."""
     return [_compression(image), _grain(image), _size(image)]
+
+
+def scratches(image: Image) -> tuple[Finding, Mask]:
+    """The scratches of an image in words, and where they are, which takes about a second.
+
+    What looks like a scratch may be a wire, so nobody is advised to remove them unseen.
+    """
+    found = find_scratches(image)
+    lines = {0: "no scratches", 1: "scratches: 1 thin line"}.get(found.count, f"scratches: {found.count} thin lines")
+    return Finding("scratches", lines, offered=found.count > 0), Mask(found.marks.astype("float32"))
 
 
 def _compression(image: Image) -> Finding:

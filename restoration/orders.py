@@ -131,7 +131,7 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
             f"This run was stopped after {steps['done']} of {steps['planned']} steps, so it cannot be repeated."
         )
     mask = None
-    if tasks.named(order.task).holes:
+    if tasks.named(order.task).holes or "hole_sha256" in receipt:
         if "hole_png" in receipt:
             hole = read(base64.b64decode(receipt["hole_png"]))
         avoided = read(base64.b64decode(receipt["avoid_png"])) if "avoid_png" in receipt else None

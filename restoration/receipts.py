@@ -108,8 +108,8 @@ class OrderResult(Result):
     @property
     def brief(self) -> dict:
         """What the receipt of a chain tells of one of its steps."""
-        kept = ("task", "model", "settings", "weights", "tiles", "metrics", "output")
-        return {name: self.receipt[name] for name in kept}
+        kept = ("task", "model", "settings", "hole_sha256", "weights", "tiles", "metrics", "output")
+        return {name: self.receipt[name] for name in kept if name in self.receipt}
 
     def files(self, format: Format = "png", quality: int = 95, metadata: Metadata = "private") -> tuple[bytes, str]:
         """The result's file with its receipt inside, and the fuller receipt that accompanies it, as JSON.

@@ -72,7 +72,7 @@ def test_a_fine_picture_is_left_as_it_is_and_that_is_said(worn):
     done = finish(Order("photo").run(worn["fine"]))
     np.testing.assert_array_equal(done.picture.samples, worn["fine"].samples)
     assert FINE in done.summary
-    assert done.receipt["settings"] == {"artifacts": False, "denoise": False, "enlarge": 0}
+    assert done.receipt["settings"] == {"artifacts": False, "denoise": False, "scratches": False, "enlarge": 0}
 
 
 def test_the_steps_are_the_orders_of_their_tasks_one_after_the_other(worn):
@@ -108,25 +108,33 @@ def test_the_command_line_takes_the_steps_leaves_some_out_and_enlarges(worn, tmp
     assert "JPEG artifacts removed" in capsys.readouterr().out
     assert main(["photo", path, "-o", str(tmp_path / "b.png"), "--no-artifacts", "--enlarge", "2"]) == 0
     assert read(tmp_path / "b.png").width == 320
-    assert read_receipt(tmp_path / "b.png")["settings"] == {"artifacts": False, "denoise": False, "enlarge": 2}
+    assert read_receipt(tmp_path / "b.png")["settings"] == {
+        "artifacts": False,
+        "denoise": False,
+        "scratches": False,
+        "enlarge": 2,
+    }
     assert main(["photo", path, path, "-o", str(tmp_path / "many")]) == 0
     assert (tmp_path / "many" / "photo_restored.png").read_bytes() == (tmp_path / "a.png").read_bytes()
 
 
 def test_what_was_ticked_for_another_picture_does_not_count():
     runs = ChainRuns(named("photo"))
-    assert runs.ordered("steps", (True, True, 2, "a.png", "a.png")).settings == {
-        "artifacts": True, "denoise": True, "enlarge": 2,
+    assert runs.ordered("steps", (True, True, True, 2, "a.png", "a.png")).settings == {
+        "artifacts": True, "denoise": True, "scratches": True, "enlarge": 2,
     }  # fmt: skip
-    assert runs.ordered("steps", (True, True, 2, "a.png", "b.png")).settings == {
-        "artifacts": None, "denoise": None, "enlarge": 2,
+    assert runs.ordered("steps", (True, True, True, 2, "a.png", "b.png")).settings == {
+        "artifacts": None, "denoise": None, "scratches": False, "enlarge": 2,
     }  # fmt: skip
 
 
 def test_the_page_shows_every_step_by_itself(worn, tmp_path):
     write(worn["both"], tmp_path / "photo.png")
     runs, path = ChainRuns(named("photo")), str(tmp_path / "photo.png")
-    steps = [step for step in runs.run(lambda *_, **__: None, path, "steps", True, True, 0, "png", 95, path)]
+    steps = [
+        step
+        for step in runs.run(lambda *_, **__: None, path, "steps", True, True, False, 0, "png", 95, None, None, path)
+    ]
     shown = next(step for step in steps if isinstance(step[0], tuple))
     assert shown[-1]["choices"] == [WHOLE, "1. Denoise", "2. Remove artifacts"]
     state = shown[5]

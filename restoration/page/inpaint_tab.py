@@ -7,14 +7,14 @@ from pathlib import Path
 import gradio as gr
 
 from restoration import catalog
-from restoration.files import read, write
+from restoration.files import write
 from restoration.fill_choice import AMONG
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.page import shelf
-from restoration.page.masks import SEEN, canvas, chosen_hole, own_mask, show_mask, strokes
-from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, preview, sentences, tidy, unchanged
+from restoration.page.masks import canvas, chosen_hole, marked_canvas, own_mask, painter, show_mask
+from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, sentences, tidy, unchanged
 from restoration.page.runs import Runs, Shown, again
 from restoration.page.task_tab import TaskTab
 from restoration.page.turns import same_picture
@@ -109,20 +109,7 @@ class HoleTab(TaskTab):
         )
         self.now = UploadedImage(type="filepath", image_mode=None, visible=False, elem_id=f"{self.name}-now")
         self.earlier = gr.State([])
-        self.editor = gr.ImageEditor(
-            visible=False,
-            label="Paint here",
-            type="filepath",
-            sources=(),
-            transforms=(),
-            layers=False,
-            brush=gr.Brush(default_size=24, colors=list(SEEN), default_color=SEEN[0], color_mode="fixed"),
-            eraser=gr.Eraser(default_size=24),
-            format="png",
-            buttons=["fullscreen"],
-            elem_id=f"{self.name}-editor",
-            elem_classes="paint",
-        )
+        self.editor = painter(self.name)
 
     def draw_model(self):
         spot = super().draw_model()
@@ -224,7 +211,5 @@ def undone(earlier: list) -> Generator:
     with sentences(), tempfile.TemporaryDirectory() as folder:
         for picture in canvas(file):
             if picture and result is not None:
-                layer = Path(folder) / "marked.png"
-                layer.write_bytes(preview(strokes(result.done.hole, read(picture["background"]))))
-                picture["layers"] = [str(layer)]
+                picture = marked_canvas(picture, result.done.hole, folder)
             yield gr.update(value=picture), file if earlier else None, earlier, gr.update(interactive=bool(earlier))

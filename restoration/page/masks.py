@@ -19,6 +19,24 @@ SEEN = ("#f43f5e", 0.6), ("#2563eb", 0.6)  # to paint holes, and what is avoided
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 
 
+def painter(name: str, colours: tuple = SEEN) -> gr.ImageEditor:
+    """The editor in which masks are painted, hidden until there is a picture."""
+    return gr.ImageEditor(
+        visible=False,
+        label="Paint here",
+        type="filepath",
+        sources=(),
+        transforms=(),
+        layers=False,
+        brush=gr.Brush(default_size=24, colors=list(colours), default_color=colours[0], color_mode="fixed"),
+        eraser=gr.Eraser(default_size=24),
+        format="png",
+        buttons=["fullscreen"],
+        elem_id=f"{name}-editor",
+        elem_classes="paint",
+    )
+
+
 @tidy
 def canvas(path: str | None) -> Generator:
     """The picture to paint on: the upload, reduced so that painting is quick."""
@@ -54,6 +72,13 @@ def painted_on(layer: str) -> tuple[Image, Image | None]:
 def painted(drawing: dict | None) -> list[tuple[Image, Image | None]]:
     """What each layer of the editor marks, see `painted_on`."""
     return [painted_on(layer) for layer in (drawing or {}).get("layers") or [] if layer]
+
+
+def marked_canvas(picture: dict, hole: Mask, folder: str) -> dict:
+    """A canvas with a hole painted on it; the layer is a file in a folder."""
+    layer = Path(folder) / "marked.png"
+    layer.write_bytes(preview(strokes(hole, read(picture["background"]))))
+    return {**picture, "layers": [str(layer)]}
 
 
 def strokes(hole: Mask, picture: Image) -> Image:

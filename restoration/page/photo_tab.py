@@ -6,12 +6,25 @@ from collections.abc import Generator
 import gradio as gr
 
 from restoration import tasks
-from restoration.diagnosis import FINE, diagnosed
+from restoration.diagnosis import FINE, Finding, diagnosed, scratches
 from restoration.files import read
 from restoration.image import Image, ImageError
+from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.page.before import described, expected_of
-from restoration.page.parts import CHANGING, LOOKING, as_text, compared, control, follow, preview, sentences, tidy
+from restoration.page.masks import SEEN, canvas, chosen_hole, marked_canvas, painter
+from restoration.page.parts import (
+    CHANGING,
+    FOLLOWING,
+    LOOKING,
+    as_text,
+    compared,
+    control,
+    follow,
+    preview,
+    sentences,
+    tidy,
+)
 from restoration.page.runs import Runs, again, run_batch
 from restoration.page.task_tab import TaskTab
 
@@ -25,20 +38,25 @@ class ChainRuns(Runs):
     more = 1
 
     def ordered(self, model, values):
-        """The order of what is ticked; of what was ticked for another picture only what needs no picture counts."""
+        """The order of what is chosen; steps that were ticked for another picture do not count."""
         *said, proposed_for, path = values
         settings = dict(zip([setting.name for setting in self.kind.settings], said, strict=True))
         if proposed_for != path:
-            settings = {s.name: settings[s.name] if s.default is not None else None for s in self.kind.settings}
+            settings |= {setting.name: setting.default for setting in self.kind.settings if setting.kind is bool}
         return Order(self.kind.name, model, settings)
 
     def run(self, progress=gr.Progress(), path=None, model="", *values) -> Generator:
-        """See `Runs.run`; the last value is the picture that the steps were proposed for."""
-        *values, proposed_for = values
+        """See `Runs.run`; the last values: what is marked, in which picture, and for which one steps were proposed."""
+        *values, drawing, marked_in, proposed_for = values
         with sentences():
             said, output = values[: self.controls], values[self.controls :]
             order = self.ordered(model, (*said, proposed_for, path))
-            yield from self.restore(order, path, None, output, progress)
+
+            def confirmed(image: Image) -> Mask | None:
+                shown = order.settings.get(self.kind.marked) and marked_in == path
+                return chosen_hole(image, drawing, None, False) if shown else None
+
+            yield from self.restore(order, path, confirmed, output, progress)
 
     def batch(self, progress=gr.Progress(), files=None, model="", *values) -> Generator:
         """See `Runs.batch`; every file is given what it needs itself."""
@@ -83,8 +101,9 @@ class ChainTab(TaskTab):
     batch_hint = "Every file is measured and gets the steps that it needs itself. "
 
     def draw_marks(self):
-        self.proposed_for = gr.State(None)
-        self.marks = [self.proposed_for]
+        self.proposed_for, self.marked_in = gr.State(None), gr.State(None)
+        self.editor = painter(self.name, SEEN[:1])
+        self.marks = [self.editor, self.marked_in, self.proposed_for]
 
     def draw_model(self):
         self.model = gr.Dropdown(
@@ -112,12 +131,14 @@ class ChainTab(TaskTab):
 
     def addressed(self):
         """Steps are the picture's own; what is asked for without one can be in an address."""
-        return {s.public: self.controls[s.name][0] for s in self.kind.settings if s.default is not None}
+        return {s.public: self.controls[s.name][0] for s in self.kind.settings if s.kind is not bool}
 
     def follow_picture(self, picked, known):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
-        outputs = [known, *boxes, self.proposed_for]
+        outputs = [known, *boxes, self.proposed_for, self.editor, self.marked_in]
         follow([self.source], tidy(self.proposed), [self.source], outputs, LOOKING)
+        (marked,) = self.controls[self.kind.marked]
+        marked.change(tidy(self.mark), [self.source, marked], [self.editor, self.marked_in], **LOOKING | FOLLOWING)
 
     def follow_cost(self, picked, takes):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
@@ -136,26 +157,55 @@ class ChainTab(TaskTab):
             **CHANGING | {"show_progress": "full"},
         )
 
-    def proposed(self, path: str | None) -> tuple:
-        """What was found in the picture, and the steps with their reasons, ticked where they would help."""
+    def mark(self, path: str | None, wanted: bool) -> Generator:
+        """The picture with what the step fills marked, to be erased and added to before a run, while it is ticked."""
+        if not path or not wanted:
+            yield gr.update(visible=False), None
+            return
+        with sentences(), tempfile.TemporaryDirectory() as folder:
+            for picture in canvas(path):
+                if picture is None:
+                    yield gr.update(visible=False), None
+                    return
+                yield gr.update(value=picture, visible=True, interactive=True), None  # the room, while one looks
+                hole = self.kind.marks(read(path))
+                yield gr.update(value=marked_canvas(picture, hole, folder)), path
+
+    def proposed(self, path: str | None) -> Generator:
+        """What was found in the picture, and the steps with their reasons, ticked where they would help.
+
+        What takes longer to find comes last.
+        """
+        rest = None, gr.update(value=None, visible=False), None
         nothing = [gr.update(value=setting.default or False, info=WAITING) for setting in self.kind.settings]
         if not path:
-            return "", *nothing, None
+            yield "", *nothing, *rest
+            return
         try:
             image = read(path)
             found = {finding.step: finding for finding in diagnosed(image)}
+            yield line(image, list(found.values())), *self.rows(found), path, *rest[1:]
+            found |= {self.kind.marked: scratches(image)[0]}
         except (ImageError, ValueError) as error:
-            return f"⚠️ {as_text(str(error))}", *nothing, None
+            yield f"⚠️ {as_text(str(error))}", *nothing, *rest
+            return
+        rows = [gr.update(info=found[s.name].words) if s.name in found else gr.skip() for s in self.kind.settings]
+        yield line(image, list(found.values())), *rows, *(gr.skip() for _ in rest)
+
+    def rows(self, found: dict[str, Finding]) -> list[dict]:
+        """The steps with the reasons that are known, ticked where they would help."""
         rows = []
         for setting in self.kind.settings:
             finding = found.get(setting.name)
-            info = finding.words if finding else None
-            rows.append(gr.update(info=info, value=finding.advised) if setting.kind is bool else gr.update(info=info))
-        return line(image, list(found.values())), *rows, path
+            row = {"info": finding.words if finding else WAITING}
+            rows.append(
+                gr.update(**row, value=bool(finding and finding.advised)) if setting.kind is bool else gr.update(**row)
+            )
+        return rows
 
 
-def line(image: Image, found: list) -> str:
+def line(image: Image, found: list[Finding]) -> str:
     """What was found, in one line."""
-    wrong = [finding.words for finding in found if finding.advised]
+    wrong = [finding.words for finding in found if finding.advised or finding.offered]
     said = "**Found:** " + "; ".join(wrong) + "." if wrong else f"**{FINE}**"
     return " · ".join(described(image)) + "  \n" + " ".join([said, *image.notes])

@@ -236,6 +236,7 @@ class Task:
         avoid: a line for them about what may not be copied into holes, which a second mask shows.
         test: how models are tried on a clean picture; None where they are not.
         damages: what can be chosen for that.
+        marked: name of the setting whose step fills what `marks` finds, which is shown to be confirmed; empty for most.
         compared, hint: what is said of the picture before and after.
     """
 
@@ -253,6 +254,7 @@ class Task:
     avoid: str = ""
     test: Test | None = None
     damages: tuple[Setting, ...] = ()
+    marked: str = ""
     compared = "Before and after"
     hint = "Compare: drag the handle or use the arrow keys. Before is on the left, after on the right."
 
@@ -296,6 +298,10 @@ class Task:
     def orders(self, settings: Mapping[str, object]) -> list["Order"]:
         """The steps of a task that is a chain of others', with settings of which none is left to be found out."""
         return []
+
+    def marks(self, image: Image) -> Mask:
+        """What the step of `marked` fills unless somebody marks something else."""
+        raise NotImplementedError
 
     def told(self, result: Result) -> str:
         """What was found on the way, for the line below a result."""

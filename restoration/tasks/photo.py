@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from restoration import tasks
 from restoration.catalog import Chain, Method
 from restoration.contract import check_image
-from restoration.diagnosis import FINE, diagnosed
+from restoration.diagnosis import FINE, diagnosed, scratches
 from restoration.image import Image, enlarged, from_tensor, visible_colours
-from restoration.inpainting import Painting
+from restoration.inpainting import Mask, Painting
 from restoration.orders import Order
 from restoration.running import Result, finish, stage
 from restoration.tasks._task import Setting, Task
@@ -20,7 +21,14 @@ from restoration.upscaling import output_size
 # Tasks in the order in which they are done, here and in what the tasks advise: `python -m train.photo --order` finds
 # most pictures with noise and JPEG a little nearer to the original in this one.
 BEFORE_ENLARGING = ("denoise", "artifacts")
-DONE = {"artifacts": "JPEG artifacts removed", "denoise": "denoised", "upscale": "enlarged"}
+DONE = {
+    "artifacts": "JPEG artifacts removed",
+    "denoise": "denoised",
+    "inpaint": "scratches removed",
+    "upscale": "enlarged",
+}
+FILL = "fourier-fill"  # which suits holes that are long and thin, without detail of their own
+UNSCRATCHED = "No scratches were found."
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class Photo(Task):
             place="first",
         ),
         Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
+        Setting("scratches", bool, False, "fill what looks like scratches", "Remove scratches", place="first"),
         Setting(
             "enlarge",
             int,
@@ -85,11 +94,16 @@ class Photo(Task):
             place="first",
         ),
     )
+    marked = "scratches"
     compared = "Before and after"
 
     def facts(self, image, method):
-        found = diagnosed(image)
-        return [finding.words for finding in found], [] if any(finding.advised for finding in found) else [FINE]
+        found = [*diagnosed(image), scratches(image)[0]]
+        wrong = any(finding.advised or finding.offered for finding in found)
+        return [finding.words for finding in found], [] if wrong else [FINE]
+
+    def marks(self, image: Image) -> Mask:
+        return scratches(image)[1]
 
     def chosen(self, image: Image, settings: Mapping[str, object]) -> dict[str, object]:
         """The settings, with what is to be found out found out."""
@@ -101,6 +115,7 @@ class Photo(Task):
     def orders(self, settings: Mapping[str, object]) -> list[Order]:
         """What is done one after the other with settings of which none is left to be found out."""
         orders = [Order(name) for name in BEFORE_ENLARGING if settings[name]]
+        orders += [Order("inpaint", FILL, {"texture": False})] if settings["scratches"] else []
         scale = settings["enlarge"]
         return [*orders, Order("upscale", "", {"scale": scale})] if scale else orders
 
@@ -109,18 +124,25 @@ class Photo(Task):
         chosen = self.chosen(image, settings)
         if chosen["enlarge"]:
             output_size(image, chosen["enlarge"])
+        notes = []
+        if chosen["scratches"]:
+            hole = hole or self.marks(image)  # before a step makes them faint
+            chosen["scratches"] = bool(hole.opacity.any())
+            notes += [] if chosen["scratches"] else [UNSCRATCHED]
         orders = self.orders(chosen)
         parts, now = [], image
         for index, order in enumerate(orders):
-            done = yield from stage(order.run(now), index, len(orders))
+            filled = hole if tasks.named(order.task).holes else None
+            done = yield from stage(order.run(now, filled), index, len(orders))
             parts.append(done)
+            notes += done.notes
             now = replace(done.picture, jpeg_quality=None)
         return Result(
             Painting(replace(now, jpeg_quality=image.jpeg_quality)),
             method,
             sum(done.seconds for done in parts),
             Course(tuple(done.order for done in parts)),
-            tuple(dict.fromkeys(note for done in parts for note in done.notes)) if parts else (FINE,),
+            tuple(dict.fromkeys(notes)) or (() if parts else (FINE,)),
             chosen,
             tuple(parts),
         )

@@ -1,0 +1,219 @@
+"""Scratches: thin lines that lie over a picture, found by what they are like, without a network.
+
+Points of lines, see `ridges`, are joined, and told from twigs, grass and edges by how even, grey, lonely and long their
+lines are.  A line counts for more in a picture that has others.  After Newson, Almansa, Gousseau, Perez. "Robust
+automatic line scratch detection in films", IEEE TIP 2014, where a line has to be too long to be chance.
+Differs from the paper: any direction and some bend, one picture alone, and what decides are logistic regressions, of
+points and then of lines, which `python -m train.scratches --fit` makes from pictures with scratches drawn on them.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from restoration.image import Image, reduced, to_8_bit
+from restoration.ridges import TRAITS, Points, points_of
+
+WEIGHTS = Path(__file__).parent / "assets" / "scratches.json"
+PIXELS = 500_000  # larger pictures are searched at a whole fraction of their size
+REACH = 12  # between points of one line
+JOINED = -2.5  # from this score on points are parts of lines
+KEPT = -1.5  # and from this one on lines are scratches
+KNEES = (-1, 0, 1)  # where the weight of a trait may change, in its standard deviations
+FAR = 4  # traits of more standard deviations are taken for so many
+NEAR = 120  # lines within so many pixels are neighbours
+ALIKE = 0.2  # and run alike by angles that differ by no more, in radians
+# a line has the means of these traits of its points
+OF_POINTS = "met", "tint", "spread", "steps", "alike", "crowd", "texture", "size", "changes", "wide", "whole", "weakest"
+
+
+@dataclass(frozen=True)
+class Scratches:
+    """What was found.
+
+    Args:
+        marks: bool (H, W), the pixels of the scratches, a little more rather than less.
+        count: of the lines.
+    """
+
+    marks: np.ndarray
+    count: int
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Points that were joined.
+
+    Args:
+        chosen: bool (points,), those that are part of a line.
+        owner: number (chosen points,) of the line that each is part of.
+        pairs: (P, 2) of chosen points that follow one another.
+        lengths: (L,), about, in pixels.
+        traits: float32 (L, number of traits).
+    """
+
+    chosen: np.ndarray
+    owner: np.ndarray
+    pairs: np.ndarray
+    lengths: np.ndarray
+    traits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A logistic regression of traits, with a weight for each, that changes at knees, and perhaps for their products.
+
+    Args:
+        mean, deviation: of the traits, by which they are scaled.
+        weights: of the terms, see `terms`; the last is the constant.
+        products: whether products of two traits are among them.
+    """
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    weights: np.ndarray
+    products: bool = False
+
+    def terms(self, traits: np.ndarray) -> np.ndarray:
+        """The terms (N, T) of traits (N, K); a trait that is unknown is taken for usual."""
+        scaled = np.nan_to_num((traits - self.mean) / self.deviation).clip(-FAR, FAR)
+        parts = [scaled, *(np.maximum(scaled - knee, 0) for knee in KNEES)]
+        if self.products:
+            first, second = np.triu_indices(scaled.shape[1])
+            parts.append((scaled[:, first] * scaled[:, second]).clip(-9, 9))
+        return np.concatenate(parts, 1)
+
+    def scores(self, traits: np.ndarray) -> np.ndarray:
+        """Logarithms of the odds (N,)."""
+        return self.terms(traits) @ self.weights[:-1] + self.weights[-1]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """All that was fitted: regressions of points, of lines, and of a line's score with what else the picture has."""
+
+    points: Regression
+    lines: Regression
+    company: Regression
+
+
+@lru_cache(maxsize=1)
+def judge() -> Judge:
+    """The fitted regressions."""
+    stored = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+
+    def regression(part: dict) -> Regression:
+        arrays = (np.array(part[name], np.float32) for name in ("mean", "deviation", "weights"))
+        return Regression(*arrays, products=part["products"])
+
+    return Judge(**{name: regression(part) for name, part in stored.items()})
+
+
+def find_scratches(image: Image) -> Scratches:
+    """The scratches of an image; one of many megapixels is searched at a fraction of its size."""
+    factor = math.ceil(math.sqrt(image.height * image.width / PIXELS))
+    small = to_8_bit(reduced(image, factor) if factor > 1 else image).samples
+    points, judged = points_of(small), judge()
+    lines = lines_of(points, judged.points.scores(points.traits))
+    scores = judged.lines.scores(lines.traits)
+    kept = judged.company.scores(company(scores, lines.lengths, points.size)) > KEPT
+    marks = drawn(points, lines, kept)
+    if factor > 1:
+        marks = marks.repeat(factor, 0).repeat(factor, 1)[: image.height, : image.width]
+    return Scratches(marks, int(kept.sum()))
+
+
+def lines_of(points: Points, scores: np.ndarray) -> Lines:
+    """The lines that points with scores (N,) make."""
+    chosen = scores > JOINED
+    scores, traits = scores[chosen], points.traits[chosen]
+    rows, columns, angles, signs = (
+        part[chosen].astype(np.float32) for part in (points.rows, points.columns, points.angles, points.signs)
+    )
+    pairs = _pairs(rows, columns, angles, signs)
+    joined = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(rows), len(rows)))
+    count, owner = connected_components(joined, directed=False) if len(rows) else (0, np.zeros(0, int))
+    lengths = np.bincount(owner, minlength=count).astype(float)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(owner, values, count) / lengths
+
+    y, x = mean(rows), mean(columns)
+    down, right, both = mean(rows**2) - y * y, mean(columns**2) - x * x, mean(rows * columns) - x * y
+    half, root = (down + right) / 2, np.sqrt(((down - right) ** 2 / 4 + both * both).clip(0))
+    reach, thickness = np.sqrt(12 * (half + root).clip(0)) + 1, np.sqrt((half - root).clip(0))
+    order, starts = np.lexsort((scores, owner)), np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int)[:count]
+    high, low = (scores[order][starts + (lengths * share).astype(int)] for share in (0.8, 0.2))
+    size = np.expm1(traits[:, TRAITS.index("size")])
+    mean_size = mean(size)
+    evenness = np.sqrt((mean(size * size) - mean_size**2).clip(0)) / (mean_size + 2)
+    sines, cosines = mean(np.sin(2 * angles)), mean(np.cos(2 * angles))
+    turns = np.arctan2(sines, cosines) / 2
+    near = np.hypot(y[:, None] - y, x[:, None] - x) < NEAR
+    alike = np.abs((turns[:, None] - turns + math.pi / 2) % math.pi - math.pi / 2) < ALIKE
+    area = points.size[0] * points.size[1] / 1e5
+    own = [
+        np.log(lengths),
+        np.log(reach),
+        np.minimum(lengths / reach, 2.5),
+        mean(scores),
+        high,
+        low,
+        np.log(mean_size + 1),
+        evenness,
+        np.log1p(thickness),
+        1 - np.hypot(sines, cosines),
+        np.full(count, math.log1p(len(rows) / area)),
+        np.full(count, math.log1p((scores > 0).sum() / area)),
+        np.log1p((near & alike) @ lengths - lengths),
+        np.log1p(near @ lengths - lengths),
+        *(mean(traits[:, TRAITS.index(name)]) for name in OF_POINTS),
+    ]
+    return Lines(chosen, owner, pairs, lengths, np.stack(own, 1).astype(np.float32))
+
+
+def _pairs(rows: np.ndarray, columns: np.ndarray, angles: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Points, (P, 2), that may follow one another on a line."""
+    places = np.stack([rows, columns], 1)
+    pairs = cKDTree(places).query_pairs(REACH, output_type="ndarray") if len(rows) else np.zeros((0, 2), int)
+    first, second = pairs.T
+    down, right = (places[second] - places[first]).T
+    bend = np.abs((angles[first] - angles[second] + math.pi / 2) % math.pi - math.pi / 2)
+    beside = [np.abs(down * np.cos(angles[end]) - right * np.sin(angles[end])) for end in (first, second)]
+    fits = (signs[first] == signs[second]) & (bend < 0.3) & (np.maximum(*beside) <= 1 + 0.12 * np.hypot(down, right))
+    return pairs[fits]
+
+
+def company(scores: np.ndarray, lengths: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Lines by their scores and what else is in the picture: clear scratches, and lines that are none."""
+    area = size[0] * size[1] / 15_000
+    clear = lengths / (1 + np.exp(1.5 * (1 - scores)))
+    others = np.log1p((clear.sum() - clear) / area)
+    doubtful = np.log1p(lengths[(scores < 0) & (scores > -4)].sum() / area)
+    return np.stack([scores, others, scores * others, np.full(len(scores), doubtful)], 1)
+
+
+def drawn(points: Points, lines: Lines, kept: np.ndarray) -> np.ndarray:
+    """The pixels (H, W) of the lines that are kept, bool (lines,), gaps of theirs filled."""
+    chosen = np.flatnonzero(lines.chosen)
+    pairs = lines.pairs[kept[lines.owner[lines.pairs[:, 0]]]] if len(lines.pairs) else lines.pairs
+    single = np.flatnonzero(kept[lines.owner]) if len(kept) else np.zeros(0, int)
+    first, second = (np.concatenate([chosen[pairs[:, end]], chosen[single]]) for end in (0, 1))
+    wide = points.wide[first] & points.wide[second]
+    marks, thick = np.zeros((2, *points.size), bool)
+    for share in np.linspace(0, 1, REACH + 1):
+        y, x = (
+            np.rint(part[first] + share * (part[second] - part[first]).astype(float)).astype(int)
+            for part in (points.rows, points.columns)
+        )
+        marks[y, x] = True
+        thick[y[wide], x[wide]] = True
+    return ndimage.binary_dilation(marks, np.ones((3, 3))) | ndimage.binary_dilation(thick, np.ones((5, 5)))
