@@ -36,13 +36,13 @@ if spaces:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python app.py", description="Start the page.")
     parser.add_argument("--share", action="store_true", help="also at a public gradio.live address for a while")
-    parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs gradio[mcp]")
+    parser.add_argument("--mcp", action="store_true", help="also as an MCP server; needs mcp<2")
     parser.add_argument("--precision", choices=precision.CHOICES, help="of the models; fp32 is slower, not better")
     parser.add_argument("--public", action="store_true", help="for strangers: with the limits that a Space has")
     parser.add_argument("--deadline", type=float, metavar="SECONDS", help="that a run may take; 120 for strangers")
     arguments = parser.parse_args(argv)
     if arguments.mcp and find_spec("mcp") is None:
-        parser.error("--mcp needs the package mcp: pip install 'gradio[mcp]'")
+        parser.error("--mcp needs the package mcp: pip install 'mcp<2'")
     if sentence := limits.complaint():
         sys.exit(sentence)
     if arguments.precision:

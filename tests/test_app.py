@@ -775,7 +775,7 @@ def test_an_mcp_server_without_its_package_is_refused_with_a_sentence():
         [sys.executable, "app.py", "--mcp"], cwd=Path(app.__file__).parent, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].endswith("--mcp needs the package mcp: pip install 'gradio[mcp]'")
+    assert done.stderr.splitlines()[-1].endswith("--mcp needs the package mcp: pip install 'mcp<2'")
 
 
 # What a visitor leaves, and what the page keeps of it ---------------------------------------------------------------
