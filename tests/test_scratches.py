@@ -1,7 +1,6 @@
 """Scratches: which lines are taken for some, how the regressions add up, and how they are filled once that is asked."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from restoration.files import read, write
 from restoration.image import Image, enlarged
 from restoration.inpainting import Mask
 from restoration.orders import Order, replay
-from restoration.page.masks import painted, strokes
+from restoration.page.masks import strokes
 from restoration.page.photo_tab import ChainRuns, ChainTab
 from restoration.receipts import read_receipt
 from restoration.running import finish
@@ -171,18 +170,18 @@ def test_the_page_shows_what_would_be_filled_and_fills_what_is_left(hurt, tmp_pa
     path = str(tmp_path / "photo.png")
     tab = ChainTab(named("photo"))
     marking = tab.mark(path, True)  # whose files go with it
-    next(marking)
     canvas, marked_in = next(marking)
     assert marked_in == path
-    drawing = canvas["value"]
-    ((missing, _),) = painted(drawing)
+    shown = read(canvas["value"]["background"]).samples.astype(int)
     found = find_scratches(hurt).marks
-    np.testing.assert_array_equal(missing.samples[..., 0] > 0, found)
-    erased = strokes(Mask((found & (np.arange(300) < 150)).astype(np.float32)), hurt)
+    reddened = (shown != hurt.samples).any(2)
+    np.testing.assert_array_equal(reddened, found)
+    assert (shown[found] - hurt.samples[found])[:, 0].mean() > 40
+    kept, nothing = (np.arange(300) >= 150) & np.ones((200, 1), bool), np.zeros((200, 300), np.float32)
     layer = tmp_path / "layer.png"
-    write(replace(erased, name="layer"), layer)
+    write(strokes(Mask(nothing, avoided=kept), hurt), layer)  # painted blue
     runs = ChainRuns(named("photo"))
-    values = (False, False, True, 0, "png", 95, {**drawing, "layers": [str(layer)]}, path, path)
+    values = (False, False, True, 0, "png", 95, {**canvas["value"], "layers": [str(layer)]}, path, path)
     running = runs.run(lambda *_, **__: None, path, "steps", *values)  # whose files go with it
     shown = next(step for step in running if isinstance(step[0], tuple))
     result = read(shown[0][1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from restoration import gallery
 from restoration.files import read
-from restoration.image import Image, ImageError, fitted
+from restoration.image import Image, ImageError, fitted, to_8_bit
 from restoration.inpainting import Mask, adjusted, hole_of, mask_from, mask_image, transparent_pixels, union
 from restoration.page.parts import opened, preview, sentences, tidy
 
@@ -19,16 +19,16 @@ SEEN = ("#f43f5e", 0.6), ("#2563eb", 0.6)  # to paint holes, and what is avoided
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 
 
-def painter(name: str, colours: tuple = SEEN) -> gr.ImageEditor:
+def painter(name: str, label: str = "Paint here") -> gr.ImageEditor:
     """The editor in which masks are painted, hidden until there is a picture."""
     return gr.ImageEditor(
         visible=False,
-        label="Paint here",
+        label=label,
         type="filepath",
         sources=(),
         transforms=(),
         layers=False,
-        brush=gr.Brush(default_size=24, colors=list(colours), default_color=colours[0], color_mode="fixed"),
+        brush=gr.Brush(default_size=24, colors=list(SEEN), default_color=SEEN[0], color_mode="fixed"),
         eraser=gr.Eraser(default_size=24),
         format="png",
         buttons=["fullscreen"],
@@ -79,6 +79,23 @@ def marked_canvas(picture: dict, hole: Mask, folder: str) -> dict:
     layer = Path(folder) / "marked.png"
     layer.write_bytes(preview(strokes(hole, read(picture["background"]))))
     return {**picture, "layers": [str(layer)]}
+
+
+def shaded(picture: Image, hole: Mask) -> Image:
+    """A picture of any size with a hole drawn over it in colour."""
+    marks = strokes(hole, picture)
+    share = marks.alpha[..., None] / 255
+    colours = to_8_bit(picture).samples * (1 - share) + marks.samples * share
+    return Image(np.rint(colours).astype(np.uint8), name=picture.name)
+
+
+def corrected(hole: Mask, image: Image, drawing: dict | None) -> Mask:
+    """A hole with what was painted red over it, and without what was painted blue."""
+    drawn = union(image, [hole_of(image, *marks) for marks in painted(drawing)])
+    opacity = np.maximum(hole.opacity, drawn.opacity)
+    if drawn.avoided is not None:
+        opacity[drawn.avoided] = 0
+    return Mask(opacity)
 
 
 def strokes(hole: Mask, picture: Image) -> Image:

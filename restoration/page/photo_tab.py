@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
 
 import gradio as gr
 
@@ -12,7 +13,7 @@ from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.page.before import described, expected_of
-from restoration.page.masks import SEEN, canvas, chosen_hole, marked_canvas, painter
+from restoration.page.masks import canvas, corrected, painter, shaded
 from restoration.page.parts import (
     CHANGING,
     FOLLOWING,
@@ -54,7 +55,7 @@ class ChainRuns(Runs):
 
             def confirmed(image: Image) -> Mask | None:
                 shown = order.settings.get(self.kind.marked) and marked_in == path
-                return chosen_hole(image, drawing, None, False) if shown else None
+                return corrected(self.kind.marks(image), image, drawing) if shown else None
 
             yield from self.restore(order, path, confirmed, output, progress)
 
@@ -102,7 +103,7 @@ class ChainTab(TaskTab):
 
     def draw_marks(self):
         self.proposed_for, self.marked_in = gr.State(None), gr.State(None)
-        self.editor = painter(self.name, SEEN[:1])
+        self.editor = painter(self.name, "Red is filled: paint more of it, or blue over what stays")
         self.marks = [self.editor, self.marked_in, self.proposed_for]
 
     def draw_model(self):
@@ -158,7 +159,7 @@ class ChainTab(TaskTab):
         )
 
     def mark(self, path: str | None, wanted: bool) -> Generator:
-        """The picture with what the step fills marked, to be erased and added to before a run, while it is ticked."""
+        """The picture with what the step fills marked, to be corrected before a run, while it is ticked."""
         if not path or not wanted:
             yield gr.update(visible=False), None
             return
@@ -167,9 +168,10 @@ class ChainTab(TaskTab):
                 if picture is None:
                     yield gr.update(visible=False), None
                     return
-                yield gr.update(value=picture, visible=True, interactive=True), None  # the room, while one looks
-                hole = self.kind.marks(read(path))
-                yield gr.update(value=marked_canvas(picture, hole, folder)), path
+                shown = shaded(read(picture["background"]), self.kind.marks(read(path)))
+                file = Path(folder) / "marked.png"
+                file.write_bytes(preview(shown))
+                yield gr.update(value={**picture, "background": str(file)}, visible=True), path
 
     def proposed(self, path: str | None) -> Generator:
         """What was found in the picture, and the steps with their reasons, ticked where they would help.
