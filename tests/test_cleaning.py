@@ -132,7 +132,7 @@ def test_everything_of_a_visitor_goes_also_what_a_killed_server_left(tmp_path, p
 
     with running(scratch, {**settings, "RESTORATION_KEEP_SECONDS": "1800"}) as (address, server):
         client = Client(address, verbose=False, download_files=str(tmp_path / "downloads"))
-        result = client.predict(handle_file(tmp_path / "visitor.png"), "median", api_name="/denoise")
+        result, _ = client.predict(handle_file(tmp_path / "visitor.png"), "median", api_name="/denoise")
         assert Path(result).exists()
         assert len(of_visitor()) >= 2  # what was sent, and the result
         server.send_signal(signal.SIGKILL)

@@ -201,6 +201,6 @@ def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, c
     assert set(listed) == set(learned)
     assert all(place == f"from the Hub, me/{name}@{hub.head(f'me/{name}')}." for name, place in listed.items())
     write(photo, tmp_path / "photo.png")
-    answer = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
+    answer, _ = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
     expected = running.finish(denoise(photo)).image()
     np.testing.assert_array_equal(read(answer).samples, expected.samples)

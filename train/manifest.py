@@ -7,13 +7,12 @@ python -m train.manifest --cards     # their cards first, from their records
 import argparse
 
 import restoration
-from restoration import manifest
-from restoration.weights import bundled
+from restoration import manifest, weights
 
 
 def write_card(name: str) -> None:
     """Write the card of a bundled checkpoint anew, from its record."""
-    restoration.load(name).generate_model_card().save(bundled() / name / "README.md")
+    restoration.load(name).generate_model_card().save(weights.bundled() / name / "README.md")
 
 
 if __name__ == "__main__":
@@ -23,4 +22,4 @@ if __name__ == "__main__":
         for method in restoration.methods():
             if method.learned:
                 write_card(method.name)
-    print("\n".join(manifest.write(bundled())) or "nothing changed")
+    print("\n".join(manifest.write(weights.bundled())) or "nothing changed")
