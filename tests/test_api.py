@@ -23,16 +23,8 @@ from restoration.page.api import REPORT, answer
 from restoration.page.inputs import GivenFile, inputs_of
 from restoration.receipts import read_receipt
 from restoration.running import finish
-from tests.conftest import by_api, until
+from tests.conftest import API, QUICK, by_api, until
 
-API = "/gradio_api"
-QUICK = {
-    "photo": {"artifacts": True, "denoise": False},
-    "denoise": {"model": "median"},
-    "artifacts": {"model": "deblocking-tv"},
-    "upscale": {"model": "bicubic-x2"},
-    "inpaint": {"model": "diffusion"},
-}
 TASKS = list(tasks.every())
 SETTINGS = [
     (task, block.setting) for task in TASKS for block in inputs_of(tasks.named(task)) if hasattr(block, "setting")

@@ -15,21 +15,13 @@ from restoration import tasks
 from restoration.files import encode, read, write
 from restoration.image import Image
 from restoration.page.inputs import GivenFile, inputs_of
-from tests.conftest import by_api
+from tests.conftest import API, QUICK, by_api
 
 mcp = pytest.importorskip("mcp")
 http = pytest.importorskip("mcp.client.streamable_http")
 jsonschema = pytest.importorskip("jsonschema")
 
-API = "/gradio_api"
 TASKS = list(tasks.every())
-QUICK = {
-    "photo": {"artifacts": True, "denoise": False},
-    "denoise": {"model": "median"},
-    "artifacts": {"model": "deblocking-tv"},
-    "upscale": {"model": "bicubic-x2"},
-    "inpaint": {"model": "diffusion"},
-}
 
 
 @pytest.fixture

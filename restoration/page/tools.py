@@ -27,12 +27,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from restoration import tasks
-from restoration.files import encode, file_size, read
-from restoration.image import to_8_bit, visible_colours
+from restoration.files import file_size, read
+from restoration.image import visible_colours
+from restoration.page import parts
 from restoration.page.api import REPORT, list_models
 from restoration.page.doors import API
 from restoration.page.inputs import GivenFile, completed, inputs_of
-from restoration.page.parts import duration
 from restoration.page.theme import TITLE
 from restoration.page.waiting import Waiting
 from restoration.tasks._task import Task
@@ -217,7 +217,7 @@ def asked_at_queue(request: Request) -> Request:
 def told(message) -> tuple[float, float | None, str]:
     """How far a run has come: steps done, steps in all, and words; less than nothing where that is not told."""
     if isinstance(message, EstimationMessage) and message.rank:
-        left = f", about {duration(message.rank_eta)}" if message.rank_eta is not None else ""
+        left = f", about {parts.duration(message.rank_eta)}" if message.rank_eta is not None else ""
         return 0, None, f"{message.rank} runs before this one{left}"
     if isinstance(message, ProgressMessage) and message.progress_data:
         unit = message.progress_data[0]
@@ -243,9 +243,8 @@ def preview(path: Path) -> bytes | None:
     width, height = file_size(path)
     if width * height > LARGEST:
         return None
-    image = to_8_bit(visible_colours(read(path, limit=None)))
-    content = io.BytesIO()
-    with Pillow.open(io.BytesIO(encode(image, "png", metadata="none"))) as picture:
+    image, content = visible_colours(read(path, limit=None)), io.BytesIO()
+    with Pillow.open(io.BytesIO(parts.preview(image))) as picture:
         small = picture.convert("RGB")
         small.thumbnail((PREVIEW, PREVIEW))
         small.save(content, "jpeg", quality=85)
