@@ -4,6 +4,9 @@ import base64
 import io
 import json
 import re
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import gradio_client
@@ -286,3 +289,19 @@ def test_a_run_that_is_cancelled_makes_room_and_leaves_no_result(client, picture
     assert 0 <= unit.index <= unit.length and unit.length > 1
     job.cancel()
     assert client.predict(handle_file(picture), "mean", api_name="/denoise")
+
+
+def test_how_long_a_call_waited_is_on_record(client, picture, server_folder):
+    running = client.submit(handle_file(picture), "deep-image-prior", api_name="/denoise")
+    until(lambda: running.status().progress_data)
+    waiting = client.submit(handle_file(picture), "mean", api_name="/denoise")
+    until(lambda: waiting.status().code.name == "IN_QUEUE")
+    seen = time.monotonic()
+    until(lambda: running.status().progress_data[0].index > 20)
+    least = time.monotonic() - seen
+    running.cancel()
+    assert waiting.result()
+    with closing(sqlite3.connect(server_folder / "records.sqlite")) as database:
+        (seconds,) = database.execute("SELECT seconds FROM runs WHERE model = 'mean' ORDER BY time DESC").fetchone()
+    stages = json.loads(seconds)
+    assert stages["waiting"] >= least and set(stages) == {"waiting", "reading", "restoring", "writing"}

@@ -24,12 +24,12 @@ from restoration.limits import in_force
 from restoration.orders import Order
 from restoration.page.before import seconds_expected_of
 from restoration.page.countdown import Countdown
+from restoration.page.event import current_event, logged
 from restoration.page.inputs import JPEG_QUALITY, Report, inputs_of, missing, model_of
 from restoration.page.parts import ONE_AT_A_TIME, checked_format, sentences
-from restoration.page.runs import BEST_BY_THEN, current_event
+from restoration.page.runs import BEST_BY_THEN
 from restoration.page.waiting import GAVE_WAY
 from restoration.receipts import OrderResult
-from restoration.recording import kept, recorded
 from restoration.running import Job
 from restoration.tasks._task import Task
 from restoration.tiling import Progress, relayed
@@ -90,7 +90,7 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
     if not (file := given.get("image")):
         raise ValueError(missing("image"))
     notes: list[str] = []
-    with recorded(order, file, kept()) as log:
+    with logged(order, file) as log:
         with log.stage("reading"):
             image = log.read()
             check_holds(format, image, quality, scale=order.method.scale)
@@ -98,7 +98,6 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
             if kind.holes and masks[0] is None and not transparent_pixels(image).share:
                 raise ValueError("mask is missing, and the image has no transparent pixels that could be filled.")
             hole = hole_of(image, *masks)
-        countdown = Countdown(seconds_expected_of([order], file))
 
         def tell(step: Progress) -> Progress:
             left = countdown.told(step.share, step.seconds_left)
@@ -107,6 +106,7 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
 
         seconds = in_force().deadline
         with log.stage("restoring"):
+            countdown = Countdown(seconds_expected_of([order], file))
             job = within(order.run(image, hole), seconds, lambda: notes.append(BEST_BY_THEN.format(seconds)))
             done = yield from relayed(job, tell)
         log.finished(done)

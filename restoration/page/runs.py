@@ -5,15 +5,12 @@ Inputs of a handler are the picture, the model, what the controls of the setting
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
-from gradio.context import LocalContext
-from gradio.queueing import Event
 
 from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
@@ -27,11 +24,11 @@ from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.before import seconds_expected_of
 from restoration.page.countdown import Countdown
+from restoration.page.event import logged
 from restoration.page.masks import chosen_hole, mask_for_all
 from restoration.page.parts import checked_format, chosen, compared, opened, preview, sentences, unchanged
 from restoration.receipts import OrderResult
-from restoration.recording import COMMIT, kept, record_of, recorded
-from restoration.records import WAITING
+from restoration.recording import COMMIT, kept, record_of
 from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
@@ -156,8 +153,7 @@ class Runs:
             now: what earlier runs made of the upload, if that is to be restored.
         """
         file = now or path
-        with recorded(order, chosen(file), kept()) as log:
-            log.seconds[WAITING] = waited()
+        with logged(order, chosen(file)) as log:
             with log.stage("reading"):
                 image = log.read()
                 check_holds(output[0], image, round(output[1]), scale=order.method.scale)
@@ -313,7 +309,7 @@ class Runs:
             if "strength" in order.settings:
                 order = order.changed(strength=1.0)
             blind = any(setting.automatic and order.settings[setting.name] is None for setting in self.kind.settings)
-            with recorded(order, chosen(path), kept()) as log:
+            with logged(order, chosen(path)) as log:
                 with log.stage("reading"):
                     clean = log.read()
                 if warning := self.kind.spoilt(clean):
@@ -415,18 +411,6 @@ def again(run: str) -> Shown:
     if result is None:
         raise ValueError(shelf.AGAIN)
     return result
-
-
-def current_event() -> Event | None:
-    """What runs at the moment, as gradio's queue has it; None outside it."""
-    page, id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
-    return page._queue.event_ids_to_events.get(id) if page and id else None
-
-
-def waited() -> float:
-    """Seconds for which the run that begins waited in gradio's queue; 0 outside it."""
-    event = current_event()
-    return max(0.0, time.monotonic() - event.enqueue_time) if event else 0.0
 
 
 def rate(run: str | None, rating: str | None, comment: str) -> object:
