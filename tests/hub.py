@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -15,6 +16,16 @@ REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
 LARGE = (".safetensors", ".png")  # what the Hub keeps outside git
 
 START_UPS: list[tuple] = []  # what each state of the Hub led to: test, seconds, deadline, place of the weights
+
+
+class Server(ThreadingHTTPServer):
+    """A server to which it is nothing new that a client goes away."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Hub:
@@ -31,8 +42,7 @@ class Hub:
         self.log: list[str] = []
         self.fault: int | str | None = None
         handler = type("BoundHandler", (Handler,), {"hub": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 

@@ -1,9 +1,10 @@
 """Measures a page on loopback: what it costs, what it lets go again, whether its records are true, and how it ages.
 
-    python -m tests.soak [--runs 40] [--minutes 2] [--large]
+    python -m tests.soak [--runs 40] [--minutes 2] [--pause 0] [--large]
 
 Prints a line for every figure, with its goal.  The real test are 120 minutes; `--large` adds results of 64 megapixels,
-each of which takes minutes.  Linux only: memory and open files are read from /proc.
+each of which takes minutes; with `--pause` visitors look at a result for a while before they go on.  Linux only: memory
+and open files are read from /proc.
 """
 
 import argparse
@@ -178,7 +179,7 @@ def upscaled(page: Page) -> None:
             report(f"peak of 64 MP, command line, stay true {true}", peak, "MiB", "1638")
 
 
-def aged(page: Page, minutes: float, records: Path) -> None:
+def aged(page: Page, minutes: float, pause: float, records: Path) -> None:
     """Two visitors with mixed pictures, some of them damaged, for a while; then what was recorded of it."""
     stop, log, lock = time.monotonic() + 60 * minutes, [], threading.Lock()
     with closing(sqlite3.connect(records)) as database:
@@ -203,6 +204,7 @@ def aged(page: Page, minutes: float, records: Path) -> None:
             ended = page.ask(task, picture, *values, "png", 95)
             with lock:
                 log.append((task, values[0], *ended))
+            time.sleep(chance.uniform(0, pause))
 
     with ThreadPoolExecutor(2) as visitors:
         list(visitors.map(visit, range(2)))
@@ -272,6 +274,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=40, help="small runs whose memory is measured; 260 for the goal")
     parser.add_argument("--minutes", type=float, default=2, help="of two visitors; 120 for the goal")
+    parser.add_argument("--pause", type=float, default=0, help="seconds at most between a visitor's runs")
     parser.add_argument("--large", action="store_true", help="results of 64 megapixels too")
     arguments = parser.parse_args(argv)
     free = {f"RESTORATION_{name}": "inf" for name in ("RUNS", "MEGABYTES", "WAITING", "DEADLINE")}
@@ -284,7 +287,7 @@ def main(argv: list[str] | None = None) -> None:
             seconds(page, scratch / "records.sqlite")
             if arguments.large:
                 upscaled(page)
-            aged(page, arguments.minutes, scratch / "records.sqlite")
+            aged(page, arguments.minutes, arguments.pause, scratch / "records.sqlite")
         (scratch / "hub").mkdir()
         restored_from_the_hub(scratch / "hub")
 
