@@ -1,7 +1,9 @@
 """Inpainting jobs: masks of every kind, untouched surroundings, the picture's own resolution."""
 
+import re
 from collections.abc import Generator
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -11,14 +13,17 @@ from skimage import data
 from torch.nn import functional as F
 
 import restoration
-from restoration import running
+from restoration import running, tasks
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.image import Image
 from restoration.inpainting import Mask, adjusted, hole_of, inpaint, mask_from, mask_image, transparent_pixels
+from restoration.page.layout import tab_of
 from restoration.page.masks import SEEN, chosen_hole, mask_for_all
+from restoration.page.runs import again
 from restoration.resampling import pull_push
 from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches
+from tests.conftest import by_api
 
 METHODS = [method.name for method in restoration.methods("inpaint")]
 QUICK = [method.name for method in restoration.methods("inpaint") if not method.prior]
@@ -120,6 +125,73 @@ def test_cancelling_stops_between_pieces(monkeypatch):
 def test_useless_masks_are_answered_in_a_sentence(cat, opacity, words):
     with pytest.raises(ValueError, match=words):
         run(cat, Mask(opacity.astype(np.float32)))
+
+
+def _odd(kind: str) -> np.ndarray:
+    """A mask for a picture of 60 x 72 pixels that few would draw."""
+    mask = np.zeros((60, 72), np.uint8)
+    if kind == "one pixel":
+        mask[31, 40] = 255
+    elif kind == "all but one pixel":
+        mask[:] = 255
+        mask[31, 40] = 0
+    elif kind == "all but a corner":
+        mask[:-9] = mask[:, :-9] = 255
+    elif kind == "full":
+        mask[:] = 255
+    elif kind == "along the rim":
+        mask[:6] = mask[:, -6:] = 255
+    elif kind == "a corner":
+        mask[-9:, -9:] = 255
+    elif kind == "half":
+        mask[:, :36] = 255
+    elif kind == "smaller":
+        mask = np.zeros((20, 18), np.uint8)
+        mask[5:9, 6:12] = 255
+    elif kind == "larger and of another shape":
+        mask = np.zeros((90, 200), np.uint8)
+        mask[30:60, 50:90] = 255
+    return mask
+
+
+@pytest.mark.parametrize("model", ["auto", "offset-fill", "fourier-fill"])
+@pytest.mark.parametrize("kind", [
+    "empty", "full", "one pixel", "all but one pixel", "all but a corner", "along the rim", "a corner", "half",
+    "smaller", "larger and of another shape",
+])  # fmt: skip
+def test_an_odd_mask_is_answered_alike_on_every_route(cat, tmp_path, capsys, model, kind):
+    picture, mask = tmp_path / "cat.png", tmp_path / "mask.png"
+    write(Image(np.ascontiguousarray(cat.samples[:60, :72]), name="cat"), picture)
+    write(Image(_odd(kind)[..., None]), mask)
+
+    def by_command_line() -> Image:
+        argv = ["inpaint", str(picture), "-o", str(tmp_path / "out"), "--mask", str(mask), "--model", model]
+        if command_line(argv):
+            raise ValueError(capsys.readouterr().err.partition("error: ")[2].strip())
+        return read(tmp_path / "out" / "cat_inpainted.png")
+
+    def by_api_call() -> Image:
+        return read(by_api("inpaint", str(picture), model=model, mask=str(mask))[0])
+
+    def on_the_page() -> Image:
+        runs = tab_of(tasks.named("inpaint")).runs
+        choices = (False, 2, 2, True, 0, "png", 95, {}, str(mask), False, None)
+        *_, shown = runs.run(lambda *_, **__: None, str(picture), model, *choices)
+        return again(shown[5]).done.picture
+
+    answers = []
+    for route in (by_command_line, by_api_call, on_the_page):
+        try:
+            answers.append(route().samples)
+        except (ValueError, gr.Error) as error:
+            answers.append(str(error).strip("'"))
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+    refused = kind in ("empty", "full", "all but one pixel")  # as holes grow by two pixels
+    if isinstance(answers[0], str):
+        assert refused and re.fullmatch(r"[A-Z][^\n]+\.", answers[0])
+    else:
+        assert answers[0].shape == (60, 72, 3) and not refused
 
 
 def test_everything_stays_marked_however_much_it_is_shrunk(cat):
