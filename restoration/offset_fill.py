@@ -97,7 +97,7 @@ def filling(
     solved = solved or (yield from solve(image, hole, others, variant))
     levels, offsets, labels = solved.levels, solved.offsets, solved.labels
     if not levels:
-        return Copied(pull_push(image, hole.float()), solved.strain)
+        return Copied(pull_push(image.masked_fill(hole.bool(), 0), hole.float()), solved.strain)
     coarse, pixels, missing = levels[-1], levels[0].pixels, levels[0].hole
     correction = None
     for number, level in reversed(list(enumerate(levels))):
