@@ -7,8 +7,11 @@ Differs from the paper: any direction and some bend, one picture alone, and what
 points and then of lines, which `python -m train.scratches --fit` makes from pictures with scratches drawn on them.
 """
 
+import hashlib
 import json
 import math
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +34,9 @@ KNEES = (-1, 0, 1)  # where the weight of a trait may change, in its standard de
 FAR = 4  # traits of more standard deviations are taken for so many
 NEAR = 120  # lines within so many pixels are neighbours
 ALIKE = 0.2  # and run alike by angles that differ by no more, in radians
+GAP = 30  # pixels between the ends of two lines that are one scratch, of which a part is hardly seen
+ASIDE = 4  # and so far is each from where the other would go on
+REMEMBERED = 64  # searches whose result is known without another
 # a line has the means of these traits of its points
 OF_POINTS = "met", "tint", "spread", "steps", "alike", "crowd", "texture", "size", "changes", "wide", "whole", "weakest"
 
@@ -41,7 +47,7 @@ class Scratches:
 
     Args:
         marks: bool (H, W), the pixels of the scratches, a little more rather than less.
-        count: of the lines.
+        count: of the scratches; one is several lines where parts of it are hardly seen.
     """
 
     marks: np.ndarray
@@ -58,6 +64,7 @@ class Lines:
         pairs: (P, 2) of chosen points that follow one another.
         lengths: (L,), about, in pixels.
         traits: float32 (L, number of traits).
+        middles, angles, reaches: rows and columns (L, 2), radians from the row, and pixels between the ends, (L,).
     """
 
     chosen: np.ndarray
@@ -65,6 +72,9 @@ class Lines:
     pairs: np.ndarray
     lengths: np.ndarray
     traits: np.ndarray
+    middles: np.ndarray
+    angles: np.ndarray
+    reaches: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -118,17 +128,47 @@ def judge() -> Judge:
 
 
 def find_scratches(image: Image) -> Scratches:
-    """The scratches of an image; one of many megapixels is searched at a fraction of its size."""
+    """The scratches of an image; one of many megapixels is searched at a fraction of its size, and once for all."""
     factor = math.ceil(math.sqrt(image.height * image.width / PIXELS))
     small = to_8_bit(reduced(image, factor) if factor > 1 else image).samples
-    points, judged = points_of(small), judge()
-    lines = lines_of(points, judged.points.scores(points.traits))
-    scores = judged.lines.scores(lines.traits)
-    kept = judged.company.scores(company(scores, lines.lengths, points.size)) > KEPT
-    marks = drawn(points, lines, kept)
+    packed, count = _searched(small)
+    marks = np.unpackbits(packed, count=small.shape[0] * small.shape[1]).reshape(small.shape[:2]).view(bool)
     if factor > 1:
         marks = marks.repeat(factor, 0).repeat(factor, 1)[: image.height, : image.width]
-    return Scratches(marks, int(kept.sum()))
+    return Scratches(marks, count)
+
+
+_known: OrderedDict[bytes, tuple[np.ndarray, int]] = OrderedDict()  # by what was searched, the oldest first
+_lock = threading.Lock()
+
+
+def _searched(samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Marks of scratches, packed, and how many there are, in uint8 (H, W, 1 or 3)."""
+    key = hashlib.blake2b(repr(samples.shape).encode() + samples.tobytes()).digest()
+    with _lock:
+        found = _known.pop(key, None)
+    if found is None:
+        points, judged = points_of(samples), judge()
+        lines = lines_of(points, judged.points.scores(points.traits))
+        scores = judged.lines.scores(lines.traits)
+        kept = judged.company.scores(company(scores, lines.lengths, points.size)) > KEPT
+        found = np.packbits(drawn(points, lines, kept)), _count(lines, kept)
+    with _lock:
+        _known[key] = found
+        while len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return found
+
+
+def _count(lines: Lines, kept: np.ndarray) -> int:
+    """How many scratches lines are, of which those are one that go on in each other."""
+    middles, angles, reaches = lines.middles[kept], lines.angles[kept], lines.reaches[kept]
+    down, right = np.moveaxis(middles[:, None] - middles, 2, 0)
+    bend = np.abs((angles[:, None] - angles + math.pi / 2) % math.pi - math.pi / 2)
+    aside = np.abs(down * np.cos(angles) - right * np.sin(angles))
+    gap = np.hypot(down, right) - (reaches[:, None] + reaches) / 2
+    one = (bend < ALIKE) & (np.maximum(aside, aside.T) < ASIDE) & (np.abs(gap) < GAP)
+    return int(connected_components(one, directed=False)[0]) if len(middles) else 0
 
 
 def lines_of(points: Points, scores: np.ndarray) -> Lines:
@@ -177,7 +217,8 @@ def lines_of(points: Points, scores: np.ndarray) -> Lines:
         np.log1p(near @ lengths - lengths),
         *(mean(traits[:, TRAITS.index(name)]) for name in OF_POINTS),
     ]
-    return Lines(chosen, owner, pairs, lengths, np.stack(own, 1).astype(np.float32))
+    own = np.stack(own, 1).astype(np.float32)
+    return Lines(chosen, owner, pairs, lengths, own, np.stack([y, x], 1), turns, reach)
 
 
 def _pairs(rows: np.ndarray, columns: np.ndarray, angles: np.ndarray, signs: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from restoration import scratches as search
 from restoration.__main__ import main
 from restoration.diagnosis import scratches
 from restoration.files import read, write
@@ -15,6 +16,7 @@ from restoration.orders import Order, replay
 from restoration.page.masks import strokes
 from restoration.page.photo_tab import ChainRuns, ChainTab
 from restoration.receipts import read_receipt
+from restoration.ridges import points_of
 from restoration.running import finish
 from restoration.scratches import Regression, find_scratches
 from restoration.tasks import named
@@ -59,6 +61,16 @@ def test_a_light_or_dark_line_is_found_over_an_edge_and_little_else(offset):
     assert found.count in (1, 2)
 
 
+@pytest.mark.parametrize("offset", [60, -60])
+def test_a_scratch_with_gaps_is_one_and_neighbours_are_two(offset):
+    y, x = np.mgrid[:300, :400]
+    ways = [np.abs(y - slope * x - start) < 1.1 for slope, start in ((0.1, 40), (0.1, 52), (0.2, 180))]
+    seen = np.any(ways, 0) & (x % 130 > 22)
+    found = find_scratches(picture(landscape(300, 400) + offset * seen[..., None]))
+    assert found.marks[seen].mean() > 0.9
+    assert found.count == 3
+
+
 def test_an_edge_and_many_equal_lines_are_no_scratches(clean):
     assert find_scratches(clean).count == 0
     grating = landscape() + 40 * (np.arange(300) % 8 < 2)[None, :, None]
@@ -70,6 +82,20 @@ def test_depth_and_grey_make_no_difference_in_kind(hurt):
     np.testing.assert_array_equal(find_scratches(deep).marks, find_scratches(hurt).marks)
     grey = Image(hurt.samples[..., 1:2])
     assert find_scratches(grey).marks[line(200, 300)].mean() > 0.9
+
+
+def test_a_picture_is_searched_once(hurt, monkeypatch):
+    first, searched = find_scratches(hurt), []
+    monkeypatch.setattr(search, "points_of", lambda samples: searched.append(samples.shape) or points_of(samples))
+    again = find_scratches(Image(hurt.samples.copy()))
+    assert not searched and again.count == first.count
+    np.testing.assert_array_equal(again.marks, first.marks)
+    assert find_scratches(Image(np.ascontiguousarray(hurt.samples.swapaxes(0, 1)))).marks.shape == (300, 200)
+    assert searched == [(300, 200, 3)]
+    for number in range(search.REMEMBERED):
+        find_scratches(Image(np.full((4, 4, 3), number, np.uint8)))
+    find_scratches(hurt)
+    assert searched[-1] == (200, 300, 3), "what was not asked for is forgotten"
 
 
 def test_a_large_picture_is_searched_at_a_fraction_and_marked_at_its_size(hurt):
