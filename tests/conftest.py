@@ -1,6 +1,7 @@
 """What several test files need: threads, and pictures made on the spot."""
 
 import asyncio
+import gc
 import importlib.machinery
 import os
 import socket
@@ -11,6 +12,7 @@ import types
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,9 +26,11 @@ import pytest
 import safetensors.torch
 import torch
 
+import restoration
 from restoration import deep_image_prior
 from restoration.files import write
 from restoration.image import Image
+from restoration.restorer import Restorer
 from tests.hub import START_UPS
 
 torch.set_num_threads(1)  # several workers share the cores
@@ -75,6 +79,34 @@ def pytest_collection_modifyitems(config, items):
         heavy = [item for item in items if item.get_closest_marker("load")]
         items[:] = [item for item in items if not item.get_closest_marker("load")]
         config.hook.pytest_deselected(items=heavy)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Give each file to one worker, so that what its tests share, a server for instance, is made once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
+
+
+@cache
+def built():
+    """The page, for tests that look at it and change nothing."""
+    import app
+
+    page = app.build()
+    gc.collect()  # the event loop that gradio leaves open, before anything else runs
+    return page
+
+
+def narrow(name: str) -> Restorer:
+    """A network with the layers of a checkpoint, but few channels, and random weights."""
+    trained = restoration.load(name)
+    given = dict(trained._hub_mixin_config)
+    for key, value in given.items():
+        if "width" in key or key == "growth":
+            given[key] = [min(each, 8) for each in value] if isinstance(value, list | tuple) else min(value, 8)
+    torch.manual_seed(0)
+    return type(trained)(**given).eval()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from gradio_client import handle_file
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-import app
 from restoration import tasks
 from restoration.files import FORMATS, read, write
 from restoration.image import Image
@@ -26,7 +25,7 @@ from restoration.page.api import REPORT, answer
 from restoration.page.inputs import GivenFile, inputs_of
 from restoration.receipts import read_receipt
 from restoration.running import finish
-from tests.conftest import API, QUICK, by_api, until
+from tests.conftest import API, QUICK, built, by_api, until
 
 TASKS = list(tasks.every())
 SETTINGS = [
@@ -51,7 +50,7 @@ def client(server, tmp_path) -> gradio_client.Client:
 
 @pytest.fixture(scope="module")
 def info() -> dict:
-    return app.build().get_api_info()["named_endpoints"]
+    return built().get_api_info()["named_endpoints"]
 
 
 # What comes -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from restoration.__main__ import main as command_line
 from restoration.files import encode, read, write
 from restoration.image import Image, enlarged
 from restoration.orders import Order
-from restoration.page import models, turns
+from restoration.page import masks, models, turns
 from restoration.page.address import Tab, from_address
 from restoration.page.before import displayable, expected, expected_of, facts, guide, in_words
 from restoration.page.inpaint_tab import undone, went_on_from
@@ -38,7 +38,7 @@ from restoration.page.runs import again as result_of
 from restoration.page.snippets import snippets
 from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
-from tests.conftest import by_api, serving, until
+from tests.conftest import built, by_api, serving, until
 
 
 def silent(*_, **__):
@@ -449,20 +449,21 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
         list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
-def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_path):
-    write(Image(rng.integers(0, 65536, (1500, 2100, 3)).astype(np.uint16)), tmp_path / "large.png")
+def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "PAINTED_SIDE", 256)
+    write(Image(rng.integers(0, 65536, (450, 630, 3)).astype(np.uint16)), tmp_path / "large.png")
     for shown in canvas(str(tmp_path / "large.png")):
         background = read(shown["background"])
-    assert (background.width, background.height, background.bits) == (700, 500, 8)
+    assert (background.width, background.height, background.bits) == (210, 150, 8)
     assert list(canvas(None)) == [None]
-    mask = Image((255 * (np.mgrid[:15, :21][0] == 7)).astype(np.uint8)[..., None])
+    mask = Image((255 * (np.mgrid[:45, :63][0] == 22)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
     choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None)
     *_, (*_, state, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
     for shown, file, *others in went_on_from(str(tmp_path / "large.png"), state, []):
         again = read(file)
         assert Path(file).name == "large.png"
-        assert read(shown["value"]["background"]).width == 700
+        assert read(shown["value"]["background"]).width == 210
         assert others == [[(str(tmp_path / "large.png"), state)], gr.update(interactive=True), None, False]
     np.testing.assert_array_equal(again.samples, result_of(state).done.picture.samples)
 
@@ -823,7 +824,7 @@ def test_the_mask_of_an_example_does_not_stay_for_ones_own_picture():
 def test_another_picture_stops_the_run_of_the_one_before(task, monkeypatch):
     monkeypatch.setattr(turns, "_noted", turns.OrderedDict())
     monkeypatch.setattr(Runs, "restore", lambda *_: iter(range(3)))
-    page = app.build()
+    page = built()
 
     def of(part, kind):
         block = next(number for number, block in page.blocks.items() if block.elem_id == f"{task}-{part}")
@@ -855,7 +856,7 @@ def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monke
 
 @pytest.mark.parametrize("task", tasks.every())
 def test_what_was_shown_goes_before_anything_else_follows_a_picture(task):
-    page = app.build()
+    page = built()
     followers = [
         dependency
         for dependency in page.config["dependencies"]

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 
 from restoration.files import write
 from restoration.page import doors
-from restoration.page.layout import build
+from tests.conftest import built
 
 ROOT = Path(__file__).parent.parent
 API = "/gradio_api"
@@ -89,7 +89,7 @@ def test_what_opens_the_page_comes_in_few_bytes_to_whoever_unpacks_it(server, pa
 
 
 def test_nothing_that_queues_is_run_past_the_queue(server):
-    queued = [index for index, fn in build().fns.items() if fn.queue and fn.fn]
+    queued = [index for index, fn in built().fns.items() if fn.queue and fn.fn]
     assert len(queued) > 20
     for index in queued:
         order = json.dumps({"fn_index": index, "data": [], "session_hash": "a"}).encode()
@@ -97,7 +97,7 @@ def test_nothing_that_queues_is_run_past_the_queue(server):
 
 
 def test_only_documented_endpoints_can_be_called_by_name():
-    offered = {fn.api_name for fn in build().fns.values() if fn.api_visibility != "private"}
+    offered = {fn.api_name for fn in built().fns.values() if fn.api_visibility != "private"}
     assert offered == {"photo", "denoise", "artifacts", "upscale", "inpaint", "models"}
 
 

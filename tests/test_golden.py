@@ -1,21 +1,18 @@
 """The faces and results that must stay: stored ones, and the same bytes from page, API and command line."""
 
-import gc
 import json
 
 import numpy as np
 import pytest
 
-import app
 from restoration.files import read
+from tests.conftest import built
 from tests.golden import CASES, STORED, by_api, by_command_line, by_page, faces, keys
 
 
 @pytest.fixture(scope="module")
 def page():
-    built = app.build()
-    gc.collect()  # the event loop that gradio leaves open, before anything else runs
-    return built
+    return built()
 
 
 def test_the_public_faces_are_those_stored(page):

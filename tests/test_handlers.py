@@ -17,13 +17,13 @@ from gradio.helpers import special_args
 from PIL import ExifTags
 from PIL import Image as Pillow
 
-import app
 from restoration import tasks
 from restoration.image import Image
 from restoration.orders import Order
 from restoration.page import models
 from restoration.page.layout import tab_of
 from restoration.running import finish
+from tests.conftest import built
 
 NAME = "<b>a&b"  # of a file, as nobody should read it in a message
 SPOT = {"index": [5, 5], "value": "mean", "row_value": ["mean", "denoise"], "selected": True}
@@ -59,7 +59,7 @@ def handlers(page: gr.Blocks) -> dict[str, gr.blocks.BlockFunction]:
     return found
 
 
-PAGE = app.build()
+PAGE = built()
 HANDLERS = handlers(PAGE)
 
 

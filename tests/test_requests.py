@@ -13,10 +13,9 @@ from gradio.data_classes import PredictBodyInternal
 from restoration import limits
 from restoration.files import write
 from restoration.page.before import facts
-from restoration.page.layout import build
 from restoration.page.parts import as_text
 from restoration.page.requests import complaint
-from tests.conftest import CHECKOUT, serving
+from tests.conftest import CHECKOUT, built, serving
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +64,7 @@ def test_a_body_that_is_none_is_refused_in_a_sentence(page, path, body):
 
 
 def test_what_the_page_asks_for_when_it_is_loaded_is_understood():
-    page = build()
+    page = built()
     loading = [fn for fn in page.fns.values() if any(event == "load" for _, event in fn.targets) and fn.fn]
     assert len(loading) > 2
     for fn in loading:
