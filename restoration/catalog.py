@@ -294,11 +294,11 @@ def scale_of(checkpoint: str) -> int:
     return int(scale) if separator and scale.isdigit() else 1
 
 
-def families(task: str) -> dict[str, list[Method]]:
-    """The methods of a task by family, each with its scales in ascending order."""
+def families(task: str, offered: list[Method] | None = None) -> dict[str, list[Method]]:
+    """The methods of a task, or those given, by family, each with its scales in ascending order."""
     found: dict[str, list[Method]] = {}
-    for offered in methods(task):
-        found.setdefault(offered.family, []).append(offered)
+    for method in methods(task) if offered is None else offered:
+        found.setdefault(method.family, []).append(method)
     return {family: sorted(siblings, key=lambda method: method.scale) for family, siblings in found.items()}
 
 
@@ -322,11 +322,12 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
     Raises:
         ValueError: no such method; the message lists those that there are.  Or it is off, and the message says why.
     """
-    offered = families(task)
-    wanted = [method for method in methods(task) if method.name == name or (not name and scale in (None, method.scale))]
+    listed = methods(task)
+    offered = families(task, listed)
+    wanted = [method for method in listed if method.name == name or (not name and scale in (None, method.scale))]
     exact = wanted[0] if wanted else None
     family = exact.family if exact else name
-    if sentence := _why_off(task, name if exact is None else family, scale):
+    if not (scale is None and family in offered) and (sentence := _why_off(family, scale)):
         raise ValueError(sentence)
     if family not in offered:
         raise ValueError(f"There is no {task} model called {name!r}; choose {', '.join(offered)}.")
@@ -340,10 +341,8 @@ def method(task: str, name: str, scale: int | None = None) -> Method:
     raise ValueError(f"{offered[family][0].title} enlarges by {scales}, not by {scale}.")
 
 
-def _why_off(task: str, name: str, scale: int | None) -> str:
-    """Why the checkpoint is not here that a name, or a family and a scale, asks for; empty if another answers to it."""
-    if scale is None and name in families(task):
-        return ""
+def _why_off(name: str, scale: int | None) -> str:
+    """Why the checkpoint is not here that a name, or a family and a scale, asks for; empty if none of that name is."""
     siblings = [known for known in _trained() if known == f"{name}-x{scale_of(known)}"]
     asked_for = [name, *(known for known in siblings if scale in (None, scale_of(known)))]
     return next((sentence for known in asked_for if known in _trained() and (sentence := weights.lack(known))), "")
