@@ -5,31 +5,26 @@ import warnings
 import pytest
 import torch
 
-import restoration
 from restoration import catalog
+from tests.conftest import narrow
+
+NAMES = [  # of a bundled checkpoint of every architecture
+    pytest.param(architecture.checkpoints[0].name, id=name) for name, architecture in catalog.architectures().items()
+]
 
 
-def _one_of_each() -> list:
-    """A bundled checkpoint of every architecture."""
-    first = {}
-    for method in catalog.methods():
-        if method.learned:
-            first.setdefault(type(restoration.load(method.name)), method)
-    return [pytest.param(method.name, id=architecture.__name__) for architecture, method in first.items()]
-
-
-@pytest.fixture(params=_one_of_each())
+@pytest.fixture(params=NAMES)
 def given(request) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     """A network and what its `forward` takes."""
-    model = restoration.load(request.param)
+    model = narrow(request.param)
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, model.channels, 32, 40, generator=generator)
+    image = torch.rand(1, model.channels, 16, 24, generator=generator)
     if model.task == "inpaint":
-        mask = torch.zeros(1, 1, 32, 40)
-        mask[..., 8:20, 10:22] = 1
+        mask = torch.zeros(1, 1, 16, 24)
+        mask[..., 4:10, 6:12] = 1
         return model, (image * (1 - mask), mask)
     told = getattr(model, "takes_sigma", False) or getattr(model, "takes_quality", False)
-    return model, (image, torch.full((1, 1, 32, 40), 0.1)) if told else (image,)
+    return model, (image, torch.full((1, 1, 16, 24), 0.1)) if told else (image,)
 
 
 def _last(result: torch.Tensor | tuple) -> torch.Tensor:
@@ -37,11 +32,16 @@ def _last(result: torch.Tensor | tuple) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_every_network_is_exported_and_computes_the_same(given):
-    model, arguments = given
+def _exported(model: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's own, of its parts
-        program = torch.export.export(model, arguments)
+        return torch.export.export(model, arguments)
+
+
+@torch.no_grad()
+def test_every_network_is_exported_and_computes_the_same(given):
+    model, arguments = given
+    program = _exported(model, arguments)
     expected = _last(model(*arguments))
     assert (_last(program.module()(*arguments)) - expected).abs().max() < 1e-5
     again = tuple(torch.rand(argument.shape).round() if index else argument for index, argument in enumerate(arguments))
@@ -57,7 +57,7 @@ def test_every_network_computes_the_same_in_onnx_runtime(given, tmp_path):
     model, arguments = given
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(model, arguments, dynamo=True, verbose=False).save(tmp_path / "model.onnx")
+        torch.onnx.export(_exported(model, arguments), dynamo=True, verbose=False).save(tmp_path / "model.onnx")
     session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     inputs = {place.name: argument.numpy() for place, argument in zip(session.get_inputs(), arguments, strict=True)}
     result = torch.from_numpy(session.run(None, inputs)[-1])

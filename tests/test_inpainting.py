@@ -13,7 +13,7 @@ from skimage import data
 from torch.nn import functional as F
 
 import restoration
-from restoration import running, tasks
+from restoration import inpainting, running, tasks
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.image import Image
@@ -91,18 +91,19 @@ def test_several_holes_are_filled_each_with_its_surroundings(cat):
     np.testing.assert_array_equal(result.samples[:20, :20], alone.samples[:20, :20])
 
 
-def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(rng):
-    y, x = np.mgrid[:700, :900]
-    smooth = np.stack([x / 4, y / 4, (x + y) / 8], axis=-1).astype(np.uint8)
+def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(monkeypatch):
+    monkeypatch.setattr(inpainting, "WHOLE", 128)
+    y, x = np.mgrid[:175, :225]
+    smooth = np.stack([x, y, (x + y) / 2], axis=-1).astype(np.uint8)
     image = Image(smooth)
-    wide = run(image, box(image, 100, 600, 100, 800))
+    wide = run(image, box(image, 25, 150, 25, 200))
     assert wide.image().samples.shape == smooth.shape
-    assert np.abs(wide.image().samples.astype(int) - smooth)[100:600, 100:800].mean() < 40
-    opacity = np.zeros((700, 900), np.float32)
-    opacity[340:350] = 1
+    assert np.abs(wide.image().samples.astype(int) - smooth)[25:150, 25:200].mean() < 40
+    opacity = np.zeros((175, 225), np.float32)
+    opacity[85:88] = 1
     thin = run(image, Mask(opacity))
     assert not thin.notes
-    assert np.abs(thin.image().samples.astype(int) - smooth)[340:350].max() <= 4
+    assert np.abs(thin.image().samples.astype(int) - smooth)[85:88].max() <= 4
 
 
 def test_cancelling_stops_between_pieces(monkeypatch):

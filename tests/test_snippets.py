@@ -84,23 +84,35 @@ def test_every_method_is_told_of_and_has_its_lines():
             assert method.task in text or method.learned
 
 
+# Programs, one after the other in one process that has imported what they need, each on its own otherwise.
+ONE_BY_ONE = """
+import runpy, sys
+for file in sys.argv[1:]:
+    runpy.run_path(file)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_the_lines_for_python_run(run, folder, method):
-    learned = catalog.method(*method.split("/")).learned
-    shown = "print(*restored.shape[:1:-1])" if learned else "print(restored.width, restored.height)"
-    said = run(sys.executable, "-c", f"{printed(method, '')[0]}{shown}\n", PYTHONPATH=str(CHECKOUT))
-    assert said == "{} {}".format(*size(method))
-    assert learned or (folder / "restored.png").is_file()
+def test_the_lines_for_python_run(run, folder):
+    files = [folder / f"lines{number}.py" for number in range(len(METHODS))]
+    for method, file in zip(METHODS, files, strict=True):
+        learned = catalog.method(*method.split("/")).learned
+        shown = "print(*restored.shape[:1:-1])" if learned else "print(restored.width, restored.height)"
+        file.write_text(f"{printed(method, '')[0]}{shown}\n", encoding="utf-8")
+    said = run(sys.executable, "-c", ONE_BY_ONE, *files, PYTHONPATH=str(CHECKOUT))
+    assert said.splitlines() == ["{} {}".format(*size(method)) for method in METHODS]
+    assert (folder / "restored.png").is_file()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_lines_for_gradio_client_run(server, run, folder, method):
-    said = run(sys.executable, "-c", printed(method, server)[1], GRADIO_TEMP_DIR=str(folder / "downloads"))
-    metrics, _, path = said.splitlines()[-1].partition("} ")
-    made = read(path)
-    assert metrics.startswith("{")
-    assert (made.width, made.height) == size(method)
+def test_the_lines_for_gradio_client_run(server, run, folder):
+    files = [folder / f"lines{number}.py" for number in range(len(METHODS))]
+    for method, file in zip(METHODS, files, strict=True):
+        file.write_text(printed(method, server)[1], encoding="utf-8")
+    said = run(sys.executable, "-c", ONE_BY_ONE, *files, GRADIO_TEMP_DIR=str(folder / "downloads"))
+    results = [line.partition("} ") for line in said.splitlines() if "} " in line]
+    assert all(metrics.startswith("{") for metrics, *_ in results)
+    made = [read(path) for *_, path in results]
+    assert [(picture.width, picture.height) for picture in made] == [size(method) for method in METHODS]
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])

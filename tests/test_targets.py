@@ -252,53 +252,55 @@ def strange(tmp_path, photo) -> Path:
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("console", CONSOLES)
-def test_no_name_and_no_console_ends_a_batch(tmp_path, strange, console):
-    environment = {**os.environ, **CONSOLES[console]}
-    command = [sys.executable, "-m", "restoration", "denoise", "in", "-o", "out", *MEAN]
-    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+# Several commands in one process, as a console has them: with its encodings, and arguments of any bytes.
+COMMANDS = """
+import sys
+from restoration.__main__ import main
+for command in " ".join(sys.argv[1:]).split(" ; "):
+    code = main(command.split())
+    print("code", code, file=sys.stderr)
+"""
+
+
+def commands(console: str, folder: Path, *given: bytes) -> str:
+    """What is told of commands that are run one after the other on a console."""
+    environment = {**os.environ, **CONSOLES[console], "PYTHONPATH": str(Path(__file__).parent.parent)}
+    argv = [os.fsencode(sys.executable), b"-c", COMMANDS.encode(), b" ; ".join(given)]
+    ran = subprocess.run(argv, cwd=folder, env=environment, capture_output=True)
     assert ran.returncode == 0, ran.stderr
     assert b"Traceback" not in ran.stderr
     assert b"\x1b" not in ran.stdout
+    return ran.stderr.decode(errors="replace")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("console", CONSOLES)
+def test_no_name_and_no_console_ends_a_batch_or_the_list_of_models(tmp_path, strange, console):
+    batch = b"denoise in -o out --model mean"
+    assert commands(console, tmp_path, b"models", batch, batch).count("code 0") == 3
     results = {name for name in os.listdir(os.fsencode(tmp_path / "out")) if name.endswith(b"_denoised.png")}
     assert len(results) == len(STRANGE)
     assert b"caf\xe9_denoised.png" in results
-    assert {row["outcome"] for row in rows(tmp_path / "out")} == {"done"}
+    assert {row["outcome"] for row in rows(tmp_path / "out")[: len(STRANGE)]} == {"done"}
+    assert {row["outcome"] for row in rows(tmp_path / "out")[len(STRANGE) :]} == {"kept"}
     files = {row["file"] for row in rows(tmp_path / "out")}
     assert {r"caf\xe9.png", r"\xff\xfe\x80.png", "写真.png", "📷.png", r"a\nb\r.png", "'=1+1.png"} <= files
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
-    assert again.returncode == 0, again.stderr
-    assert {row["outcome"] for row in rows(tmp_path / "out")[len(STRANGE) :]} == {"kept"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("console", ["cp1252", "C"])
-@pytest.mark.parametrize("name", [b"caf\xe9.png", "写真.png".encode()], ids=["latin-1", "japanese"])
-def test_one_file_of_any_name_comes_back_on_any_console(tmp_path, strange, console, name):
-    environment = {**os.environ, **CONSOLES[console], "PYTHONPATH": str(Path(__file__).parent.parent)}
-    command = [os.fsencode(sys.executable), b"-m", b"restoration", b"denoise", b"in/" + name]
-    for out in (b"results", b"results/own_" + name):
-        ran = subprocess.run(
-            [*command, b"-o", out, b"--model", b"mean"], cwd=tmp_path, env=environment, capture_output=True
-        )
-        assert ran.returncode == 0, ran.stderr
+def test_one_file_of_any_name_comes_back_on_any_console(tmp_path, strange, console):
+    names = [b"caf\xe9.png", "写真.png".encode()]
+    given = [
+        b"denoise in/%b -o %b --model mean" % (name, out) for name in names for out in (b"results", b"own_" + name)
+    ]
+    missing = [b"denoise no%b -o x.png --model mean" % name for name in names]
+    said = commands(console, tmp_path, *given, *missing)
+    assert said.count("code 0") == 4
+    assert said.count("code 1") == said.count("error: ") == 2
     written = {file for file in os.listdir(os.fsencode(tmp_path / "results")) if file.endswith(b".png")}
-    assert written == {name.removesuffix(b".png") + b"_denoised.png", b"own_" + name}
-    missing = subprocess.run(
-        [*command, b"no" + name, b"-o", b"x.png"], cwd=tmp_path, env=environment, capture_output=True
-    )
-    assert b"error: " in missing.stderr
-    assert b"Traceback" not in missing.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("console", CONSOLES)
-def test_the_list_of_models_is_printed_on_any_console(console, tmp_path):
-    environment = {**os.environ, **CONSOLES[console], "PYTHONPATH": str(Path(__file__).parent.parent)}
-    ran = subprocess.run([sys.executable, "-m", "restoration", "models"], env=environment, capture_output=True)
-    assert ran.returncode == 0, ran.stderr
+    assert written == {name.removesuffix(b".png") + b"_denoised.png" for name in names}
+    assert all(os.path.exists(os.fsencode(tmp_path) + b"/own_" + name) for name in names)
 
 
 def test_legible_text_is_utf_8_and_moves_no_cursor():
