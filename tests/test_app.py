@@ -30,7 +30,7 @@ from restoration.orders import Order
 from restoration.page import masks, models, turns
 from restoration.page.address import Tab, from_address
 from restoration.page.before import displayable, expected, expected_of, facts, guide, in_words
-from restoration.page.inpaint_tab import undone, went_on_from
+from restoration.page.inpaint_tab import begun, undone, went_on_from
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.runs import Runs, rate
@@ -484,10 +484,14 @@ def test_fills_follow_each_other_and_are_undone_one_by_one(photo, tmp_path):
     first, second = (result_of(run).done.picture.samples for run in runs_done)
     assert (second[5:15, 30:40] == first[5:15, 30:40]).all() and (first[40:50] == photo.samples[40:50]).all()
     assert [run for _, run in earlier] == runs_done
-    *_, (shown, file, earlier, undo) = undone(earlier)
+    late = [went for went in went_on_from(str(first_file), runs_done[1], [])][-1][2]  # Undo came while it went on
+    assert [step[1:3] for step in undone(str(first_file), late)] == [(str(second_file), [])]
+    assert list(begun(str(first_file), earlier)) == [tuple(gr.skip() for _ in range(4))]
+    assert [step[1:3] for step in begun(str(second_file), earlier)] == [(None, [])]
+    *_, (shown, file, earlier, undo) = undone(str(first_file), earlier)
     assert (file, len(earlier), undo["interactive"]) == (str(second_file), 1, True)
-    assert list(undone([])) == [tuple(gr.skip() for _ in range(4))]
-    for shown, *others in undone(earlier):
+    assert list(undone(str(first_file), [])) == [tuple(gr.skip() for _ in range(4))]
+    for shown, *others in undone(str(first_file), earlier):
         painted = read(shown["value"]["layers"][0])
         assert others == [None, [], gr.update(interactive=False)]
     assert (painted.alpha > 0).sum() == 100 and painted.alpha[5:15, 30:40].all()
@@ -823,27 +827,31 @@ def test_the_mask_of_an_example_does_not_stay_for_ones_own_picture():
 @pytest.mark.parametrize("task", tasks.every())
 def test_another_picture_stops_the_run_of_the_one_before(task, monkeypatch):
     monkeypatch.setattr(turns, "_noted", turns.OrderedDict())
-    monkeypatch.setattr(Runs, "restore", lambda *_: iter(range(3)))
+    monkeypatch.setattr(Runs, "restore", lambda *_: iter([(None,)] * 3))
     page = built()
 
     def of(part, kind):
         block = next(number for number, block in page.blocks.items() if block.elem_id == f"{task}-{part}")
         return [event for event in page.fns.values() if (block, kind) in event.targets]
 
-    noted, run = of("run", "click")
+    started, run = of("run", "click")
     (another,) = (event for event in of("input", "change") if event.js == turns.NOW)
-    assert noted.js == run.js == turns.CLICKED
-    assert not noted.queue
-    assert not another.queue  # behind the run that it stops it would come too late
+    *stopped, cancelled = of("cancel", "click")
+    assert {event.fn for event in (started, *stopped)} == {
+        None
+    }  # the browser does it: what asks the server follows with no delay
+    assert not another.queue and not cancelled.queue  # behind the run that they stop they would come too late
 
     def steps(path, when):
         return len(list(run.fn(silent, path, *(part.value for part in run.inputs[1:-1]), when)))
 
-    noted.fn("visitor 5")
     assert steps("one.png", "visitor 5") == 3
     another.fn("two.png", None, "visitor 6")
     assert steps("one.png", "visitor 5") == 0
     assert steps("two.png", "visitor 7") == 3
+    cancelled.fn("visitor 8")
+    assert steps("two.png", "visitor 7") == 0
+    assert steps("two.png", "visitor 9") == 3
 
 
 def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monkeypatch):

@@ -1,21 +1,11 @@
 """Runs belong to their click and their picture, however slow the line is."""
 
-import re
-import time
-
-import numpy as np
+import gradio as gr
 import pytest
-from playwright.sync_api import expect
 
-from restoration.files import write
-from restoration.image import Image
 from restoration.page import shelf, turns
 from restoration.page.results import Turns
 from restoration.page.runs import Shown
-from tests.test_browser import CHROMIUM, browser, choose  # noqa: F401  (a fixture)
-
-TRIES = 3
-STARTS = re.compile(r"/gradio_api/(upload|queue/join|run)")
 
 
 @pytest.fixture(autouse=True)
@@ -74,77 +64,51 @@ def test_a_picture_made_of_a_tiff_for_the_browser_is_the_same(one, other, same):
     assert turns.same_picture(one, other) == same
 
 
-def test_a_result_of_another_picture_does_not_stay():
+def test_what_a_run_is_told_of_is_over_when_it_ended_was_refused_or_cancelled():
+    run = turns.Turn("denoise", "v 5")
+    assert run.going
+    list(turns.bound("denoise", counting)(None, "a.png", "v 5"))
+    assert not run.going
+    assert turns.Turn("denoise", "v 6").going
+    turns.cancel("denoise", "v 7")
+    assert not turns.Turn("denoise", "v 6").going
+    assert turns.Turn("denoise", "v 8").going
+    turns.Turn("denoise", "v 8").ended()
+    assert not turns.Turn("denoise", "v 8").going
+    assert not turns.Turn("denoise", "").going
+
+
+@pytest.mark.parametrize(
+    "later, before, replaces",
+    [("v 6", "v 5", True), ("v 5", "v 6", False), ("v 5", "v 5", False), ("w 6", "v 5", False), ("", "", False)],
+)
+def test_a_run_replaces_those_of_the_same_visitor_that_were_clicked_before(later, before, replaces):
+    assert turns.Turn("denoise", later).replaces(turns.Turn("denoise", before)) == replaces
+    assert not turns.Turn("denoise", later).replaces(turns.Turn("upscale", before))
+
+
+def test_a_run_is_known_by_what_its_call_was_given():
+    run = turns.bound("denoise", counting)
+    assert turns.turn_of(run, [{"path": "a.png"}, 1, "v 5"]) == turns.Turn("denoise", "v 5", "a.png")
+    assert turns.turn_of(run, [[{"path": "a.png"}], None]) == turns.Turn("denoise", None, None)
+    assert turns.turn_of(counting, [{"path": "a.png"}, "v 5"]) is None
+    assert turns.turn_of(run, []) is None
+
+
+def test_files_come_back_after_a_failure_unless_another_run_goes_on():
     class Part:
+        download = receipt = None
         outputs = (None,) * 6
 
     tab = Turns("denoise", None, Part(), (), "hint")
+    assert tab.over("run", "v 5") == [gr.skip()] * 2
+    list(turns.bound("denoise", counting)(None, "a.png", "v 5"))
+    assert tab.over("run", "v 5") == [gr.update(interactive=True)] * 2
+    assert tab.over(None, "v 5") == [gr.update(interactive=False)] * 2
+
+
+def test_a_result_is_of_the_picture_that_it_was_made_of():
+    tab = Turns("denoise", None, None, (), "hint")
     shelf.results().put("run", Shown(None, b"", "run", path="a.png"))
-    assert tab.kept("a.png", "run")[1] == {"interactive": True, "__type__": "update"}
-    assert tab.kept("b.png", "run")[5] is None
-    assert tab.kept("b.png", "run")[3] == "hint"
-    assert tab.kept("b.png", None)[1]["interactive"] is False
-
-
-@pytest.fixture
-def slow_page(browser, server):  # noqa: F811
-    """Opens a tab over a line on which every request takes so many ms more."""
-    opened = []
-
-    def open_tab(latency: int, address: str):
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.append(page)
-        page.set_default_timeout(60_000)
-        page.goto(f"{server}{address}")
-        page.wait_for_selector("button[id$=-run]:visible")
-        line = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
-        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
-        page.asked = 0
-        page.on("request", lambda request: setattr(page, "asked", page.asked + bool(STARTS.search(request.url))))
-        return page
-
-    yield open_tab
-    for page in opened:
-        page.close()
-
-
-def picture(folder, width: int):
-    path = folder / f"{width}.png"
-    write(Image(np.random.default_rng(width).integers(0, 256, (30, width, 3)).astype(np.uint8)), path)
-    return path
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("latency", [0, 50, 300, 1000])
-def test_a_click_right_after_another_picture_was_chosen_is_not_lost(slow_page, tmp_path, latency):
-    page = slow_page(latency, "/?tab=denoise&model=mean")
-    for number in range(TRIES):
-        path = picture(tmp_path, 40 + number)
-        page.locator("#denoise-input input[type=file]").first.set_input_files(path)
-        page.wait_for_timeout((0, 100, 250)[number % 3])
-        page.locator("#denoise-run").click()
-        expect(page.locator("#denoise-status")).to_contain_text(f"{40 + number} × 30 px")
-        expect(page.locator("#denoise-download")).to_be_enabled()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("latency", [0, 300])
-def test_another_picture_and_another_model_while_a_run_goes_on_feed_no_loop(slow_page, tmp_path, latency):
-    page = slow_page(latency, "/?tab=denoise&model=non-local-means")
-    large = tmp_path / "large.png"
-    write(Image(np.random.default_rng(0).integers(0, 256, (900, 900, 3)).astype(np.uint8)), large)
-    page.locator("#denoise-input input[type=file]").first.set_input_files(large)
-    page.locator("#denoise-run").click()
-    page.locator("#denoise-input input[type=file]").first.set_input_files(picture(tmp_path, 47))
-    expect(page.locator("#denoise-facts")).to_contain_text("47 × 30 px")
-    choose(page, "denoise", "Mean")
-    page.locator("#denoise-run").click()
-    expect(page.locator("#denoise-status")).to_contain_text("47 × 30 px")
-    page.wait_for_timeout(1500 + 4 * latency)
-    asked, started = page.asked, time.monotonic()
-    page.wait_for_timeout(3000)
-    assert page.asked == asked, f"{page.asked - asked} requests in {time.monotonic() - started:.1f} s of rest"
+    assert tab.is_of("run", "a.png") and tab.is_of("gone", "b.png")
+    assert not tab.is_of("run", "b.png")

@@ -1,10 +1,11 @@
-// Keeps clicks from being lost: one that starts a run while a picture is still on its way to the server waits for it.
+// Keeps clicks from being lost: one that starts a run while a picture is still on its way waits for it.
 (() => {
   if (window.clicksKept) return;
   window.clicksKept = true;
 
   const SOON = 1500; // ms after a file was chosen in which its upload begins
   const SETTLED = 150; // ms after an upload in which the page has taken the picture
+  const BROUGHT = 20_000; // ms after which nobody waits any more for a picture that the server was to bring
   let uploads = 0;
   let expected = 0; // until when an upload may begin
   let settled = 0; // from when on the last upload is known to the page
@@ -12,6 +13,12 @@
 
   const now = () => performance.now();
   const busy = () => uploads > 0 || now() < expected || now() < settled;
+
+  /** What brings a picture from the server has done so; see `brings` in the page's parts. */
+  window.pictureBrought = () => {
+    expected = 0;
+    settled = now() + SETTLED;
+  };
 
   const fetched = window.fetch;
   window.fetch = function (input, ...rest) {
@@ -55,11 +62,11 @@
   document.addEventListener(
     "click",
     (event) => {
-      window.clickedAt = performance.timeOrigin + now();
       const button = event.target.closest?.("button[id$=-run]");
       if (button) inSight(`${button.id.slice(0, -4)}-status`);
       const example = event.target.closest?.(".examples");
       if (example) inSight(`${example.id.slice(0, -9)}-input`);
+      if (event.target.closest?.(".brings, .examples button")) expected = now() + BROUGHT;
       if (!button || !busy()) return;
       event.preventDefault();
       event.stopImmediatePropagation();

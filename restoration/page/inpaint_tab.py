@@ -14,7 +14,7 @@ from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.masks import canvas, chosen_hole, marked_canvas, own_mask, painter, show_mask
-from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, sentences, tidy, unchanged
+from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, brought, sentences, tidy, unchanged
 from restoration.page.runs import Runs, Shown, again
 from restoration.page.task_tab import TaskTab
 from restoration.page.turns import same_picture
@@ -143,7 +143,9 @@ class HoleTab(TaskTab):
         super().draw_controls(place)
         if place == "result":
             with gr.Row():
-                self.undo = gr.Button("Undo the fill", interactive=False, elem_id=f"{self.name}-undo")
+                self.undo = gr.Button(
+                    "Undo the fill", interactive=False, elem_id=f"{self.name}-undo", elem_classes="brings"
+                )
                 self.other = gr.Button("Another method", interactive=False, elem_id=f"{self.name}-other")
                 self.another = gr.Button("Another variant", interactive=False, elem_id=f"{self.name}-another")
 
@@ -153,28 +155,37 @@ class HoleTab(TaskTab):
     def example(self):
         return [self.source, self.uploaded], lambda example: (example.picture, example.mask)
 
+    @property
+    def painting(self) -> list[gr.components.Component]:
+        """What painting changes: the canvas, what it shows, what it showed, and whether that can be gone back to."""
+        return [self.editor, self.now, self.earlier, self.undo]
+
+    def follow_picture(self, picked, known):
+        self.source.change(begun, [self.source, self.earlier], self.painting, **LOOKING | FOLLOWING)
+        super().follow_picture(picked, known)
+
     def connect(self):
         super().connect()
         self.source.upload(own_mask, self.uploaded, self.uploaded, **QUIET)
-        painting = [self.editor, self.now, self.earlier, self.undo]
-        self.source.change(begun, self.source, painting, **LOOKING | FOLLOWING)
         edges = [
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
         looked_at = [self.source, *self.marks[:-1], *edges]
         self.look.click(show_mask, looked_at, self.mask, **LOOKING | {"show_progress": "full"})
         inputs = [self.source, self.shown.state, *self.shown.file]
-        runs = [self.running]
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
-            runs.append(self.turns.run_on_click((button, self.cancel), handler, inputs))
+            self.running.append(self.turns.start(button, handler, inputs))
         went_on = [self.source, self.shown.state, self.earlier]
-        for running in runs:
-            running.success(tidy(went_on_from), went_on, [*painting, self.uploaded, self.transparent], **LOOKING)
-        self.undo.click(tidy(undone), self.earlier, painting, **LOOKING)
+        for running in self.running:
+            running.success(tidy(went_on_from), went_on, [*self.painting, self.uploaded, self.transparent], **LOOKING)
+        brought(self.undo.click(tidy(undone), [self.source, self.earlier], self.painting, **LOOKING))
 
 
-def begun(path: str | None) -> Generator:
-    """The canvas of a new picture, which nothing was filled in yet."""
+def begun(path: str | None, earlier: list) -> Generator:
+    """The canvas of a new picture, unless something was filled in it meanwhile."""
+    if earlier and path and (last := shelf.results().get(earlier[-1][1])) and same_picture(last.path, path):
+        yield unchanged(4)
+        return
     for picture in canvas(path):
         yield gr.update(value=picture, visible=picture is not None), None, [], gr.update(interactive=False)
 
@@ -201,15 +212,21 @@ def went_on_from(path: str | None, run: str | None, earlier: list) -> Generator:
             yield gr.update(value=picture), str(file), earlier, gr.update(interactive=True), None, False
 
 
-def undone(earlier: list) -> Generator:
-    """The canvas as it was before the last fill, with what was marked on it then."""
+def undone(path: str | None, earlier: list) -> Generator:
+    """The canvas as it was before the last fill, with what was marked on it then.
+
+    Args:
+        path: of the upload.
+        earlier: see `went_on_from`.
+    """
     if not earlier:
         yield unchanged(4)
         return
     *earlier, (file, run) = earlier
+    now = None if path and same_picture(file, path) else file
     result = shelf.results().get(run)
     with sentences(), tempfile.TemporaryDirectory() as folder:
         for picture in canvas(file):
             if picture and result is not None:
                 picture = marked_canvas(picture, result.done.hole, folder)
-            yield gr.update(value=picture), file if earlier else None, earlier, gr.update(interactive=bool(earlier))
+            yield gr.update(value=picture), now, earlier, gr.update(interactive=bool(earlier))

@@ -9,7 +9,7 @@ from restoration.page.address import ADDRESS, from_address, share
 from restoration.page.api import list_models
 from restoration.page.inpaint_tab import HoleTab
 from restoration.page.models import model_rows, models_tab
-from restoration.page.parts import CHANGING, QUIET, tidy
+from restoration.page.parts import CHANGING, QUIET, brought, tidy
 from restoration.page.performance import performance_tab
 from restoration.page.photo_tab import ChainTab
 from restoration.page.results import hand_on
@@ -39,7 +39,8 @@ def build() -> gr.Blocks:
             for other in parts:
                 if other.task in part.onward:
                     button, task = part.onward[other.task], other.task
-                    button.click(partial(tidy(hand_on), task=task), part.state, [other.source, tabs], **CHANGING)
+                    handing = partial(tidy(hand_on), task=task)
+                    brought(button.click(handing, part.state, [other.source, tabs], **CHANGING))
         page.load(snippets, chosen, blocks, **QUIET)
         page.load(model_rows, None, table, **QUIET)
         found = [component for part in parts for component in part.settings.values()]

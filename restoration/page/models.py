@@ -9,8 +9,9 @@ import restoration
 from restoration import card, catalog, limits, weights
 from restoration.deadline import steps_within
 from restoration.page.before import measured, typical_score
-from restoration.page.parts import FOLLOWING, QUIET, run_on_click, sentences, start_and_cancel
+from restoration.page.parts import FOLLOWING, QUIET, sentences, start_and_cancel
 from restoration.page.snippets import snippets
+from restoration.page.turns import run_on_click
 from restoration.running import seconds_per_megapixel
 
 
@@ -103,5 +104,5 @@ def models_tab() -> tuple[gr.Dropdown, list[gr.Code], gr.Dataframe]:
     chosen.change(snippets, chosen, blocks, **FOLLOWING)
     chosen.change(about_model, chosen, about, **FOLLOWING)
     table.select(picked_model, None, chosen, **QUIET)
-    run_on_click(buttons, paces, [], [table])
+    run_on_click("models", buttons, paces, [], [table])
     return chosen, blocks, table

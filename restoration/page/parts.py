@@ -165,7 +165,12 @@ def show_examples(task: str, found: list[gallery.Example], outputs: list, values
     def load(event: gr.SelectData) -> tuple:
         return values(found[event.index])
 
-    shown.select(load, None, outputs, **QUIET)
+    brought(shown.select(load, None, outputs, **QUIET))
+
+
+def brought(bringing: Dependency) -> None:
+    """Let a run that is clicked meanwhile wait for a picture: what starts this has the class "brings"."""
+    bringing.then(None, None, None, js="() => window.pictureBrought()", **QUIET)
 
 
 def control(kind: Task, setting: Setting, **layout: object) -> gr.components.Component:
@@ -207,19 +212,6 @@ def start_and_cancel(name: str, label: str) -> tuple[gr.Button, gr.Button]:
         start = gr.Button(label, variant="primary", elem_id=f"{name}-run", min_width=120, scale=3)
         cancel = gr.Button("Cancel", elem_id=f"{name}-cancel", min_width=80, scale=1)
     return start, cancel
-
-
-def run_on_click(
-    buttons: tuple[gr.Button, gr.Button],
-    function: Callable,
-    inputs: list[gr.components.Component],
-    outputs: list[gr.components.Component],
-) -> Dependency:
-    """Start and Cancel of a job; one runs at a time.  Progress shows on the first output."""
-    start, cancel = buttons
-    running = start.click(function, inputs, outputs, show_progress_on=outputs[:1], **ONE_AT_A_TIME, **PRIVATE)
-    cancel.click(None, cancels=[running], queue=False, **PRIVATE)
-    return running
 
 
 def follow(

@@ -3,7 +3,8 @@
 import json
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import gradio as gr
@@ -14,16 +15,14 @@ from restoration.files import write
 from restoration.page import shelf
 from restoration.page.parts import (
     FOLLOWING,
-    ONE_AT_A_TIME,
     PRIVATE,
     QUIET,
     comparison,
-    run_on_click,
     sentences,
     start_and_cancel,
 )
 from restoration.page.runs import Runs, again, rate
-from restoration.page.turns import CLICKED, NOW, bound, clock, note, same_picture
+from restoration.page.turns import NOW, Turn, clock, note, run_on_click, same_picture, start, stop
 from restoration.tasks._task import Task
 
 
@@ -79,7 +78,9 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
         gr.Markdown("Continue with", elem_classes="line")
         others = [other for other in tasks.every().values() if other.name != kind.name]
         onward = {
-            other.name: gr.Button(other.title, size="sm", min_width=60, elem_id=f"{kind.name}-to-{other.name}")
+            other.name: gr.Button(
+                other.title, size="sm", min_width=60, elem_id=f"{kind.name}-to-{other.name}", elem_classes="brings"
+            )
             for other in others
         }
     format.change(lambda name: gr.Slider(visible=name == "jpeg"), format, quality, **FOLLOWING)
@@ -146,16 +147,7 @@ def many_files(task: str, function: Callable, inputs: list[gr.components.Compone
         )
         results = gr.File(label="Results", file_count="multiple", interactive=False, elem_id=f"{task}-results")
         zipped = gr.DownloadButton("Download all", interactive=False, variant="primary", elem_id=f"{task}-zip")
-    run_on_click(buttons, function, [files, *inputs], [table, results, zipped])
-
-
-# In the browser, so that it does not wait for the line: what a tab shows goes with the picture that it was made of.
-CLEARED = """(file) => {
-  const [tab, nothing] = [%s, %s];
-  const [before, now] = [(window.pictures ??= {})[tab], file?.path ?? ""];
-  window.pictures[tab] = now;
-  return before === now ? nothing.map(() => ({ __type__: "update" })) : nothing;
-}"""
+    run_on_click(f"{task}-batch", buttons, function, [files, *inputs], [table, results, zipped])
 
 
 @dataclass(frozen=True)
@@ -175,84 +167,66 @@ class Turns:
     shown: Results
     more: Sequence[gr.components.Component]
     hint: str
+    when: gr.Textbox = field(default_factory=clock)  # of the last click on Start
+    of: gr.Textbox = field(default_factory=clock)  # folder and name of the file whose result is in sight
 
-    def run_on_click(
-        self,
-        buttons: tuple[gr.Button, gr.Button],
-        function: Callable,
-        inputs: Sequence[gr.components.Component],
-    ) -> Dependency:
-        """Start and Cancel of a run; one has the model at a time, and its progress shows on the status line."""
-        (start, cancel), when, shown = buttons, clock(), self.shown
-        files = [shown.download, shown.receipt]
+    @property
+    def files(self) -> list[gr.DownloadButton]:
+        return [self.shown.download, self.shown.receipt]
 
-        def noted(when: str | None) -> list:
-            """Note the click at once; until its run has ended the last result's file is not to be taken for its."""
-            note(self.tab, when)
-            return [gr.update(interactive=False)] * len(files)
+    @property
+    def seen(self) -> dict[gr.components.Component, object]:
+        """What shows a result, with what it shows when there is none."""
+        off = gr.update(value=None, interactive=False)
+        values = [None, off, off, self.hint, off, *(self.emptied(part) for part in self.more), None]
+        return dict(zip([*self.shown.outputs[:-1], *self.more, self.of], values, strict=True))
 
-        start.click(noted, when, files, js=CLICKED, trigger_mode="multiple", queue=False, **QUIET)
-        running = start.click(
-            bound(self.tab, function),
-            [*inputs, when],
-            [*shown.outputs, *self.more],
-            js=CLICKED,
-            trigger_mode="multiple",
-            show_progress_on=[shown.status],
-            **ONE_AT_A_TIME,
-            **PRIVATE,
-        )
-        in_sight = [self.source, shown.state]
-        running.then(self.kept, in_sight, [*shown.outputs, *self.more], queue=False, **QUIET)
-        cancel.click(self.cancelled, shown.state, [shown.status, *files], cancels=[running], queue=False, **PRIVATE)
+    def emptied(self, part: gr.components.Component) -> object:
+        return gr.update(interactive=False) if isinstance(part, gr.Button) else gr.update(value=None)
+
+    def start(self, button: gr.Button, function: Callable, inputs: Sequence[gr.components.Component]) -> Dependency:
+        """Start a run on a click; one has the model at a time, and its progress shows on the status line."""
+
+        def told(progress=gr.Progress(), path=None, *values) -> Generator:
+            with closing(function(progress, path, *values)) as work:
+                for outputs in work:
+                    yield *outputs, "/".join(Path(path).parts[-2:]) if isinstance(outputs[0], tuple) else gr.skip()
+
+        outputs = [*self.shown.outputs, *self.more, self.of]
+        named = {"when": self.when, "files": self.files, "shown_on": self.shown.status}
+        running = start(self.tab, button, told, inputs, outputs, **named)
+        running.success(None, self.of, list(self.seen), js=self.in_browser("kept"), **QUIET)
+        running.failure(self.over, [self.shown.state, self.when], self.files, queue=False, **QUIET)
         return running
 
-    def cancelled(self, run: str | None) -> list:
-        """That it was, and the last result's file again."""
-        return ["Cancelled.", *[gr.update(interactive=run is not None)] * 2]
+    def stop(self, button: gr.Button, running: list[Dependency]) -> None:
+        """Cancel runs on a click; the file of what is in sight comes back."""
+        shown = "['Cancelled.', ...[0, 0].map(() => ({ __type__: 'update', interactive: Boolean(values[0]) }))]"
+        stop(self.tab, button, running, [self.of], [self.shown.status, *self.files], shown)
 
-    def kept(self, path: str | None, run: str | None) -> list:
-        """What is shown once a run has ended: nothing of another picture, else the file of what is in sight."""
-        if run is not None and not self.is_of(run, path):
-            return self.nothing()
-        outputs: list = [gr.skip() for _ in (*self.shown.outputs, *self.more)]
-        outputs[1] = outputs[2] = gr.update(interactive=run is not None)
-        return outputs
+    def over(self, run: str | None, when: str | None) -> list:
+        """The files of what is in sight again, when a run has ended without a result, unless another goes on."""
+        return [gr.skip() if Turn(self.tab, when).going else gr.update(interactive=run is not None)] * 2
+
+    def in_browser(self, function: str) -> str:
+        """What shows nothing there, without waiting for the line, where a result is not of the picture in hand."""
+        return (
+            f"(file) => window.turns.{function}({json.dumps(self.tab)}, file, {json.dumps(list(self.seen.values()))})"
+        )
 
     def is_of(self, run: str, path: str | None) -> bool:
         """Whether a run's result is of a picture, as far as it is kept."""
         result = shelf.results().get(run)
         return result is None or same_picture(result.path, path or "")
 
-    def nothing(self) -> list:
-        """The outputs of a run when there is no result."""
-        off = gr.update(value=None, interactive=False)
-        return [None, off, off, self.hint, off, None, *(self.emptied(part) for part in self.more)]
-
-    def emptied(self, part: gr.components.Component) -> object:
-        return gr.update(interactive=False) if isinstance(part, gr.Button) else gr.update(value=None)
-
     def follow_picture(self) -> None:
         """Clear what was shown when another picture comes, whose coming ends the runs on the last one."""
-        when = clock()
-
-        seen = [part for part in (*self.shown.outputs, *self.more) if part is not self.shown.state]
-        nothing = [value for part, value in zip((*self.shown.outputs, *self.more), self.nothing(), strict=True)
-                   if part is not self.shown.state]  # fmt: skip
-        self.source.change(
-            None, self.source, seen, js=CLEARED % (json.dumps(self.tab), json.dumps(nothing)), **FOLLOWING
-        )
+        self.source.change(None, self.source, list(self.seen), js=self.in_browser("cleared"), **FOLLOWING)
 
         def another(path: str | None, run: str | None, when: str | None) -> object:
             """Note that it came; a result that is its own already stays."""
             note(self.tab, when, path)
             return gr.skip() if run is not None and self.is_of(run, path) else None
 
-        self.source.change(
-            another,
-            [self.source, self.shown.state, when],
-            self.shown.state,
-            js=NOW,
-            queue=False,
-            **FOLLOWING,
-        )
+        came = [self.source, self.shown.state, clock()]
+        self.source.change(another, came, self.shown.state, js=NOW, queue=False, **FOLLOWING)

@@ -232,12 +232,12 @@ class Sessions:
         try:
             asked = json.loads(body)
             event_id = asked["event_id"]
-            own = self.waiting.may_cancel(asked["session_hash"], event_id)
+            own, known = self.waiting.may_cancel(asked["session_hash"], event_id), True
         except (ValueError, TypeError, LookupError, RecursionError):
-            own, event_id = True, None  # gradio says what is wrong with it
+            own, known = True, False  # gradio says what is wrong with it
         if not own:
             return await refused(403, NOT_YOURS)(scope, receive, send)
-        if event_id and await self.waiting.leave(event_id):
+        if known and (await self.waiting.leave(event_id) or not self.waiting.runs(event_id)):
             return await JSONResponse({"success": True})(scope, receive, send)
         again = iter([{"type": "http.request", "body": body}])
 

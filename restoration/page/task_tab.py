@@ -21,13 +21,13 @@ from restoration.page.parts import (
     follow,
     pick,
     picture,
-    run_on_click,
     show_examples,
     start_and_cancel,
     tidy,
 )
 from restoration.page.results import Turns, bakery, many_files, results
 from restoration.page.runs import Runs
+from restoration.page.turns import run_on_click
 from restoration.tasks._task import Setting, Task
 
 
@@ -57,7 +57,7 @@ class TaskTab:
                 known = gr.Markdown(elem_id=f"{self.name}-facts", elem_classes=["line", "facts"])
                 self.draw_marks()
                 self.draw_controls("first")
-                buttons = _, self.cancel = start_and_cancel(self.name, self.kind.verb)
+                start, cancel = start_and_cancel(self.name, self.kind.verb)
                 takes = gr.Markdown(elem_id=f"{self.name}-takes", elem_classes=["line", "takes"])
             with gr.Column(elem_classes="result"):
                 self.shown, _ = results(self.kind, partial(self.draw_controls, "result"))
@@ -74,7 +74,7 @@ class TaskTab:
             self.draw_test(chosen, spot)
         outputs = [*shown.outputs, *besides]
         self.turns = Turns(self.name, self.source, shown, besides, self.kind.hint)
-        self.running = self.turns.run_on_click(buttons, runs.run, [self.source, *chosen, *shown.file, *self.marks])
+        self.running = [self.turns.start(start, runs.run, [self.source, *chosen, *shown.file, *self.marks])]
         self.turns.follow_picture()
         picked = [self.source, self.model, *self.controls.get("scale", [])]
         self.source.upload(displayable, self.source, self.source, **LOOKING)
@@ -86,6 +86,7 @@ class TaskTab:
         changing = [*later, *shown.file]
         follow(changing, tidy(runs.show), [shown.state, *changing], outputs, CHANGING)
         self.connect()
+        self.turns.stop(cancel, self.running)
         api(self.kind)
         return Tab(self.name, self.source, self.addressed(), shown.state, shown.onward)
 
@@ -189,5 +190,5 @@ class TaskTab:
                 elem_id=f"{name}-scores",
             )
         inputs = [self.source, *chosen, *how]
-        run_on_click(buttons, self.runs.try_out, inputs, [pair, table])
+        run_on_click(f"{name}-trial", buttons, self.runs.try_out, inputs, [pair, table])
         all_models.click(self.runs.bake_damaged, inputs, spot, **ONE_AT_A_TIME, **PRIVATE)

@@ -30,6 +30,7 @@ body.dark.dark.dark { --color-accent: var(--primary-400); }
 .intro h1 { margin: 0; font-size: 1.5rem; }
 .intro p { margin: 0.2rem 0; }
 .status { min-height: 3.2rem; }
+.result:has(.status .progress-text) :is([id$="-download"], [id$="-receipt"]) { opacity: 0.4; }
 .work, .work > div { gap: 0.6rem !important; }
 .compare { height: 496px !important; padding-bottom: 53px !important; }
 .compare > .compare-bar { position: absolute; inset: auto 0 0 0; }
@@ -96,6 +97,7 @@ HEAD = f"<style>{CSS}</style>" + "".join(
         ("style", "compare.css"),
         ("script", "compare.js"),
         ("script", "uploads.js"),
+        ("script", "turns.js"),
         ("script", "clicks.js"),
         ("script", "access.js"),
         ("script", "paint.js"),

@@ -7,7 +7,7 @@ waits, a session has only so many jobs waiting, and a job is cancelled by the se
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 
@@ -23,6 +23,7 @@ from restoration.page.before import seconds_of
 from restoration.page.inputs import completed
 from restoration.page.parts import ONE_AT_A_TIME, duration
 from restoration.page.requests import complaint, is_session
+from restoration.page.turns import Turn, note, turn_of
 from restoration.page.visitors import Visitors, address_of
 
 TOLD_LATER = 1000  # refusals that may wait for who is to hear them
@@ -68,6 +69,8 @@ class Waiting:
         try:
             return await self._let_wait(body, request, username)
         except HTTPException as refusal:
+            if turn := self._turn(body.fn_index, body.data):
+                turn.ended()
             if not self._may_tell_later(body, request):
                 raise
             return self._told_later(body, request, username, refusal.detail)
@@ -78,7 +81,10 @@ class Waiting:
         if sentence := complaint(self.page, body):
             raise HTTPException(400, sentence)
         address = address_of(request.scope, bool(self.limits.proxied))
+        turn = self._turn(body.fn_index, body.data)
         if self.page.fns[body.fn_index].concurrency_id == _MODEL:
+            if turn:
+                await self._let_go(turn.replaces)
             await self._admit_run(body.session_hash, address, request)
         else:
             self._admit_look(address)
@@ -87,7 +93,22 @@ class Waiting:
             task = asyncio.create_task(self._estimate(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if success and turn:
+            note(turn.tab, turn.when)
+            await self._let_go(lambda waiting: waiting.over)
         return success, event_id, state
+
+    def _turn(self, index: int, values: list) -> Turn | None:
+        """The run that a call is."""
+        function = self.page.fns.get(index)
+        return turn_of(function.fn, values) if function else None
+
+    async def _let_go(self, over: Callable[[Turn], bool]) -> None:
+        """Take the runs out of the queue whose turn is over before it came."""
+        for event in list(self.waiting):
+            turn = self._turn(event.fn._id, event.data.data)
+            if turn and over(turn):
+                await self.leave(event._id)
 
     async def _admit_run(self, session: str, address: str, request) -> None:
         """Say why a run may not wait, if so."""
@@ -208,6 +229,7 @@ class Waiting:
         while not self.queue.stopped:
             await asyncio.sleep(min(0.5, self.limits.unheard / 4))
             self._measure()
+            await self._let_go(lambda waiting: waiting.over)
             await self.make_room()
             self._forget()
 
@@ -295,3 +317,7 @@ class Waiting:
         """Whether a job is none, or that of the session."""
         event = self.queue.event_ids_to_events.get(event_id) if isinstance(event_id, str) else None
         return event is None or event.session_hash == session
+
+    def runs(self, event_id: object) -> bool:
+        """Whether a job has begun and not ended: gradio would end what else its session does with the same button."""
+        return any(event._id == event_id for job in self.queue.active_jobs for event in job or ())

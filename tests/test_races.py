@@ -1,0 +1,242 @@
+"""Clicks that come close to each other, on fast lines and slow ones, in a real browser: none is lost, none loops.
+
+The tries that are marked `load` are the goal: 20 at every latency, on one tab after the other.
+"""
+
+import re
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from restoration.files import write
+from restoration.image import Image
+from tests.test_browser import CHROMIUM, browser, choose  # noqa: F401  (a fixture)
+
+ASKS = re.compile(r"/gradio_api/(upload|queue/join|run)")
+TABS = "photo", "denoise", "artifacts", "upscale", "inpaint"
+LATENCIES = 0, 50, 300, 1000  # ms that every request takes more
+QUICK = {"denoise": "Mean", "artifacts": "Wavelet", "upscale": "Bicubic", "inpaint": "Diffusion"}
+SLOW = {"denoise": "Non-local means", "artifacts": "DRUNet JPEG", "upscale": "Photo", "inpaint": "Biharmonic"}
+SMALL, LARGE = 30, {"upscale": 180}  # heights of pictures that take no time, and some seconds: 500 in other tabs
+DELAYS = 0, 100, 250, 400  # ms from one click to the next
+REST = 2500  # ms without a request after which nothing feeds itself
+_widths = count(40)
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
+    pytest.mark.filterwarnings("default"),
+]
+
+
+def visits(each: int, *tabs: str):
+    """A visit to each tab at each latency, of so many tries; without `load` one try in each tab at some latency."""
+    tabs = tabs or TABS
+    few = [(LATENCIES[place % len(LATENCIES)], tab, 1, pytest.mark.slow) for place, tab in enumerate(tabs)]
+    all_of_them = [(latency, tab, each, pytest.mark.load) for latency in LATENCIES for tab in tabs]
+    cases = [
+        pytest.param((latency, tab, tries), marks=mark, id=f"{latency} ms, {tab}, {tries}")
+        for latency, tab, tries, mark in (*few, *all_of_them)
+    ]
+    return pytest.mark.parametrize("visit", cases, indirect=True)
+
+
+class Visit:
+    """A visitor of a tab on a slow line.
+
+    Attributes:
+        asked: requests that started something.
+    """
+
+    def __init__(self, page, latency: int, tab: str, tries: int, folder: Path):
+        self.page, self.tab, self.tries, self.folder, self.asked = page, tab, tries, folder, 0
+        page.wait_for_selector("button[id$=-run]:visible")
+        page.get_by_role("tab", name=tab.capitalize()).click()
+        if tab == "inpaint":
+            page.get_by_text("Other masks, and their edges").click()
+        line = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
+        page.on("request", lambda request: setattr(self, "asked", self.asked + bool(ASKS.search(request.url))))
+
+    def part(self, name: str):
+        return self.page.locator(f"#{self.tab}-{name}")
+
+    def pick(self, models: dict[str, str]) -> None:
+        """Choose a model, where the tab has several."""
+        if self.tab in models:
+            choose(self.page, self.tab, models[self.tab])
+
+    def send(self, *, large: bool = False) -> str:
+        """Choose a new picture, with a hole in it; gives its size as it is told."""
+        height = LARGE.get(self.tab, 500) if large else SMALL
+        width = next(_widths) + height
+        path = self.folder / f"{width}.png"
+        alpha = np.full((height, width), 255, np.uint8)
+        alpha[8:14, 8:14] = 0
+        samples = np.random.default_rng(width).integers(0, 256, (height, width, 3)).astype(np.uint8)
+        write(Image(samples, alpha), path)
+        self.part("input").locator("input[type=file]").first.set_input_files(path)
+        if self.tab == "inpaint":
+            self.part("transparent").locator("input").check()
+        return f"{width} × {height}"
+
+    def wait(self, number: int) -> None:
+        """As long as a visitor does from one click to the next in a try."""
+        self.page.wait_for_timeout(DELAYS[number % len(DELAYS)])
+
+    def run(self) -> None:
+        self.part("run").click()
+
+    def has(self, size: str, words: str = "") -> None:
+        """Wait for the result of a picture, to be downloaded."""
+        status = self.part("status")
+        expect(status).to_contain_text(size)
+        expect(status).to_contain_text(words)
+        expect(self.part("download")).to_be_enabled()
+        if self.tab == "inpaint":
+            expect(self.part("undo")).to_be_enabled()
+        expect(self.part("run")).not_to_have_attribute("aria-busy", "true")
+
+    def rests(self) -> None:
+        """Hold that nothing asks the server any more, once what followed the last event is over."""
+        for _ in range(20):
+            asked = self.asked
+            self.page.wait_for_timeout(REST)
+            if asked == self.asked:
+                return
+        raise AssertionError("events feed each other")
+
+
+@pytest.fixture
+def visit(browser, server, tmp_path, request):  # noqa: F811
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(server)
+    yield Visit(page, *request.param, tmp_path)
+    page.close()
+
+
+@visits(4)
+def test_a_run_that_is_clicked_right_after_another_picture_was_chosen(visit):
+    visit.pick(QUICK)
+    for number in range(visit.tries):
+        size = visit.send()
+        visit.wait(number)
+        visit.run()
+        visit.has(size)
+
+
+@visits(4)
+def test_another_picture_and_another_model_while_a_run_goes_on(visit):
+    for number in range(visit.tries):
+        visit.pick(SLOW)
+        visit.send(large=True)
+        visit.run()
+        visit.wait(number)
+        size = visit.send()
+        visit.pick(QUICK)
+        visit.run()
+        visit.has(size)
+        visit.rests()
+        visit.has(size)
+
+
+@visits(1)
+def test_a_run_that_is_clicked_right_after_an_example_was_tapped(visit):
+    visit.pick(QUICK)
+    size = visit.send()
+    visit.run()
+    visit.has(size)
+    number = {"photo": 4, "denoise": 6, "upscale": 5}.get(visit.tab, 0)
+    visit.part("examples").locator("button.thumbnail-item").nth(number).click()
+    visit.run()
+    expect(visit.part("status")).not_to_contain_text(size)
+    expect(visit.part("status")).to_contain_text(" s · ", timeout=180_000)
+    expect(visit.part("download")).to_be_enabled()
+
+
+@visits(1)
+def test_settings_that_are_changed_while_a_run_goes_on_are_not_its_own(visit):
+    for number in range(visit.tries):
+        visit.pick(SLOW)
+        size = visit.send(large=True)
+        visit.run()
+        visit.wait(number)
+        visit.pick(QUICK)
+        visit.has(size, SLOW.get(visit.tab, ""))
+        visit.rests()
+        visit.has(size, SLOW.get(visit.tab, ""))
+
+
+@visits(1)
+def test_another_tab_that_is_opened_while_a_run_goes_on(visit):
+    for number in range(visit.tries):
+        visit.pick(SLOW)
+        size = visit.send(large=True)
+        visit.run()
+        visit.wait(number)
+        visit.page.get_by_role("tab", name="Models").click()
+        expect(visit.page.locator("#models-about")).to_contain_text("million parameters")
+        visit.page.get_by_role("tab", name=visit.tab.capitalize()).click()
+        visit.has(size, SLOW.get(visit.tab, ""))
+
+
+@visits(1)
+def test_a_double_click_gives_one_result_and_no_file_of_the_one_before(visit):
+    for _ in range(visit.tries):
+        visit.pick(QUICK)
+        size = visit.send(large=True)
+        visit.run()
+        visit.has(size, QUICK.get(visit.tab, ""))
+        visit.pick(SLOW)
+        told = visit.part("status").locator(".prose p").first.inner_text().splitlines()[0]
+        visit.page.evaluate(
+            """([tab, told]) => {
+              const [file, status] = ["download", "status"].map((name) => document.getElementById(`${tab}-${name}`));
+              [window.stale, window.before] = [0, false];
+              setInterval(() => {
+                const now = !file.disabled && status.textContent.includes(told);
+                window.stale += window.before && now;
+                window.before = now;
+              }, 100);
+            }""",
+            [visit.tab, told],
+        )
+        visit.part("run").dblclick()
+        visit.page.evaluate("window.stale = 0")
+        expect(visit.part("status")).not_to_contain_text(told)
+        visit.has(size, SLOW.get(visit.tab, ""))
+        assert visit.page.evaluate("window.stale") == 0
+
+
+@visits(1)
+def test_a_run_that_is_clicked_right_after_cancel(visit):
+    for number in range(visit.tries):
+        visit.pick(SLOW)
+        size = visit.send(large=True)
+        visit.run()
+        visit.wait(number)
+        visit.part("cancel").click()
+        visit.run()
+        visit.has(size, SLOW.get(visit.tab, ""))
+
+
+@visits(1, "inpaint")
+def test_undo_while_a_run_goes_on(visit):
+    mask = visit.folder / "mask.png"
+    write(Image(np.uint8(255 * (np.mgrid[:50, :54].max(0) == 20))[..., None]), mask)
+    for number in range(visit.tries):
+        visit.pick(QUICK)
+        size = visit.send(large=True)
+        visit.run()
+        visit.has(size, "Diffusion")
+        visit.pick(SLOW)
+        visit.part("mask").locator("input[type=file]").first.set_input_files(mask)
+        visit.run()
+        visit.wait(number)
+        visit.part("undo").click()
+        visit.has(size, "Biharmonic")
+        visit.part("undo").click()
+        expect(visit.part("undo")).to_be_disabled()
