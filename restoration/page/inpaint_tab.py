@@ -58,6 +58,11 @@ class HoleRuns(Runs):
             gr.update(interactive=self.kind.takes(self.variant, done.order.method)),
         )
 
+    def describe(self, done) -> str:
+        """See `Runs.describe`; which variant it is."""
+        number = done.order.settings["variant"]
+        return super().describe(done) + (f"  \nVariant {number} of {self.variant.limits[1]}." if number else "")
+
     @property
     def variant(self) -> Setting:
         return next(setting for setting in self.kind.settings if setting.name == "variant")
