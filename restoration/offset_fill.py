@@ -28,6 +28,8 @@ from restoration.shift_map import Labelling, Level, sharpened, shifted, twice
 
 SIDE = 256  # longer side of the picture that statistics are made of, at most
 NODES = 6000  # missing pixels that get any label, at most; finer ones move seams
+THIN_NODES = 24_000  # the same of thin holes, whose pixels get the labels that fit what is known near them
+DEEP = 25, 2500  # side of a square around pixels, and for how many of them, at most, all of it is missing in such holes
 SWEEPS = 3
 BLENDED = 50_000  # missing pixels whose blending is solved, at most; finer ones take it from these
 
@@ -129,7 +131,7 @@ def solve(image: Tensor, hole: Tensor, others: Tensor | None = None, variant: in
     pixels = image[0].permute(1, 2, 0).float().cpu().numpy().copy(order="C")
     pixels[~usable] = 0
     levels = [Level(pixels, missing, usable)]
-    while min(levels[-1].size) > 1 and (max(levels[-1].size) > SIDE or levels[-1].hole.sum() > NODES):
+    while min(levels[-1].size) > 1 and (max(levels[-1].size) > SIDE or _too_large(levels[-1].hole)):
         yield
         levels.append(levels[-1].halved())
     coarse = levels[-1]
@@ -141,10 +143,21 @@ def solve(image: Tensor, hole: Tensor, others: Tensor | None = None, variant: in
     if not problem.complete:
         return Solved([], offsets, np.full(coarse.size, -1, np.int16), np.inf)
     problem.tabulated(rare)
-    found = yield from least_cost(problem.start(), problem.allowed(), problem.pairs, problem.rim, problem.seam, SWEEPS)
+    allowed = problem.allowed()
+    if coarse.hole.sum() > NODES:
+        allowed &= problem.fitting()
+    found = yield from least_cost(problem.start(), allowed, problem.pairs, problem.rim, problem.seam, SWEEPS)
     labels = np.full(coarse.size, -1, np.int16)
     labels[coarse.hole] = found
     return Solved(levels, offsets, labels, problem.strain(found))
+
+
+def _too_large(hole: np.ndarray) -> bool:
+    """Whether labels are rather looked for at half the resolution of a hole, bool (H, W)."""
+    if hole.sum() <= NODES:
+        return False
+    deep = ndimage.minimum_filter(hole.view(np.uint8), DEEP[0], mode="constant", cval=1)
+    return hole.sum() > THIN_NODES or deep.sum() > DEEP[1]
 
 
 def _planes(level: Level) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,9 @@ AS_RARE = 1.5, 0.02  # times as rare, and so much more, is not
 LAYERED = 0.15  # what moving down or up by the longer side counts, at most, as land lies below a sky
 EVEN = 0.05  # what mean colours change that far apart where there are no such layers
 APART = 0.25  # of the longer side, at which that is looked at
+SIGHT = 21  # side of the square whose rim decides about
+FEW = 12  # labels that are tried for a pixel of a thin hole
+RARELY = 0.02  # share of rim pixels around from which on it decides
 BLOCK = 4  # side of the squares that are compared with the ring as one
 ROUGHNESS = 3.0  # what a difference of it counts beside one of colour
 WINDOW = 9  # side of the surroundings whose colour is compared
@@ -153,6 +156,20 @@ class Labelling:
     def allowed(self) -> np.ndarray:
         every = np.arange(len(self.y))
         return np.stack([self.valid(every, label) for label in range(len(self.offsets))])
+
+    def fitting(self) -> np.ndarray:
+        """Which labels are among the few that fit the rim around each node best, bool (L, N); all where no rim is."""
+
+        def around(values: np.ndarray) -> np.ndarray:
+            plane = np.zeros(self.level.size, np.float32)
+            plane[self.y, self.x] = values * self.near_rim
+            return ndimage.uniform_filter(plane, SIGHT, mode="constant")[self.y, self.x]
+
+        costs = np.stack(
+            [np.where(ok, around(cost), np.inf) for cost, ok in zip(self.costs, self.allowed(), strict=True)]
+        )
+        few = min(FEW, len(costs)) - 1
+        return (costs <= np.partition(costs, few, axis=0)[few]) | (around(1.0) < RARELY)
 
     @property
     def complete(self) -> bool:

@@ -14,11 +14,11 @@ from restoration.files import read, write
 from restoration.graph_cut import finished, grid_pairs, least_cost
 from restoration.image import Image
 from restoration.inpainting import Mask, hole_of, inpaint
-from restoration.offset_fill import Copied, filling, offset_fill
+from restoration.offset_fill import Copied, _too_large, filling, offset_fill
 from restoration.offsets import _Correlations, strong_offsets
 from restoration.orders import Order, replay
 from restoration.running import finish
-from restoration.shift_map import LAYERED, Level, _layers
+from restoration.shift_map import FEW, LAYERED, Labelling, Level, _layers
 from train.made_pictures import made_pictures
 
 MADE = {name: (picture, mask) for name, picture, mask in made_pictures()}
@@ -204,3 +204,30 @@ def test_a_hole_of_one_pixel_or_at_the_edge_is_filled(model, rows, columns):
     result = finish(inpaint(image, Mask(opacity), model)).image()
     np.testing.assert_array_equal(result.samples[opacity == 0], image.samples[opacity == 0])
     assert result.samples[opacity > 0].std() > (10 if opacity.sum() > 1 else -1)
+
+
+@pytest.mark.parametrize("rows, columns, repeated, large", [
+    (slice(0, 60), slice(0, 90), 1, False), (slice(0, 80), slice(0, 80), 1, True),
+    (slice(0, 12), slice(0, 180), 6, False), (slice(0, 24), slice(0, 200), 6, True),
+])  # fmt: skip
+def test_only_thin_holes_may_have_many_pixels(rows, columns, repeated, large):
+    """5,400 pixels in one, 6,400, six of 2,160, and six of 4,800, which are too many even of thin ones."""
+    hole = np.zeros((180, 200), bool)
+    for number in range(repeated):
+        hole[rows.start + 30 * number : rows.stop + 30 * number, columns] = True
+    assert _too_large(hole) == large
+
+
+def test_few_labels_are_tried_where_a_rim_tells_which_fit(cat):
+    mask = torch.zeros(1, 1, 120, 144)
+    mask[..., 30:95, 20:120] = 1
+    hole = mask[0, 0].bool().numpy()
+    level = Level((cat * (1 - mask))[0].permute(1, 2, 0).numpy(), hole, ~hole)
+    offsets = np.array([(row, column) for row in (-90, -60, 60, 90) for column in range(-40, 41, 8)])
+    problem = Labelling(level, offsets, level.hole)
+    problem.tabulated(np.zeros(level.size, np.float32))
+    allowed, near = problem.allowed(), problem.near_rim
+    fitting = problem.fitting() & allowed
+    assert (fitting.sum(0)[near] == np.minimum(allowed.sum(0)[near], FEW)).mean() > 0.98  # but for equally good ones
+    inner = (problem.y > 60) & (problem.y < 65) & (problem.x > 60) & (problem.x < 80)
+    assert (fitting == allowed)[:, inner].all()
