@@ -175,7 +175,7 @@ def test_there_are_as_many_workers_as_memory_holds_the_largest_picture_for(tree,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [False, pytest.param(True, marks=pytest.mark.load)])
 def test_processes_give_what_one_process_gives(tree, overwrite):
     more = {"overwrite": overwrite, "model": "drunet-fast"}
     (tree.parent / "two").mkdir()
@@ -213,7 +213,7 @@ SLOW_MODEL = ("--model", "non-local-means", "--workers", "2")
 @pytest.fixture
 def slow_tree(tree, photo) -> Path:
     """Pictures that take a while."""
-    large = np.tile(photo.samples, (5, 5, 1))
+    large = np.tile(photo.samples, (4, 4, 1))
     for name in (*NAMES[-8:], "b.png"):
         write(replace(photo, samples=np.roll(large, hash(name) % 90, 0)), tree / name)
     return tree
@@ -242,7 +242,8 @@ def test_an_interrupt_ends_all_without_a_traceback_and_the_next_run_goes_on(slow
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130 and "Traceback" not in errors
     assert not [path for path in out.rglob("*") if path.name.endswith(".part")]
-    assert started(slow_tree, "out", *options, "--resume").wait(300) == 1  # of the damaged file
+    going_on = ["denoise", str(slow_tree), "-o", str(out), "--model", "non-local-means", "--resume"]
+    assert main(going_on) == 1  # of the damaged file
     list(restore_all(batch_of(slow_tree, "one", "non-local-means")))
     assert results(out) == results(slow_tree.parent / "one")
     told = [row[0] for row in table(out) if row[1] != "failed"]
@@ -390,7 +391,8 @@ def test_a_kind_of_place_that_there_is_not_is_a_sentence(tree):
 
 
 @pytest.mark.slow
-def test_a_cluster_whose_nodes_are_killed_gives_every_file_once(slow_tree):
+@pytest.mark.parametrize("killed", [(), pytest.param((2, 6), marks=pytest.mark.load)], ids=["none", "two"])
+def test_a_cluster_whose_nodes_may_be_killed_gives_every_file_once(slow_tree, killed):
     cluster_utils = pytest.importorskip("ray.cluster_utils")
     import ray
 
@@ -403,7 +405,7 @@ def test_a_cluster_whose_nodes_are_killed_gives_every_file_once(slow_tree):
         batch = batch_of(slow_tree, "out", "non-local-means")
         run = threading.Thread(target=lambda: rows.extend(step.row for step in restored_by(batch, None, "auto")))
         run.start()
-        for count in (2, 6):
+        for count in killed:
             until(lambda count=count: len(list(out.glob("*_denoised*.png"))) >= count or not run.is_alive())
             cluster.remove_node(node, allow_graceful=False)
             node = cluster.add_node(num_cpus=1)
