@@ -21,7 +21,10 @@ from restoration.running import finish
 from restoration.shift_map import FEW, LAYERED, Labelling, Level, _layers
 from train.made_pictures import made_pictures
 
-MADE = {name: (picture, mask) for name, picture, mask in made_pictures()}
+
+def made(name: str) -> tuple[Tensor, Tensor]:
+    """A made picture and its hole."""
+    return next(others for other, *others in made_pictures() if other == name)
 
 
 def filled(image: Tensor, mask: Tensor, **more) -> Copied:
@@ -30,26 +33,29 @@ def filled(image: Tensor, mask: Tensor, **more) -> Copied:
 
 @pytest.mark.parametrize("name", ["stripes 90", "large bricks", "rows of small text"])
 def test_what_repeats_goes_on_exactly(name):
-    picture, mask = MADE[name]
+    picture, mask = made(name)
     result = filled(picture, mask)
     assert result.found
     assert (result.picture - picture).abs().max() < 2 / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["edge of a ramp", "edge of a steep ramp"])
 def test_an_edge_goes_on_through_a_hole(name):
-    picture, mask = MADE[name]
+    picture, mask = made(name)
     difference = ((filled(picture, mask).picture - picture) ** 2 * mask).sum() / mask.sum() / 3
     assert -10 * torch.log10(difference) > 24
 
 
+@pytest.mark.slow
 def test_bars_go_on_and_cross_in_a_hole():
     """Where exactly one gives way to the other is a tie that the last bits decide."""
-    picture, mask = MADE["crossing bars"]
+    picture, mask = made("crossing bars")
     wrong = ((filled(picture, mask).picture - picture).abs().amax(1, keepdim=True) > 0.25) * mask
     assert wrong.sum() / mask.sum() < 0.03  # without the bars, 0.14
 
 
+@pytest.mark.slow
 def test_equal_runs_are_equal_and_variants_differ(cat):
     mask = torch.zeros(1, 1, 120, 144)
     mask[..., 40:70, 60:100] = 1
@@ -59,6 +65,7 @@ def test_equal_runs_are_equal_and_variants_differ(cat):
     assert torch.equal(other.picture * (1 - mask), cat * (1 - mask))
 
 
+@pytest.mark.slow
 def test_what_may_not_be_copied_is_not(cat):
     mask, others = torch.zeros(1, 1, 120, 144), torch.zeros(1, 1, 120, 144)
     mask[..., 40:70, 60:100] = 1
@@ -69,6 +76,7 @@ def test_what_may_not_be_copied_is_not(cat):
     )
 
 
+@pytest.mark.slow
 def test_a_batch_is_filled_picture_by_picture(cat):
     mask = torch.zeros(2, 1, 120, 144)
     mask[0, :, 40:60, 60:90] = 1
@@ -157,6 +165,7 @@ def cat() -> Tensor:
     return Image(np.ascontiguousarray(data.chelsea()[60:180, 100:244])).tensor()
 
 
+@pytest.mark.slow
 def test_what_is_avoided_is_kept_out_and_is_in_the_receipt(tmp_path):
     grass = np.ascontiguousarray(data.grass()[:120, :160, None])
     mask, avoided = np.zeros((120, 160, 1), np.uint8), np.zeros((60, 80, 1), np.uint8)

@@ -1,5 +1,7 @@
 """Twelve pictures with holes, behind which it is plain what goes on, so that the error of a fill can be told."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ FINER = 4  # they are drawn so many times as large and averaged, so that edges a
 _INK, _PAPER = np.array([0.15, 0.2, 0.3]), np.array([0.9, 0.85, 0.75])
 
 
+@cache
 def made_pictures() -> list[tuple[str, Tensor, Tensor]]:
     """Names, pictures (1, 3, H, W) in [0, 1] and masks (1, 1, H, W), 1 = missing."""
     y, x = np.mgrid[: SIDE * FINER, : SIDE * FINER].astype(np.float32) / FINER
