@@ -32,7 +32,8 @@ class Hub:
     """The state: every repository is a list of commits, each a folder of files.
 
     Attributes:
-        fault: how it fails, None for a healthy one: an HTTP status, "slow", "silent", "truncated" or "corrupt".
+        fault: how it fails, None for a healthy one: an HTTP status, "slow", "silent", "truncated" or "corrupt"; or how
+            each repository does.
         log: method and path of every request.
     """
 
@@ -40,7 +41,7 @@ class Hub:
         self.repos: dict[str, list[dict[str, bytes]]] = {}
         self.large: dict[str, bytes] = {}
         self.log: list[str] = []
-        self.fault: int | str | None = None
+        self.fault: int | str | dict[str, int | str] | None = None
         handler = type("BoundHandler", (Handler,), {"hub": self})
         self.server = Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -93,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.hub.log.append(f"{self.command} {path}")
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.hub.fault
+        fault = self.fault()
         if fault == "silent":
             time.sleep(120)
             return
@@ -120,8 +121,13 @@ class Handler(BaseHTTPRequestHandler):
             with suppress(ConnectionError):
                 self.write(content)
 
+    def fault(self) -> int | str | None:
+        """How this request fails."""
+        fault = self.hub.fault
+        return next((fault[repo] for repo in fault if repo in self.path), None) if isinstance(fault, dict) else fault
+
     def write(self, content: bytes) -> None:
-        fault = self.hub.fault if len(content) > 1000 else None
+        fault = self.fault() if len(content) > 1000 else None
         if fault == "truncated":
             self.wfile.write(content[: len(content) // 2])
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 NAME = "srcnn-x2"
 WEIGHT = "conv1.weight"
+LEARNED = [method.name for method in restoration.methods() if method.learned]
 DEADLINE = 20.0
 
 
@@ -42,10 +43,10 @@ def files(name: str = NAME) -> dict[str, bytes]:
     return {file: (bundled() / name / file).read_bytes() for file in ("model.safetensors", "config.json", "run.json")}
 
 
-def changed(value: float) -> bytes:
-    """The checkpoint's weights with one of them replaced."""
-    tensors = safetensors.torch.load(files()["model.safetensors"])
-    tensors[WEIGHT].view(-1)[0] = value
+def changed(value: float, name: str = NAME) -> bytes:
+    """A checkpoint's weights with one of them replaced."""
+    tensors = safetensors.torch.load(files(name)["model.safetensors"])
+    tensors[WEIGHT if name == NAME else min(tensors)].view(-1)[0] = value
     return safetensors.torch.save(tensors)
 
 
@@ -103,14 +104,20 @@ def test_a_pinned_revision_stays_when_the_hub_goes_on(hub):
     assert weights.pinned({"RESTORATION_REVISIONS": f"{NAME}={commit}, other=abc"}) == {NAME: commit, "other": "abc"}
 
 
-@pytest.mark.parametrize("fault", [404, 401, 500, "truncated", "corrupt"])
-def test_a_failing_hub_leaves_the_bundled_weights_and_a_reason(hub, fault):
-    hub.put(f"me/{NAME}", files())
-    hub.fault = fault
-    place = prepared()
-    assert place.origin == "bundled"
-    assert place.note.endswith(".")
-    assert len(place.note) < 200
+def each(hub: Hub, contents: dict[str, dict[str, bytes]]) -> dict[str, weights.Place]:
+    """What one start-up decides of many checkpoints, each with contents of its own on the Hub."""
+    for name, content in contents.items():
+        hub.put(f"me/{name}", content)
+    return weights.prepare(list(contents), "me", 3 * DEADLINE)
+
+
+def test_a_failing_hub_leaves_the_bundled_weights_and_a_reason(hub):
+    faults = (404, 401, 500, "truncated", "corrupt")
+    hub.fault = {f"me/{name}": fault for name, fault in zip(LEARNED, faults, strict=False)}
+    for place in each(hub, {name: files(name) for name in LEARNED[: len(faults)]}).values():
+        assert place.origin == "bundled"
+        assert place.note.endswith(".")
+        assert len(place.note) < 200
     for blob in Path(os.environ["HF_HOME"]).rglob("blobs/*"):  # named after what they should hold
         if len(blob.name) == 64:
             assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name
@@ -156,30 +163,20 @@ class Payload:
         return os.mkdir, (self.trace,)
 
 
-@pytest.mark.parametrize(
-    "kind", ["pickle", "nan", "other model", "no config", "other answers", "no record", "huge record"]
-)
-def test_a_checkpoint_that_cannot_be_used_is_refused(hub, tmp_path, kind):
-    content = files()
-    if kind == "pickle":
-        content["model.safetensors"] = pickle.dumps(Payload(tmp_path / "ran"))
-    elif kind == "nan":
-        content["model.safetensors"] = changed(np.nan)
-    elif kind == "other model":
-        content = files("srcnn-x3")
-    elif kind == "other answers":
-        content["model.safetensors"] = changed(0.125)
-    elif kind == "no record":
-        content["model.safetensors"] = changed(0.125)
-        del content["run.json"]
-    elif kind == "huge record":
-        content = {**published(0.125), "run.json": published(0.125)["run.json"].ljust(1_000_001)}
-    else:
-        del content["config.json"]
-    hub.put(f"me/{NAME}", content)
-    place = prepared()
-    assert place.origin == "bundled"
-    assert "Hub's checkpoint" in place.note
+def test_checkpoints_that_cannot_be_used_are_refused(hub, tmp_path):
+    contents = {name: files(name) for name in LEARNED[:7]}
+    pickled, nan, other, unnamed, answering, unrecorded, huge = contents
+    contents[pickled]["model.safetensors"] = pickle.dumps(Payload(tmp_path / "ran"))
+    contents[nan]["model.safetensors"] = changed(np.nan, nan)
+    contents[other] = files(unnamed)
+    del contents[unnamed]["config.json"]
+    contents[answering]["model.safetensors"] = changed(0.125, answering)
+    contents[unrecorded]["model.safetensors"] = changed(0.125, unrecorded)
+    del contents[unrecorded]["run.json"]
+    contents[huge]["run.json"] = contents[huge]["run.json"].ljust(1_000_001)
+    for name, place in each(hub, contents).items():
+        assert place.origin == "bundled", name
+        assert "Hub's checkpoint" in place.note
     assert not (tmp_path / "ran").exists()
 
 
@@ -213,27 +210,28 @@ def poisons(config: dict) -> dict[str, bytes]:
 
 
 def test_poisoned_configurations_are_refused(hub):
-    names = [method.name for method in restoration.methods() if method.learned]
-    names = [name for name in names if len(json.loads(files(name)["config.json"])) > 1]
+    names = [name for name in LEARNED if len(json.loads(files(name)["config.json"])) > 1]
     kinds = list(poisons(json.loads(files()["config.json"])))
     assert len(kinds) >= 17
     for first in range(0, len(kinds), len(names)):  # a start-up tries many checkpoints, each with its own poison
         poisoned = dict(zip(names, kinds[first : first + len(names)], strict=False))
-        for name, kind in poisoned.items():
-            config = json.loads(files(name)["config.json"])
-            hub.put(f"me/{name}", {**files(name), "config.json": poisons(config)[kind]})
-        places = weights.prepare(list(poisoned), "me", 3 * DEADLINE)
+        configs = {name: json.loads(files(name)["config.json"]) for name in poisoned}
+        spoilt = {name: {**files(name), "config.json": poisons(configs[name])[poisoned[name]]} for name in poisoned}
+        places = each(hub, spoilt)
         for name, kind in poisoned.items():
             assert places[name].origin == "bundled", kind
             assert places[name].note == "The Hub's checkpoint cannot be used.", kind
 
 
-@pytest.mark.parametrize("facts", [[], {"data": None}, {"scores": 3}, {"scores": [{"set": "x"}]}])
-def test_a_training_record_that_cannot_be_read_is_refused(facts, hub):
-    sound = json.loads(files()["run.json"])
-    hub.put(f"me/{NAME}", {**files(), "run.json": json.dumps({**sound, **facts} if facts else facts).encode()})
-    place = weights.prepare([NAME], "me", DEADLINE)[NAME]
-    assert (place.origin, place.note) == ("bundled", "The Hub's checkpoint cannot be used.")
+def test_a_training_record_that_cannot_be_read_is_refused(hub):
+    contents = {name: files(name) for name in LEARNED[:4]}
+    for content, facts in zip(
+        contents.values(), ([], {"data": None}, {"scores": 3}, {"scores": [{"set": "x"}]}), strict=True
+    ):
+        sound = json.loads(content["run.json"])
+        content["run.json"] = json.dumps({**sound, **facts} if facts else facts).encode()
+    for place in each(hub, contents).values():
+        assert (place.origin, place.note) == ("bundled", "The Hub's checkpoint cannot be used.")
 
 
 def test_a_full_disk_leaves_the_bundled_weights(hub, tmp_path, monkeypatch):
