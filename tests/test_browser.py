@@ -43,9 +43,18 @@ def _too_many(request) -> bool:
     return request.url.endswith("/upload") and request.failure == "net::ERR_INSUFFICIENT_RESOURCES"
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+def on(device: str):
+    """A test of what does not depend on the device: on this one, and with `-m load` on the others as well."""
+    others = [pytest.param(other, marks=pytest.mark.load) for other in SIZES if other != device]
+    return pytest.mark.parametrize("page", [device, *others], indirect=True)
+
+
+@pytest.fixture(params=SIZES)
 def page(browser, server, request):
-    width, height = request.param
+    width, height = SIZES[request.param]
     page = browser.new_page(viewport={"width": width, "height": height}, has_touch=width < 500)
     page.set_default_timeout(60_000)
     page.errors, page.refused = [], 0
@@ -126,6 +135,7 @@ def test_upload_run_compare_and_download(page, photo, tmp_path):
     )
 
 
+@on("phone")
 def test_an_example_is_two_clicks_from_a_result(page):
     page.locator("#denoise-examples button.thumbnail-item").first.click()
     expect(page.locator("#denoise-facts")).to_contain_text("measured noise level")
@@ -133,11 +143,13 @@ def test_an_example_is_two_clicks_from_a_result(page):
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(2)
 
 
+@on("desktop")
 def test_running_without_a_picture_says_so(page):
     page.locator("#denoise-run").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Choose an image first")
 
 
+@on("phone")
 def test_cancel_stops_a_long_run(page, rng, tmp_path):
     from restoration.image import Image
 
@@ -153,6 +165,7 @@ def test_cancel_stops_a_long_run(page, rng, tmp_path):
     expect(page.locator("#denoise-compare [data-testid=imageslider-image]")).to_have_count(0)
 
 
+@on("desktop")
 def test_the_quality_of_a_jpeg_is_told_its_artifacts_removed_and_the_strength_moves(page, photo, tmp_path):
     path = tmp_path / "my photo.jpg"
     write(photo, path, quality=20)
@@ -176,6 +189,7 @@ def test_the_quality_of_a_jpeg_is_told_its_artifacts_removed_and_the_strength_mo
     np.testing.assert_array_equal(shown(page, 1, "artifacts")[0].samples, saved.samples)
 
 
+@on("phone")
 def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page, photo, tmp_path):
     path = tmp_path / "my photo.png"
     write(photo, path)
@@ -210,6 +224,7 @@ def test_upscale_says_the_size_before_compares_with_bicubic_and_stays_true(page,
     )
 
 
+@on("phone")
 def test_the_scale_picker_and_the_blend_slider_follow_the_model(page):
     page.get_by_role("tab", name="Upscale").click()
     expect(page.locator("#upscale-scale input")).to_have_count(2)
@@ -219,6 +234,7 @@ def test_the_scale_picker_and_the_blend_slider_follow_the_model(page):
     expect(page.locator("#upscale-alpha")).to_be_visible()
 
 
+@on("desktop")
 def test_a_reduction_trial_is_scored_beside_bicubic(page):
     page.get_by_role("tab", name="Upscale").click()
     page.get_by_text("Test a model: reduce a sharp picture").click()
@@ -229,6 +245,7 @@ def test_a_reduction_trial_is_scored_beside_bicubic(page):
     expect(page.locator("#upscale-scores")).to_contain_text("dB")
 
 
+@on("phone")
 def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo, tmp_path):
     path = tmp_path / "my photo.png"
     write(photo, path)
@@ -268,6 +285,7 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
 
 
+@on("phone")
 def test_a_tap_on_a_models_row_tells_about_it_and_gives_lines_to_copy(page):
     page.get_by_role("tab", name="Models").click()
     expect(page.locator("#models-about")).to_contain_text("million parameters")
@@ -277,6 +295,7 @@ def test_a_tap_on_a_models_row_tells_about_it_and_gives_lines_to_copy(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@on("desktop")
 def test_from_opening_the_page_to_the_file_are_three_clicks(page):
     page.locator("#denoise-examples button.thumbnail-item").first.click()
     expect(page.locator("#denoise-facts")).to_contain_text("512 × 512 px")
@@ -290,6 +309,7 @@ def test_from_opening_the_page_to_the_file_are_three_clicks(page):
     assert read_receipt(download.value.path())["model"] == Order("denoise").model
 
 
+@on("phone")
 def test_an_address_brings_back_tab_and_settings_and_follows_them(page, server):
     page.goto(f"{server}/?tab=upscale&model=esrgan&scale=4&alpha=0.5&stay_true=true")
     expect(page.locator("#upscale-purpose input:checked")).to_have_count(0)  # none of the few that visitors see
@@ -308,6 +328,7 @@ def test_an_address_brings_back_tab_and_settings_and_follows_them(page, server):
     expect(page.locator("#artifacts-run")).to_be_visible()
 
 
+@on("desktop")
 def test_a_tap_bakes_the_spot_by_every_model_and_a_tap_on_the_best_chooses_it(page, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
@@ -320,6 +341,7 @@ def test_a_tap_bakes_the_spot_by_every_model_and_a_tap_on_the_best_chooses_it(pa
     expect(all_methods(page, "denoise")).to_have_value(offered[2].title)
 
 
+@on("phone")
 def test_the_middle_of_a_clean_picture_bakes_with_true_scores(page):
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("Test a model: compress").click()
@@ -331,6 +353,7 @@ def test_the_middle_of_a_clean_picture_bakes_with_true_scores(page):
     assert all("dB" in caption for caption in captions.all_inner_texts())
 
 
+@on("desktop")
 def test_many_files_are_restored_at_once_and_the_bad_one_is_a_row(page, photo, tmp_path):
     for name in ("a.png", "b.png"):
         write(photo, tmp_path / name)
@@ -350,6 +373,7 @@ def test_many_files_are_restored_at_once_and_the_bad_one_is_a_row(page, photo, t
         assert {"a_denoised.png", "b_denoised.png", "report.csv"} < set(zipped.namelist())
 
 
+@on("phone")
 def test_a_rating_is_kept_and_the_performance_tab_shows_it(page, photo, tmp_path):
     write(photo, tmp_path / "photo.png")
     page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
@@ -368,6 +392,7 @@ def test_a_rating_is_kept_and_the_performance_tab_shows_it(page, photo, tmp_path
     assert ',"better",' in download.value.path().read_text()
 
 
+@on("desktop")
 def test_the_comparison_moves_by_keyboard_and_opens_at_exact_size(page):
     page.locator("#denoise-examples button.thumbnail-item").first.click()
     expect(page.locator("#denoise-facts")).to_contain_text("512 × 512 px")
