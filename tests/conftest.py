@@ -10,7 +10,7 @@ import sys
 import time
 import types
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import pairwise
@@ -98,15 +98,21 @@ def built():
     return page
 
 
-def narrow(name: str) -> Restorer:
-    """A network with the layers of a checkpoint, but few channels, and random weights."""
+def narrow(name: str, **others: int) -> Restorer:
+    """A network as a checkpoint has it, but with few channels, with other arguments if it has them, and untrained."""
     trained = restoration.load(name)
     given = dict(trained._hub_mixin_config)
+    given |= {key: value for key, value in others.items() if key in given}
     for key, value in given.items():
         if "width" in key or key == "growth":
             given[key] = [min(each, 8) for each in value] if isinstance(value, list | tuple) else min(value, 8)
     torch.manual_seed(0)
     return type(trained)(**given).eval()
+
+
+def in_pairs(names: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Names, bits and channels, so that every two values of different kinds meet, but not all three."""
+    return [(name, bits, (1, 3)[(index + bits // 8) % 2]) for index, name in enumerate(names) for bits in (8, 16)]
 
 
 @pytest.fixture

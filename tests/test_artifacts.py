@@ -23,6 +23,7 @@ from restoration.models.mwcnn import MWCNN, MWCNNArtifacts
 from restoration.orders import Order
 from restoration.page.before import facts
 from restoration.page.runs import Runs
+from tests.conftest import in_pairs
 from train import artifacts as training
 from train import benchmarks
 from train.recipes.artifacts import RECIPES as ARTIFACTS
@@ -268,9 +269,9 @@ def test_a_training_run_goes_on_after_a_kill_as_if_unbroken(name, build, tmp_pat
 # Jobs, page, command line ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [method.name for method in restoration.methods("artifacts")])
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "model, bits, channels", in_pairs([method.name for method in restoration.methods("artifacts")])
+)
 def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits, channels):
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (19, 23, channels)).astype(kind)

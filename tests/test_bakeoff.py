@@ -62,6 +62,7 @@ def test_a_spot_outside_is_refused(photo):
         next(bake_off("denoise", replace(photo), (90, 0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trial, best",
     [

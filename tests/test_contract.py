@@ -17,7 +17,15 @@ from restoration.models.drunet import DRUNet
 from restoration.orders import Order
 from restoration.running import finish, loaded
 
-METHODS = [pytest.param(method, id=f"{method.task} {method.name}") for method in restoration.methods()]
+LAST = {method.family: method.name for method in restoration.methods()}  # of the scales of a family
+METHODS = [
+    pytest.param(
+        method,
+        id=f"{method.task} {method.name}",
+        marks=[pytest.mark.slow] if method.prior or method.name != LAST[method.family] else [],
+    )
+    for method in restoration.methods()
+]
 QUICK = [method for method in METHODS if not method.values[0].prior]
 DENOISERS = [method for method in QUICK if method.values[0].task == "denoise"]
 LEVELLED = [method for method in METHODS if method.values[0].task in ("denoise", "artifacts")]

@@ -33,6 +33,7 @@ def last(attempts) -> torch.Tensor:
             return end.value
 
 
+@pytest.mark.slow
 def test_missing_pixels_are_filled_and_known_ones_stay(clean):
     mask = PixelHoles(0.5)(1, clean.shape[-2:], seeded())
     filled = last(deep_image_prior.inpaint(clean * (1 - mask), mask, **FAST))
@@ -41,11 +42,13 @@ def test_missing_pixels_are_filled_and_known_ones_stay(clean):
     assert psnr(filled, clean) > psnr(mean, clean) + 3
 
 
+@pytest.mark.slow
 def test_noise_goes_before_it_is_learned(clean):
     noisy = GaussianNoise(0.15)(clean, seeded())
     assert psnr(last(deep_image_prior.denoise(noisy, **FAST)), clean) > psnr(noisy.clamp(0, 1), clean) + 2
 
 
+@pytest.mark.slow
 def test_an_enlargement_reduces_to_what_was_observed(clean):
     lr = resample(clean, (24, 28), 1 / 2)
     large = last(deep_image_prior.upscale(lr, 2, steps=300, width=16))

@@ -11,6 +11,7 @@ from restoration.degradations import CameraNoise
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
 from restoration.orders import Order
+from tests.conftest import in_pairs
 
 LEARNED = [method.name for method in restoration.methods("denoise") if method.learned]
 
@@ -38,9 +39,7 @@ def test_every_bundled_model_beats_the_noise_on_a_natural_picture(model, grey):
     assert gain > 3
 
 
-@pytest.mark.parametrize("model", [*LEARNED, "non-local-means", "median"])
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("model, bits, channels", in_pairs([*LEARNED, "non-local-means", "median"]))
 def test_grey_colour_depth_and_transparency_survive_every_model(rng, model, bits, channels):
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (19, 23, channels)).astype(kind)

@@ -78,6 +78,7 @@ def test_the_default_says_what_it_took_and_its_receipt_takes_the_same(side):
     assert finish(by_name.run(image, hole)).picture.digest == done.picture.digest
 
 
+@pytest.mark.slow
 def test_variants_are_other_fills_of_the_same_hole():
     image = Image(np.ascontiguousarray(data.grass()[:160, :160, None]), name="grass")
     hole = Mask(box(100).astype(np.float32))

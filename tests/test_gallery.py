@@ -22,6 +22,7 @@ def test_every_example_has_a_picture_a_thumbnail_and_an_order_of_its_task(task):
         assert (example.mask is not None) == (task == "inpaint")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(8))
 def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(index):
     example, clean = gallery.examples("denoise")[index], read(gallery.clean()[index])
@@ -30,6 +31,7 @@ def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(in
     assert psnr(restored.tensor(), clean.tensor()) > psnr(noisy.tensor(), clean.tensor()) + 3
 
 
+@pytest.mark.slow
 def test_a_scratched_example_is_filled_where_its_mask_is_and_only_there():
     example, clean = gallery.examples("inpaint")[0], read(gallery.clean()[0])
     scratched = read(example.picture)

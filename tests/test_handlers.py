@@ -96,8 +96,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(models, "seconds_per_megapixel", lambda method: 1.0)
 
 
+BY_ALL = ("-trial-all", "-input select", "models-run")  # which run every method
+
+
 @pytest.mark.parametrize("picture", PICTURES)
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] if any(part in name for part in BY_ALL) else []) for name in HANDLERS
+])  # fmt: skip
 def test_every_handler_answers_or_refuses_in_one_sentence(name, picture, tmp_path, quick):
     event, path = HANDLERS[name], None
     states = [place for place, part in enumerate(event.outputs) if isinstance(part, gr.State)]  # stay on the server

@@ -190,6 +190,7 @@ def test_a_training_run_brings_in_the_critic_and_goes_on_after_a_kill(
     assert len(judged) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", inpaint.CRITICS)
 def test_a_critic_learns_to_tell_and_its_inpainter_to_please_it(kind):
     torch.manual_seed(0)

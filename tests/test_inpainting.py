@@ -16,6 +16,7 @@ import restoration
 from restoration import inpainting, running, tasks
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
+from restoration.fill_choice import AMONG
 from restoration.image import Image
 from restoration.inpainting import Mask, adjusted, hole_of, inpaint, mask_from, mask_image, transparent_pixels
 from restoration.page.layout import tab_of
@@ -23,7 +24,7 @@ from restoration.page.masks import SEEN, chosen_hole, mask_for_all
 from restoration.page.runs import again
 from restoration.resampling import pull_push
 from restoration.texture import copy_texture, finer_patches, finer_texture, found_texture, no_patches
-from tests.conftest import by_api
+from tests.conftest import by_api, in_pairs
 
 METHODS = [method.name for method in restoration.methods("inpaint")]
 QUICK = [method.name for method in restoration.methods("inpaint") if not method.prior]
@@ -44,9 +45,7 @@ def run(image: Image, mask: Mask, model: str = "diffusion") -> running.Result:
     return running.finish(inpaint(image, mask, model))
 
 
-@pytest.mark.parametrize("model", METHODS)
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("model, bits, channels", in_pairs(METHODS))
 def test_known_pixels_are_bit_identical_and_the_hole_is_filled(rng, model, bits, channels):
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (50, 70, channels)).astype(kind)
@@ -91,6 +90,7 @@ def test_several_holes_are_filled_each_with_its_surroundings(cat):
     np.testing.assert_array_equal(result.samples[:20, :20], alone.samples[:20, :20])
 
 
+@pytest.mark.slow
 def test_large_holes_are_filled_coarse_to_fine_and_thin_ones_at_full_resolution(monkeypatch):
     monkeypatch.setattr(inpainting, "WHOLE", 128)
     y, x = np.mgrid[:175, :225]
@@ -155,7 +155,7 @@ def _odd(kind: str) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("model", ["auto", "offset-fill", "fourier-fill"])
+@pytest.mark.parametrize("model", ["auto", *(pytest.param(one, marks=pytest.mark.slow) for one in AMONG)])
 @pytest.mark.parametrize("kind", [
     "empty", "full", "one pixel", "all but one pixel", "all but a corner", "along the rim", "a corner", "half",
     "smaller", "larger and of another shape",
@@ -310,6 +310,7 @@ def test_patches_that_were_found_at_half_of_the_resolution_give_the_detail_of_al
     assert torch.equal(returned(finer_texture(fill, hole, no_patches(fill))), fill)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("texture", [True, False])
 def test_the_middle_of_a_large_hole_is_as_sharp_as_the_picture(rng, texture):
     samples = rng.integers(60, 200, (700, 720, 1)).astype(np.uint8)

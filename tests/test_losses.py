@@ -112,6 +112,7 @@ def test_the_coarse_loss_is_the_decibels_of_the_hole_and_blind_to_what_is_finer(
     assert coarse_negative_psnr(clean, clean, torch.zeros_like(mask)) == pytest.approx(-50)  # nothing is missing
 
 
+@pytest.mark.slow
 def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
     torch.manual_seed(0)
     critic = Discriminator(3, width=4)
@@ -130,6 +131,7 @@ def test_the_discriminator_maps_any_size_and_learns_to_tell_bright_from_dark():
     assert relativistic(critic(fake), critic(real)) > 1
 
 
+@pytest.mark.slow
 def test_the_feature_critic_learns_to_tell_and_its_generator_to_please_it(vgg_file, pair):
     torch.manual_seed(0)
     vgg, critic = Vgg19(vgg_file), FeatureCritic(width=4)

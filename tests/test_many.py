@@ -357,8 +357,9 @@ def elsewhere(request, tmp_path) -> str:
     return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/elsewhere"
 
 
-@pytest.mark.parametrize("read_there", [True, False])
-@pytest.mark.parametrize("written_there", [True, False])
+@pytest.mark.parametrize("read_there, written_there, elsewhere", [
+    (True, True, "memory"), (False, False, "memory"), (True, False, "file"), (False, True, "file"),
+], indirect=["elsewhere"])  # fmt: skip
 def test_files_elsewhere_give_what_files_here_give(tree, elsewhere, read_there, written_there):
     sent(tree, f"{elsewhere}/in")
     given = f"{elsewhere}/in" if read_there else tree

@@ -188,7 +188,13 @@ def ends(task: str, setting) -> tuple:
 
 
 @pytest.mark.parametrize(("task", "method", "setting"), [
-    pytest.param(name, method, setting, id=f"{method.name} {setting.name}")
+    pytest.param(
+        name,
+        method,
+        setting,
+        id=f"{method.name} {setting.name}",
+        marks=[] if method.flagship or (not method.learned and method.name != "offset-fill") else [pytest.mark.slow],
+    )
     for name, task in tasks.every().items()
     for method in restoration.methods(name)
     if not method.chained  # which has another test

@@ -53,7 +53,7 @@ def client(hub, tmp_path):
     return run
 
 
-def test_a_checkpoint_is_one_commit_and_publishing_it_again_makes_none(hub, client):
+def test_a_checkpoint_is_one_commit_again_none_and_an_edited_card_stays_unless_it_is_asked_for(hub, client):
     publish = ["-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2"]
     commit = client(*publish).split()[-1]
     assert commit == hub.head("me/srcnn-x2")
@@ -69,12 +69,7 @@ def test_a_checkpoint_is_one_commit_and_publishing_it_again_makes_none(hub, clie
     assert "(sample.png)" in card.text
     assert client(*publish).split()[-1] == commit
     assert len(hub.repos["me/srcnn-x2"]) == 2
-
-
-def test_a_card_that_was_edited_on_the_hub_stays_unless_it_is_asked_for(hub, client):
-    publish = ["-m", "train.publish", "checkpoints/srcnn-x2", "me/srcnn-x2"]
-    client(*publish)
-    generated = hub.files("me/srcnn-x2")["README.md"]
+    generated = files["README.md"]
     edited = generated.replace(b"## Training", b"Read this first.\n\n## Training")
     hub.put("me/srcnn-x2", {"README.md": edited})
     client(*publish)
@@ -109,22 +104,19 @@ def test_what_was_published_loads_by_name_by_revision_and_from_a_folder(hub, cli
 
 
 def test_the_mixin_pushes_and_an_edited_card_survives_it(hub, client):
-    push = "import restoration; print(restoration.load('srcnn-x2').push_to_hub('me/copy'))"
-    assert client("-c", push).strip().endswith(hub.head("me/copy"))
+    push = "import restoration; print(restoration.load('srcnn-x2').push_to_hub('me/copy'));"
+    assert client("-c", 2 * push).split()[-1].endswith(hub.head("me/copy"))
+    assert len(hub.repos["me/copy"]) == 2  # the empty repository and one commit: the same bytes every time
     files = hub.files("me/copy")
     for name in ("config.json", "run.json"):
         assert files[name] == (bundled() / "srcnn-x2" / name).read_bytes()
     assert b'restoration.load("me/copy")' in files["README.md"]
-    commits = len(hub.repos["me/copy"])
-    client("-c", push)
-    assert len(hub.repos["me/copy"]) == commits  # the same bytes every time
     hub.put("me/copy", {"README.md": files["README.md"].replace(b"# SRCNN", b"# Ours"), "config.json": b"{}"})
-    client("-c", push)
-    assert b"# Ours" in hub.files("me/copy")["README.md"]
-    assert hub.files("me/copy")["config.json"] == files["config.json"]
     same = "import torch; from restoration.models.srcnn import SRCNN as S; i = torch.rand(1, 3, 9, 9);"
     same += "a, b = S.from_pretrained('me/copy'), S.from_pretrained('checkpoints/srcnn-x2');"
-    assert client("-c", same + "print(torch.equal(a.restore(i), b.restore(i)))").strip() == "True"
+    assert client("-c", push + same + "print(torch.equal(a.restore(i), b.restore(i)))").split()[-1] == "True"
+    assert b"# Ours" in hub.files("me/copy")["README.md"]
+    assert hub.files("me/copy")["config.json"] == files["config.json"]
 
 
 def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):

@@ -23,6 +23,7 @@ def given_and_wanted(task: str, scale: int) -> tuple[torch.Tensor, torch.Tensor]
     return (Downscale(scale)(clean) if task == "upscale" else clean), clean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [method for method in restoration.methods() if method.learned], ids=lambda method: method.name
 )

@@ -143,6 +143,7 @@ def smooth(tmp_path, monkeypatch):
     catalog.architectures.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1], ids=["architecture", "classical"])
 def test_an_architecture_and_a_classical_method_in_the_folder_are_everywhere(smooth, index, photo, tmp_path, capsys):
     name = smooth[index]

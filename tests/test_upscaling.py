@@ -13,6 +13,7 @@ from restoration.interpolation import interpolated
 from restoration.metrics import psnr_y
 from restoration.orders import Order
 from restoration.upscaling import corrected, upscale
+from tests.conftest import in_pairs
 
 OFFERED = restoration.methods("upscale")
 
@@ -46,10 +47,9 @@ def test_every_bundled_model_beats_bicubic_on_a_natural_picture(cat, method):
     assert gain > (-1.5 if method.blends else 0.3)  # texture that is invented costs PSNR
 
 
-@pytest.mark.parametrize("method", OFFERED, ids=lambda method: method.name)
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grey_colour_depth_and_transparency_survive_every_method(rng, method, bits, channels):
+@pytest.mark.parametrize("name, bits, channels", in_pairs(method.name for method in OFFERED))
+def test_grey_colour_depth_and_transparency_survive_every_method(rng, name, bits, channels):
+    method = catalog.method("upscale", name)
     kind = np.uint8 if bits == 8 else np.uint16
     samples = rng.integers(0, 2**bits, (9, 13, channels)).astype(kind)
     alpha = rng.integers(0, 2**bits, (9, 13)).astype(kind)
@@ -93,7 +93,7 @@ def test_bicubic_is_what_the_comparison_shows(photo):
     np.testing.assert_array_equal(run(photo, "bicubic", 3).image().samples, enlarged(photo, 3).samples)
 
 
-@pytest.mark.parametrize("size", [(11, 14), (2, 3)], ids=["small", "tiny"])
+@pytest.mark.parametrize("size", [pytest.param((11, 14), marks=pytest.mark.slow, id="small"), (2, 3)])
 @pytest.mark.parametrize("name", [method.name for method in restoration.methods("upscale") if not method.prior])
 def test_a_flat_picture_stays_flat_to_its_borders(name, size):
     """Within 2 levels, also for the corners of the colour cube, which no photo of the training is near."""
