@@ -81,6 +81,7 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=heavy)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Give each file to one worker, so that what its tests share, a server for instance, is made once."""
     from xdist.scheduler import LoadFileScheduling

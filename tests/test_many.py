@@ -233,7 +233,7 @@ def test_a_killed_process_loses_nothing(slow_tree):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.load)])
 def test_an_interrupt_ends_all_without_a_traceback_and_the_next_run_goes_on(slow_tree, workers):
     out, options = slow_tree.parent / "out", ("--model", "non-local-means", "--workers", workers)
     process = started(slow_tree, "out", *options)
@@ -442,7 +442,7 @@ def test_a_worker_gets_a_gpu_of_a_cluster_that_has_some_else_a_processor(tree, h
     assert asked == {**needs, "max_retries": TRIES}
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=[pytest.mark.slow, pytest.mark.load])])
 def test_the_progress_tells_files_megapixels_time_left_and_failures(tree, photo, workers, capsys):
     argv = ["denoise", str(tree), "-o", str(tree.parent / "out"), "--model", "mean", "--workers", workers]
     assert main(argv) == 1  # of the damaged file

@@ -67,6 +67,15 @@ def wheel(source: Path, folder: Path, **environment: str) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.fixture(scope="module")
+def wheels(source, tmp_path_factory) -> dict[str, Path]:
+    """A wheel by each choice of weights, built in one folder, which keeps what the first build left."""
+    return {
+        choice: wheel(source, tmp_path_factory.mktemp(choice), RESTORATION_WEIGHTS=choice)
+        for choice in ("commercial", "all")
+    }
+
+
 def installed(what: str | Path, folder: Path) -> Path:
     """The Python of a new environment with this package, the rest being that of the one that the tests run in."""
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
@@ -79,9 +88,8 @@ def installed(what: str | Path, folder: Path) -> Path:
     return python
 
 
-@pytest.mark.parametrize("way", ["wheel", "git"])
-def test_the_readmes_lines_run_where_it_was_installed(source, tmp_path, way):
-    python = installed(wheel(source, tmp_path) if way == "wheel" else f"git+file://{source}", tmp_path)
+def test_the_readmes_lines_run_where_a_wheel_was_installed(wheels, tmp_path):
+    python = installed(wheels["all"], tmp_path)
     foreign = tmp_path / "foreign"
     (foreign / "photos").mkdir(parents=True)
     lines = [block for block in BLOCKS if "restoration." in block and "gradio_client" not in block]
@@ -92,19 +100,24 @@ def test_the_readmes_lines_run_where_it_was_installed(source, tmp_path, way):
         "torch.Size([1, 3, 32, 40]) torch.Size([1, 3, 128, 160]) torch.Size([1, 3, 32, 40])"
     )
     assert (foreign / "restored" / "a_denoised.png").is_file()
-    for command in ("models", "denoise photos/a.png -o b.png --model mean"):
-        run(python, "-m", "restoration", *command.split(), cwd=foreign)
 
 
-def test_a_wheel_says_the_licences_of_what_is_in_it(source, tmp_path):
+def test_the_command_line_runs_where_it_was_installed_from_git(source, tmp_path):
+    python = installed(f"git+file://{source}", tmp_path)
+    write(Image(np.full((20, 30, 3), 90, np.uint8)), tmp_path / "a.png")
+    assert "drunet-photo" in run(python, "-m", "restoration", "models", cwd=tmp_path)
+    run(python, "-m", "restoration", "denoise", "a.png", "-o", "b.png", cwd=tmp_path)
+    assert (tmp_path / "b.png").is_file()
+
+
+def test_a_wheel_says_the_licences_of_what_is_in_it(wheels):
     names = {folder.parent.name: licence(restoration.weights.record(folder.parent.name))
              for folder in (ROOT / "checkpoints").glob("*/model.safetensors")}  # fmt: skip
     free = {name for name, terms in names.items() if terms == "apache-2.0"}
     assert free and names.keys() - free
     found = {}
-    for choice in ("commercial", "all"):  # in one folder, which keeps what the first build left
-        (tmp_path / choice).mkdir()
-        with zipfile.ZipFile(wheel(source, tmp_path / choice, RESTORATION_WEIGHTS=choice)) as archive:
+    for choice, file in wheels.items():
+        with zipfile.ZipFile(file) as archive:
             listed = archive.namelist()
             manifest = json.loads(archive.read("restoration/checkpoints/manifest.json"))
             metadata = email.message_from_bytes(
@@ -119,8 +132,8 @@ def test_a_wheel_says_the_licences_of_what_is_in_it(source, tmp_path):
     }  # fmt: skip
 
 
-def test_without_the_weights_for_non_commercial_use_all_tasks_run_and_the_rest_is_a_sentence(source, tmp_path):
-    python = installed(wheel(source, tmp_path, RESTORATION_WEIGHTS="commercial"), tmp_path)
+def test_without_the_weights_for_non_commercial_use_all_tasks_run_and_the_rest_is_a_sentence(wheels, tmp_path):
+    python = installed(wheels["commercial"], tmp_path)
     script = """
 import restoration
 from functools import partial
@@ -158,8 +171,8 @@ def test_every_card_lets_a_stranger_install_and_use_its_weights(photo, tmp_path)
     }  # fmt: skip
     try:
         publish = (sys.executable, "-m", "train.publish", "--all", "me", "--space", "me/page")
-        run(*publish, cwd=ROOT, **settings)
         learned = [method.name for method in restoration.methods() if method.learned]
+        assert {line.partition(":")[0] for line in run(*publish, cwd=ROOT, **settings).splitlines()} >= set(learned)
         cards = {name: hub.files(f"me/{name}")["README.md"].decode() for name in learned}
         assert not [name for name, card in cards.items() if re.search(r"\buser/", card)]
         commands = {re.search(r"```bash\n(.*?)```", card, re.DOTALL)[1] for card in cards.values()}
