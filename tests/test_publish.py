@@ -178,8 +178,8 @@ def test_a_job_restores_one_dataset_repository_into_another(hub, photo, tmp_path
 
 
 def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, photo, tmp_path, serve):
-    learned = [method.name for method in restoration.methods() if method.learned]
-    for name in learned:
+    published = [method.name for method in restoration.methods() if method.learned and method.flagship]
+    for name in published:
         hub.put(f"me/{name}", {file.name: file.read_bytes() for file in (bundled() / name).iterdir()})
     bare = tmp_path / "bare"
     bare.mkdir()
@@ -190,7 +190,7 @@ def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, p
     url = serve(bare, settings)
     visitor = gradio_client.Client(url, verbose=False, download_files=tmp_path / "downloads", analytics_enabled=False)
     listed = {entry["name"]: entry["weights"] for entry in visitor.predict(api_name="/models") if entry["learned"]}
-    assert set(listed) == set(learned)
+    assert len(published) > 2 and set(listed) == set(published)
     assert all(place == f"from the Hub, me/{name}@{hub.head(f'me/{name}')}." for name, place in listed.items())
     write(photo, tmp_path / "photo.png")
     answer, _ = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
