@@ -120,7 +120,9 @@ def test_a_folder_that_holds_more_is_not_swept_itself(system, monkeypatch, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", [True, False], ids=["folder given", "folder made"])
+@pytest.mark.parametrize("given", [
+    pytest.param(True, id="folder given", marks=pytest.mark.load), pytest.param(False, id="folder made"),
+])  # fmt: skip
 def test_everything_of_a_visitor_goes_also_what_a_killed_server_left(tmp_path, photo, given):
     write(photo, tmp_path / "visitor.png")
     scratch = tmp_path / "scratch"
