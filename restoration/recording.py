@@ -82,6 +82,8 @@ class Log:
     def finished(self, done: OrderResult) -> None:
         made = done.picture
         self.sizes = (done.given.width, done.given.height, made.width, made.height)
+        if share := done.metrics.get("filled_share"):  # by which the time of the next run is told
+            self.metrics = {**(self.metrics or {}), "filled_share": share}
 
     def answered(self) -> None:
         """Put the run on record as done, before whoever asked has the answer: a server may be killed right after."""

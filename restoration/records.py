@@ -214,16 +214,17 @@ class Records:
         """How long a run will take, from the last that were done; None if there are too few of them.
 
         Args:
-            megapixels: of the result.
+            megapixels: of the result, or of what is filled in it.
         """
         found = self._read(
-            "SELECT out_width * out_height / 1e6, seconds FROM runs WHERE task = ? AND model = ? AND device = ?"
-            " AND outcome = 'done' AND out_width * out_height > 0 ORDER BY time DESC, rowid DESC LIMIT ?",
+            "SELECT out_width * out_height / 1e6, seconds, metrics FROM runs WHERE task = ? AND model = ?"
+            " AND device = ? AND outcome = 'done' AND out_width * out_height > 0"
+            " ORDER BY time DESC, rowid DESC LIMIT ?",
             *(task, model, device, RECENT),
         )
         if len(found) < FEWEST:
             return None
-        overhead, slope = trend([(size, total(seconds)) for size, seconds in found])
+        overhead, slope = trend([(size * filled(metrics), total(seconds)) for size, seconds, metrics in found])
         return overhead + slope * megapixels
 
     def summary(self) -> list[Summary]:
@@ -417,6 +418,11 @@ def inert(value: object) -> object:
 def total(seconds: str) -> float:
     """Of all stages but waiting, from the database's column."""
     return sum(taken for stage, taken in json.loads(seconds).items() if stage != WAITING)
+
+
+def filled(metrics: str | None) -> float:
+    """The share of the picture that was filled, 1 where that is not what was done, from the database's column."""
+    return (json.loads(metrics).get("filled_share") if metrics else None) or 1.0
 
 
 def _moment(start: float, length: float, runs: list[tuple]) -> Moment:

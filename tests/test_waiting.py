@@ -9,12 +9,14 @@ from gradio.state_holder import StateHolder
 from restoration import catalog, deep_image_prior
 from restoration.files import write
 from restoration.limits import Limits
+from restoration.orders import Order
 from restoration.page import waiting
-from restoration.page.before import seconds_expected, seconds_of
+from restoration.page.before import FINDING, measured_seconds, pace, seconds_expected, seconds_expected_of, seconds_of
 from restoration.page.layout import build
 from restoration.page.server import rule
 from restoration.page.visitors import Visitors
 from restoration.page.waiting import Waiting
+from restoration.records import Record
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,36 @@ def test_a_call_costs_what_is_told_before_the_run(page, photo, tmp_path, monkeyp
             assert seconds_of(function, [{"path": "gone.png"}, *values[1:]]) == 0
             found += 1
     assert found >= 2
+
+
+def row(model: str, seconds: float) -> Record:
+    sizes = {"width": 1000, "height": 1000, "out_width": 1000, "out_height": 1000}
+    return Record("denoise", model, "done", **sizes, settings={}, seconds={"waiting": 9.0, "restoring": seconds})
+
+
+def test_a_machine_is_as_slow_as_its_last_runs_whatever_ran():
+    usual = measured_seconds("denoise", "median", 10**6, 1), measured_seconds("denoise", "mean", 10**6, 1)
+    rows = [row("median", 3 * usual[0]), row("mean", 3 * usual[1]), row("mean", 3 * usual[1]), row("gone", 1.0)]
+    assert pace(rows) == pytest.approx(3)
+    assert pace(rows[1:]) == pace([]) == 1
+    assert pace([row("mean", 1e6)] * 3) == 20
+
+
+def test_a_fill_takes_as_long_as_its_hole_is_large():
+    small, large = (measured_seconds("inpaint", "fourier-fill", 10**6, share) for share in (0.01, 0.2))
+    assert measured_seconds("inpaint", "fourier-fill", 10**6, 0.2, texture=False) < large
+    assert 5 < large / small < 25
+
+
+def test_a_chain_takes_what_its_steps_take(photo, tmp_path):
+    write(photo, tmp_path / "photo.png")
+    steps = {"artifacts": True, "denoise": True, "scratches": False, "enlarge": 0}
+    told = [seconds_expected_of([Order("photo", settings=steps)], str(tmp_path / "photo.png"))]
+    told.append(seconds_expected_of([Order("denoise"), Order("artifacts")], str(tmp_path / "photo.png")))
+    assert told[0] == pytest.approx(told[1])
+    more = seconds_expected_of([Order("photo", settings={**steps, "scratches": True})], str(tmp_path / "photo.png"))
+    assert more > told[0] + FINDING * 90 * 70 / 1e6
+    assert seconds_expected_of([Order("denoise")], "gone.png") is None
 
 
 def test_a_session_holds_no_copy_of_the_page():

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import gradio as gr
@@ -19,11 +20,18 @@ from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.orders import Order
+from restoration.paces import FEWEST
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
+from restoration.records import WAITING, Record
 from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
+MEASURED = "by the measured cost"
+SCORED, USUAL = 0.25, 0.05  # shares of a picture that were filled when methods were scored, and that visitors fill
+LEAST, HANDLING = 0.05, 0.6  # seconds of a run, and for a megapixel of the result, to read and write pictures
+LATEST = 20  # runs that tell how fast this machine is at the moment
+FINDING = 1.4  # seconds a megapixel to find what is to be filled
 
 
 @tidy
@@ -137,14 +145,24 @@ def expected_of(orders: list[Order], path: str | None) -> str:
     return ""
 
 
-def seconds_expected_of(orders: list[Order], path: str) -> float | None:
-    """The seconds of orders that are carried out one after the other; None for what would be refused."""
+def seconds_expected_of(orders: list[Order], path: str, filled: float | None = None) -> float | None:
+    """The seconds of orders that are carried out one after the other; None for what would be refused.
+
+    Args:
+        filled: share of the picture that is missing, where that is known.
+    """
     with suppress(ImageError, ValueError):
-        return _cost(orders, path)[0]
+        return _cost([step for order in orders for step in _steps(order)], path, filled)[0]
     return None
 
 
-def _cost(orders: list[Order], path: str) -> tuple[float, str, int]:
+def _steps(order: Order) -> list[Order]:
+    """What an order comes to, of a chain whose steps are said."""
+    said = order.method.chained and None not in order.settings.values()
+    return tasks.named(order.task).orders(order.settings) if said else [order]
+
+
+def _cost(orders: list[Order], path: str, filled: float | None = None) -> tuple[float, str, int]:
     """Seconds of orders on a file, by what they are known, and pixels of the result.
 
     Raises:
@@ -154,9 +172,11 @@ def _cost(orders: list[Order], path: str) -> tuple[float, str, int]:
     for order in orders:
         scale *= order.method.scale
         pixels = result_pixels(path, scale)
-        seconds, source = seconds_expected(order.method, pixels)
+        seconds, source = seconds_expected(order.method, pixels, filled, order.settings.get("texture", True))
         total, known = total + seconds, {*known, source}
-    return total, min(known), pixels
+        if tasks.named(order.task).holes and len(orders) > 1:
+            total += FINDING * pixels / 1e6
+    return total, min(known, default=MEASURED), pixels
 
 
 def told_cost(seconds: float, source: str, pixels: int) -> str:
@@ -182,14 +202,48 @@ class Size(NamedTuple):
     height: int
 
 
-def seconds_expected(method: Method, pixels: int) -> tuple[float, str]:
-    """How long a method takes here for a result of so many pixels, and by what that is known."""
+def seconds_expected(
+    method: Method, pixels: int, filled: float | None = None, texture: bool = True
+) -> tuple[float, str]:
+    """How long a method takes here for a result of so many pixels, and by what that is known.
+
+    Args:
+        filled: share of the pixels that is missing, where something is.
+        texture: whether a fill is given fine detail.
+    """
     if method.prior:
         return deep_image_prior.expected_seconds(pixels, deep_image_prior.STEPS[method.task]), "by a measurement"
-    seconds = recording.kept().expected_seconds(method.task, method.name, pixels / 1e6, recording.device())
+    share = (USUAL if filled is None else filled) if tasks.named(method.task).holes else 1
+    kept, device = recording.kept(), recording.device()
+    seconds = kept.expected_seconds(method.task, method.name, pixels / 1e6 * share, device)
     if seconds is not None:
         return seconds, "by the runs so far"
-    return measured_costs().get(method.name, 1.0) * pixels / 1e6, "by the measured cost"
+    others = [row for row in kept.rows(LATEST) if row.outcome == "done" and row.device == device]
+    return measured_seconds(method.task, method.name, pixels, share, texture) * pace(others), MEASURED
+
+
+def measured_seconds(task: str, name: str, pixels: int, share: float, texture: bool = True) -> float:
+    """How long a method took where it was scored, with reading and writing; see `seconds_expected`."""
+    costs = measured_costs()
+    cost = costs.get(f"{name} textured" if texture else name) or costs.get(name, 1.0)
+    return LEAST + pixels / 1e6 * (HANDLING + cost * share / (SCORED if tasks.named(task).holes else 1))
+
+
+def pace(rows: list[Record]) -> float:
+    """How many times as long as where the methods were scored runs take here at the moment, by the last of them."""
+    found = [
+        sum(taken for stage, taken in row.seconds.items() if stage != WAITING)
+        / measured_seconds(row.task, row.model, row.out_width * row.out_height, share_of(row))
+        for row in rows
+        if row.model in measured_costs()
+        and row.task in tasks.every()
+        and not any(method.prior and method.name == row.model for method in catalog.methods(row.task))
+    ]
+    return min(20.0, max(0.05, median(found))) if len(found) >= FEWEST else 1.0
+
+
+def share_of(row: Record) -> float:
+    return (row.metrics or {}).get("filled_share") or 1.0
 
 
 def seconds_of(function: BlockFunction, values: list) -> float:
