@@ -8,12 +8,13 @@ import csv
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import skimage.data
 import torch
 from torch import Generator, Tensor
@@ -146,29 +147,57 @@ def free() -> dict[str, dict[str, str]]:
         return {row.pop("file"): row for row in csv.DictReader(table, delimiter="\t")}
 
 
+def _real(task: str, **settings: object) -> list[tuple]:
+    """Of every photo of a tab the picture, the model and the settings, and for holes the mask."""
+    rows = [(file, row) for file, row in free().items() if task in row["tabs"].split()]
+    return [(str(_PHOTOS / file), "", settings, *([_drawn(file)] if row["hole"] else [])) for file, row in rows]
+
+
+def _named(names: list[str], paths: list[str], every: Iterable[str]) -> list[tuple[str, str]]:
+    """Some of scikit-image's pictures, with their files among those of all."""
+    found = dict(zip(every, paths, strict=True))
+    return [(name, found[name]) for name in names]
+
+
 def _denoise() -> list[tuple]:
     """Of every example the picture, the model and the settings, and for holes the mask."""
     models = {"camera.png": "median", "phantom.png": "total-variation"}
-    return [(path, models.get(name, ""), {}) for name, path in zip(NOISY, noisy(), strict=True)]
+    known = _named(["astronaut.png", "camera.png", "phantom.png"], noisy(), NOISY)
+    return [*_real("denoise"), *((path, models.get(name, ""), {}) for name, path in known)]
+
+
+def _artifacts() -> list[tuple]:
+    known = _named(["page.png", "chelsea.png"], compressed(), COMPRESSED)
+    return [*_real("artifacts"), *((path, "", {}) for _, path in known)]
 
 
 def _upscale() -> list[tuple]:
-    families = {"logo.png": "lanczos", "chelsea.png": "esrgan"}
-    return [
-        (path, families.get(name, "compact"), {"scale": 4 if name == "chelsea.png" else factor})
-        for (name, factor), path in zip(SMALL.items(), small(), strict=True)
-    ]
+    families = {"logo.png": "lanczos"}
+    known = _named(["page.png", "astronaut.png", "logo.png"], small(), SMALL)
+    drawn = [(path, families.get(name, "compact"), {"scale": SMALL[name]}) for name, path in known]
+    return [*_real("upscale", scale=2), *drawn]
 
 
 def _inpaint() -> list[tuple]:
     exact = {"grow": 0, "feather": 0}  # the masks are where the scratches are
-    return [(path, "", exact, mask) for path, mask in list(zip(scratched(), masks(), strict=True))[:6]]
+    known = list(zip(scratched(), masks(), strict=True))[:4]
+    return [*_real("inpaint"), *((path, "", exact, mask) for path, mask in known)]
+
+
+def _drawn(file: str) -> str:
+    """The mask of a photo: ellipses, as a brush would draw them, by middles and half axes."""
+    image, numbers = read(_PHOTOS / file), np.array(free()[file]["hole"].split(), int)
+    y, x = np.mgrid[: image.height, : image.width]
+    missing = np.zeros(x.shape, bool)
+    for column, row, wide, high in numbers.reshape(-1, 4):
+        missing |= ((x - column) / wide) ** 2 + ((y - row) / high) ** 2 <= 1
+    return _file(Image(np.uint8(255 * missing)[..., None], name=f"{image.name}_mask"))
 
 
 _ORDERS: dict[str, Callable[[], list[tuple]]] = {
-    "photo": lambda: [(str(_PHOTOS / file), "", {}) for file in free()],
+    "photo": lambda: _real("photo"),
     "denoise": _denoise,
-    "artifacts": lambda: [(path, "", {}) for path in compressed()],
+    "artifacts": _artifacts,
     "upscale": _upscale,
     "inpaint": _inpaint,
 }
@@ -196,12 +225,17 @@ def draw(example: Example) -> Image:
             reduced(each, side // _THUMBNAIL).tensor() for each in (whole, finish(order.run(whole)).picture)
         )
         return _halved(before, after)
-    window = around(image, (image.width // 2, image.height // 2), _THUMBNAIL // scale)
-    part = patch(image, window)
-    hole = None
-    before = enlarge(part.tensor(), scale, NEAREST)
+    middle, hole = (image.width // 2, image.height // 2), None
     if example.mask:
+        if Path(example.picture).parent == _PHOTOS:  # what is removed is larger than a scratch
+            image = reduced(image, 2)
         hole = mask_from(read(example.mask), image)
+        if Path(example.picture).parent == _PHOTOS:
+            middle = tuple(int(places.mean()) for places in np.nonzero(hole.opacity)[::-1])
+    window = around(image, middle, _THUMBNAIL // scale)
+    part = patch(image, window)
+    before = enlarge(part.tensor(), scale, NEAREST)
+    if hole:
         hole = replace(hole, opacity=hole.opacity[window])
     after = finish(order.run(part, hole)).picture.tensor() if hole is None or hole.share else before
     return _halved(before, after)
