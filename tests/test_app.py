@@ -449,6 +449,7 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
         list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
+@pytest.mark.slow
 def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(masks, "PAINTED_SIDE", 256)
     write(Image(rng.integers(0, 65536, (450, 630, 3)).astype(np.uint16)), tmp_path / "large.png")

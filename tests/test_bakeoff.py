@@ -29,6 +29,7 @@ def test_the_patch_holds_the_spot_and_stays_in_the_picture(large, spot):
     assert columns.start <= spot[0] < columns.stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task, scale", [("denoise", None), ("artifacts", None), ("upscale", 2), ("inpaint", None)])
 def test_every_method_takes_part_once(photo, task, scale):
     entries = list(bake_off(task, photo, (10, 20), scale=scale))

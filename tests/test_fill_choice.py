@@ -59,6 +59,7 @@ def test_what_copies_cost_is_not_asked_for_thin_holes():
     assert finished(choose(box(5), solve)).name == "fourier-fill"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [4, 100])
 def test_the_default_says_what_it_took_and_its_receipt_takes_the_same(side):
     image = Image(np.ascontiguousarray(data.grass()[:160, :160, None]), name="grass")

@@ -281,6 +281,7 @@ def test_a_run_goes_on_where_it_ended_and_looks_at_no_picture_twice(tree, monkey
     assert before.items() <= results(tree.parent / "out").items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["picture", "settings", "receipt", "result", "nothing"])
 def test_what_has_changed_since_is_done_again(tree, photo, change):
     list(restore_all(batch_of(tree)))
@@ -357,6 +358,7 @@ def elsewhere(request, tmp_path) -> str:
     return f"memory://{tmp_path.name}" if request.param == "memory" else f"file://{tmp_path}/elsewhere"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_there, written_there, elsewhere", [
     (True, True, "memory"), (False, False, "memory"), (True, False, "file"), (False, True, "file"),
 ], indirect=["elsewhere"])  # fmt: skip

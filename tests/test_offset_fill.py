@@ -31,6 +31,7 @@ def filled(image: Tensor, mask: Tensor, **more) -> Copied:
     return finished(filling(image * (1 - mask), mask, **more))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stripes 90", "large bricks", "rows of small text"])
 def test_what_repeats_goes_on_exactly(name):
     picture, mask = made(name)

@@ -24,7 +24,9 @@ def test_the_defaults_of_denoising_artifacts_and_upscaling_work_in_strips():
 
 
 @pytest.mark.parametrize("method, told", [
-    pytest.param(method, told, id=f"{method.name}{' told' * told}")
+    pytest.param(
+        method, told, id=f"{method.name}{' told' * told}", marks=[] if method.flagship else [pytest.mark.slow]
+    )
     for method in NETWORKS for told in (False, True)[: 1 + (method.task in LEVELS)]
 ])  # fmt: skip
 def test_strips_are_the_rows_of_the_whole(method, told):

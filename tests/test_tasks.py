@@ -176,6 +176,7 @@ def test_an_architecture_and_a_classical_method_in_the_folder_are_everywhere(smo
     assert name in [value for _, value in drawn[0].choices]
 
 
+@pytest.mark.slow
 def test_a_task_that_lies_in_the_folder_is_everywhere(sharpen, photo, tmp_path, capsys):
     assert list(tasks.every())[-1] == sharpen
     write(photo, tmp_path / "photo.png")

@@ -380,6 +380,7 @@ def test_a_network_of_equal_shapes_that_computes_something_else_is_no_start(fold
 RECIPES = {**DENOISE, **ARTIFACTS, **UPSCALE, **ESRGAN, **INPAINT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RECIPES if place(name)])
 def test_recipes_build_what_is_bundled_and_leave_its_outer_layers_to_adamw(name):
     built, bundled = RECIPES[name].build(), restoration.load(name)
