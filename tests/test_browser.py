@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 import restoration
 from restoration import artifacts, denoising, running, tasks, upscaling
 from restoration.files import read, write
-from restoration.image import enlarged
+from restoration.image import Image, enlarged
 from restoration.orders import Order
 from restoration.receipts import read_receipt
 
@@ -283,6 +283,36 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     page.locator("#inpaint-undo").click()
     expect(page.locator("#inpaint-undo")).to_be_disabled()
     page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
+
+
+@on("desktop")
+def test_the_other_method_and_variants_are_a_tap_away(page, tmp_path):
+    grass = np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.uint8)
+    write(Image(np.tile(grass, (10, 14, 1))), tmp_path / "grass.png")  # to be copied
+    hole = np.zeros((120, 168, 1), np.uint8)
+    hole[40:80, 60:100] = 255
+    write(Image(hole), tmp_path / "mask.png")
+    page.get_by_role("tab", name="Inpaint").click()
+    page.locator("#inpaint-input input[type=file]").first.set_input_files(tmp_path / "grass.png")
+    expect(page.locator("#inpaint-facts")).to_contain_text("168 × 120 px")
+    page.get_by_text("Other masks, and their edges").click()
+    page.locator("#inpaint-mask input[type=file]").first.set_input_files(tmp_path / "mask.png")
+    expect(page.locator("#inpaint-mask img").first).to_be_visible()
+    page.locator("#inpaint-run").click()
+    status, other, another = (page.locator(f"#inpaint-{name}") for name in ("status", "other", "another"))
+    expect(status).to_contain_text("Chosen: Offset fill")
+    expect(other).to_have_text("Fill with Fourier fill")
+    first = shown(page, 1, "inpaint")[0].samples
+    another.click()
+    expect(status).to_contain_text("Variant 1 of 3")
+    expect(page.locator("#inpaint-download")).to_be_enabled()
+    second = shown(page, 1, "inpaint")[0].samples
+    outside = hole[..., 0] == 0
+    assert (first[outside] == second[outside]).mean() > 0.9
+    other.click()
+    expect(other).to_have_text("Fill with Offset fill")
+    expect(status).to_contain_text("Fourier fill")
+    assert (shown(page, 1, "inpaint")[0].samples != first).any()
 
 
 @on("phone")
