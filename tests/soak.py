@@ -185,6 +185,11 @@ def aged(page: Page, minutes: float, pause: float, records: Path) -> None:
     with closing(sqlite3.connect(records)) as database:
         (known,) = database.execute("SELECT count(*) FROM runs").fetchone()
     resident, files = page.resident, page.open_files
+    seen = [resident]
+
+    def watch() -> None:
+        while not over.wait(6 * minutes):
+            seen.append(page.resident)
 
     def visit(number: int) -> None:
         chance = random.Random(number)
@@ -206,13 +211,19 @@ def aged(page: Page, minutes: float, pause: float, records: Path) -> None:
                 log.append((task, values[0], *ended))
             time.sleep(chance.uniform(0, pause))
 
+    over = threading.Event()
+    watching = threading.Thread(target=watch)
+    watching.start()
     with ThreadPoolExecutor(2) as visitors:
         list(visitors.map(visit, range(2)))
+    over.set()
+    watching.join()
     times = [seconds for *_, outcome, seconds in log if outcome == "complete"]
     quarter = len(times) // 4
     slow = [quantiles(part, n=20)[18] for part in (times[:quarter], times[-quarter:])] if quarter > 1 else [1, 1]
     report(f"runs in {minutes:g} minutes", len(log), "", "none")
     report("resident more at the end", page.resident - resident, "MiB", "100 after 2 hours")
+    print("resident at every tenth of the time, MiB:", *(round(size) for size in seen), flush=True)
     report("95 of 100 within, last quarter as a share of the first", slow[1] / slow[0], "", "1.2")
     report("open files more at the end", page.open_files - files, "", "0")
     time.sleep(1)
