@@ -232,7 +232,7 @@ class Sessions:
         try:
             asked = json.loads(body)
             event_id = asked["event_id"]
-            own, known = self.waiting.may_cancel(asked["session_hash"], event_id), True
+            own, known = self.waiting.may_cancel(asked["session_hash"], event_id), isinstance(event_id, str)
         except (ValueError, TypeError, LookupError, RecursionError):
             own, known = True, False  # gradio says what is wrong with it
         if not own:
