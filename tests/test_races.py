@@ -95,6 +95,14 @@ class Visit:
     def run(self) -> None:
         self.part("run").click()
 
+    def run_slowly(self, number: int) -> str:
+        """Start a run that takes some seconds, and wait as in a try; gives its size."""
+        self.pick(SLOW)
+        size = self.send(large=True)
+        self.run()
+        self.wait(number)
+        return size
+
     def has(self, size: str, words: str = "") -> None:
         """Wait for the result of a picture, to be downloaded."""
         status = self.part("status")
@@ -137,10 +145,7 @@ def test_a_run_that_is_clicked_right_after_another_picture_was_chosen(visit):
 @visits(4)
 def test_another_picture_and_another_model_while_a_run_goes_on(visit):
     for number in range(visit.tries):
-        visit.pick(SLOW)
-        visit.send(large=True)
-        visit.run()
-        visit.wait(number)
+        visit.run_slowly(number)
         size = visit.send()
         visit.pick(QUICK)
         visit.run()
@@ -165,12 +170,9 @@ def test_a_run_that_is_clicked_right_after_an_example_was_tapped(visit):
 
 @visits(1)
 def test_settings_that_are_changed_while_a_run_goes_on_are_not_its_own(visit):
-    known_fault(visit, "upscale", "the run of a method that is slower than the line is lost")
+    known_fault(visit, "upscale", "a click that waits for its upload has the settings of when that ends")
     for number in range(visit.tries):
-        visit.pick(SLOW)
-        size = visit.send(large=True)
-        visit.run()
-        visit.wait(number)
+        size = visit.run_slowly(number)
         visit.pick(QUICK)
         visit.has(size, SLOW.get(visit.tab, ""))
         visit.rests()
@@ -180,10 +182,7 @@ def test_settings_that_are_changed_while_a_run_goes_on_are_not_its_own(visit):
 @visits(1)
 def test_another_tab_that_is_opened_while_a_run_goes_on(visit):
     for number in range(visit.tries):
-        visit.pick(SLOW)
-        size = visit.send(large=True)
-        visit.run()
-        visit.wait(number)
+        size = visit.run_slowly(number)
         visit.page.get_by_role("tab", name="Models").click()
         expect(visit.page.locator("#models-about")).to_contain_text("million parameters")
         visit.page.get_by_role("tab", name=visit.tab.capitalize()).click()
@@ -222,10 +221,7 @@ def test_a_double_click_gives_one_result_and_no_file_of_the_one_before(visit):
 @visits(1)
 def test_a_run_that_is_clicked_right_after_cancel(visit):
     for number in range(visit.tries):
-        visit.pick(SLOW)
-        size = visit.send(large=True)
-        visit.run()
-        visit.wait(number)
+        size = visit.run_slowly(number)
         visit.part("cancel").click()
         visit.run()
         visit.has(size, SLOW.get(visit.tab, ""))
