@@ -145,7 +145,7 @@ def solve(image: Tensor, hole: Tensor, others: Tensor | None = None, variant: in
     problem.tabulated(rare)
     allowed = problem.allowed()
     if coarse.hole.sum() > NODES:
-        allowed &= problem.fitting()
+        allowed = problem.fitting(allowed)
     found = yield from least_cost(problem.start(), allowed, problem.pairs, problem.rim, problem.seam, SWEEPS)
     labels = np.full(coarse.size, -1, np.int16)
     labels[coarse.hole] = found

@@ -1,5 +1,6 @@
 """What many runs tell of the next one."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from statistics import median, quantiles
 
@@ -26,3 +27,8 @@ def trend(runs: list[tuple[float, float]]) -> tuple[float, float]:
         if overhead > 0:
             return overhead, slope
     return 0.0, median(seconds / size for size, seconds in runs)
+
+
+def share_filled(metrics: Mapping[str, object] | None) -> float:
+    """The share of the picture that was filled, 1 where that is not what was done."""
+    return (metrics or {}).get("filled_share") or 1.0

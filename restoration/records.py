@@ -14,7 +14,7 @@ import threading
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -26,7 +26,7 @@ from typing import Literal, TypeVar, get_args
 
 from restoration.database import DAMAGED, LOCKED, UNWRITABLE, code, inode, on_disk, prepared, uri
 from restoration.mirror import MIRRORS, mirrored, new_lines
-from restoration.paces import FEWEST, percentiles, trend
+from restoration.paces import FEWEST, percentiles, share_filled, trend
 
 Outcome = Literal["done", "failed", "cancelled"]
 Rating = Literal["better", "same", "worse"]
@@ -224,7 +224,9 @@ class Records:
         )
         if len(found) < FEWEST:
             return None
-        overhead, slope = trend([(size * filled(metrics), total(seconds)) for size, seconds, metrics in found])
+        sizes = [size * share_filled(json.loads(metrics or "{}")) for size, _, metrics in found]
+        worked = [total(seconds) for _, seconds, _ in found]
+        overhead, slope = trend(list(zip(sizes, worked, strict=True)))
         return overhead + slope * megapixels
 
     def summary(self) -> list[Summary]:
@@ -417,12 +419,12 @@ def inert(value: object) -> object:
 
 def total(seconds: str) -> float:
     """Of all stages but waiting, from the database's column."""
-    return sum(taken for stage, taken in json.loads(seconds).items() if stage != WAITING)
+    return seconds_worked(json.loads(seconds))
 
 
-def filled(metrics: str | None) -> float:
-    """The share of the picture that was filled, 1 where that is not what was done, from the database's column."""
-    return (json.loads(metrics).get("filled_share") if metrics else None) or 1.0
+def seconds_worked(seconds: Mapping[str, float]) -> float:
+    """Of all stages but waiting."""
+    return sum(taken for stage, taken in seconds.items() if stage != WAITING)
 
 
 def _moment(start: float, length: float, runs: list[tuple]) -> Moment:

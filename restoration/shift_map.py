@@ -157,19 +157,17 @@ class Labelling:
         every = np.arange(len(self.y))
         return np.stack([self.valid(every, label) for label in range(len(self.offsets))])
 
-    def fitting(self) -> np.ndarray:
-        """Which labels are among the few that fit the rim around each node best, bool (L, N); all where no rim is."""
+    def fitting(self, allowed: np.ndarray) -> np.ndarray:
+        """The allowed labels that are among the few that fit the rim around each node best; all where no rim is."""
 
         def around(values: np.ndarray) -> np.ndarray:
             plane = np.zeros(self.level.size, np.float32)
             plane[self.y, self.x] = values * self.near_rim
             return ndimage.uniform_filter(plane, SIGHT, mode="constant")[self.y, self.x]
 
-        costs = np.stack(
-            [np.where(ok, around(cost), np.inf) for cost, ok in zip(self.costs, self.allowed(), strict=True)]
-        )
+        costs = np.where(allowed, np.stack([around(cost) for cost in self.costs]), np.inf)
         few = min(FEW, len(costs)) - 1
-        return (costs <= np.partition(costs, few, axis=0)[few]) | (around(1.0) < RARELY)
+        return allowed & ((costs <= np.partition(costs, few, axis=0)[few]) | (around(1.0) < RARELY))
 
     @property
     def complete(self) -> bool:

@@ -237,7 +237,7 @@ def test_few_labels_are_tried_where_a_rim_tells_which_fit(cat):
     problem = Labelling(level, offsets, level.hole)
     problem.tabulated(np.zeros(level.size, np.float32))
     allowed, near = problem.allowed(), problem.near_rim
-    fitting = problem.fitting() & allowed
+    fitting = problem.fitting(allowed)
     assert (fitting.sum(0)[near] == np.minimum(allowed.sum(0)[near], FEW)).mean() > 0.98  # but for equally good ones
     inner = (problem.y > 60) & (problem.y < 65) & (problem.x > 60) & (problem.x < 80)
     assert (fitting == allowed)[:, inner].all()

@@ -20,10 +20,10 @@ from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.orders import Order
-from restoration.paces import FEWEST
+from restoration.paces import FEWEST, share_filled
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
-from restoration.records import WAITING, Record
+from restoration.records import Record, seconds_worked
 from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
@@ -231,19 +231,15 @@ def measured_seconds(task: str, name: str, pixels: int, share: float, texture: b
 
 def pace(rows: list[Record]) -> float:
     """How many times as long as where the methods were scored runs take here at the moment, by the last of them."""
+    known = {row.task for row in rows} & tasks.every().keys()
+    priors = {method.name for task in known for method in catalog.methods(task) if method.prior}
     found = [
-        sum(taken for stage, taken in row.seconds.items() if stage != WAITING)
-        / measured_seconds(row.task, row.model, row.out_width * row.out_height, share_of(row))
+        seconds_worked(row.seconds)
+        / measured_seconds(row.task, row.model, row.out_width * row.out_height, share_filled(row.metrics))
         for row in rows
-        if row.model in measured_costs()
-        and row.task in tasks.every()
-        and not any(method.prior and method.name == row.model for method in catalog.methods(row.task))
+        if row.task in known and row.model in measured_costs() and row.model not in priors
     ]
     return min(20.0, max(0.05, median(found))) if len(found) >= FEWEST else 1.0
-
-
-def share_of(row: Record) -> float:
-    return (row.metrics or {}).get("filled_share") or 1.0
 
 
 def seconds_of(function: BlockFunction, values: list) -> float:
