@@ -62,7 +62,8 @@ def painted_on(layer: str) -> tuple[Image, Image | None]:
     if drawn.alpha is None:
         return drawn, None
     red, _, blue = drawn.bytes(3).numpy().astype(int)
-    painted, avoided = drawn.alpha > 0, blue > red
+    alpha = drawn.alpha.astype(int)
+    painted, avoided = 3 * alpha > alpha.max(), blue > red  # what was erased is left faint along its edges
     missing, kept_out = (
         Image(np.where(painted & of, 255, 0).astype(np.uint8)[..., None]) for of in (~avoided, avoided)
     )
