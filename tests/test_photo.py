@@ -140,7 +140,7 @@ def test_the_page_shows_every_step_by_itself(worn, tmp_path):
     state = shown[5]
     pairs = {}
     for choice in shown[-1]["choices"]:
-        for pair in runs.step(state, choice):
+        for pair in runs.step(state, path, choice):
             pairs[choice] = [read(file).samples for file in pair]
     np.testing.assert_array_equal(pairs["1. Denoise"][0], worn["both"].samples)
     np.testing.assert_array_equal(pairs["1. Denoise"][1], pairs["2. Remove artifacts"][0])
@@ -153,9 +153,9 @@ def test_the_quality_is_found_in_the_middle_of_a_large_picture(monkeypatch, smoo
 
 
 def test_a_result_is_handed_on_to_another_tab(worn):
-    shown = Shown(finish(Order("photo", settings={"enlarge": 2}).run(worn["fine"])), b"", "id")
+    shown = Shown(finish(Order("photo", settings={"enlarge": 2}).run(worn["fine"])), b"", "id", path="a.png")
     shelf.results().put("id", shown)
-    for path, tabs in hand_on("id", "denoise"):
+    for path, tabs in hand_on("id", "a.png", "denoise"):
         assert tabs.selected == "denoise"
         np.testing.assert_array_equal(read(path).samples, shown.done.picture.samples)
 

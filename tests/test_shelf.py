@@ -84,10 +84,11 @@ def test_a_visitor_whose_result_went_is_told_to_run_it_again(small, photo, tmp_p
     runs = Runs(tasks.named("denoise"))
     *_, shown = runs.run(silent, str(tmp_path / "photo.png"), "median", True, 25, 100, "png", 95)
     assert "Median" in shown[3]
-    for ask in (lambda: list(runs.show(silent, shown[5], 50, "png", 95)), lambda: list(hand_on(shown[5], "inpaint"))):
+    path = str(tmp_path / "photo.png")
+    for ask in (lambda: runs.show(silent, shown[5], path, 50, "png", 95), lambda: hand_on(shown[5], path, "inpaint")):
         with pytest.raises(Exception, match="run it again"):
-            ask()
-    assert len(list(runs.show(silent, None, 50, "png", 95))) == 1  # nothing was run: nothing changes
+            list(ask())
+    assert len(list(runs.show(silent, None, path, 50, "png", 95))) == 1  # nothing was run: nothing changes
 
 
 def test_what_a_run_leaves_weighs_as_much_as_its_pictures(photo, tmp_path, monkeypatch):
@@ -116,9 +117,9 @@ def test_of_a_large_picture_that_stays_true_only_that_is_kept(photo, tmp_path, m
         state = shown[most, True][0]
         if most == 100_000:
             with pytest.raises(Exception, match="run it again"):
-                list(runs.show(silent, state, False, "png", 95))
+                list(runs.show(silent, state, path, False, "png", 95))
         else:
-            for step in runs.show(silent, state, False, "png", 95):
+            for step in runs.show(silent, state, path, False, "png", 95):
                 if isinstance(step[0], tuple):
                     np.testing.assert_array_equal(read(step[0][1]).samples, shown[most, False][1])
                     break

@@ -101,10 +101,12 @@ def test_files_come_back_after_a_failure_unless_another_run_goes_on():
         outputs = (None,) * 6
 
     tab = Turns("denoise", None, Part(), (), "hint")
-    assert tab.over("run", "v 5") == [gr.skip()] * 2
+    assert tab.over("run", "a.png", "v 5") == [gr.skip()] * 2
     list(turns.bound("denoise", counting)(None, "a.png", "v 5"))
-    assert tab.over("run", "v 5") == [gr.update(interactive=True)] * 2
-    assert tab.over(None, "v 5") == [gr.update(interactive=False)] * 2
+    assert tab.over("run", "a.png", "v 5") == [gr.update(interactive=True)] * 2
+    shelf.results().put("run", Shown(None, b"", "run", path="a.png"))
+    assert tab.over("run", "b.png", "v 5") == [gr.update(interactive=False)] * 2
+    assert tab.over(None, "a.png", "v 5") == [gr.update(interactive=False)] * 2
 
 
 def test_a_result_is_of_the_picture_that_it_was_made_of():

@@ -9,6 +9,7 @@
   let uploads = 0;
   let expected = 0; // until when an upload may begin
   let settled = 0; // from when on the last upload is known to the page
+  let brought = false; // whether that is one of the server's, which brings settings too
   let waiting = null; // the button that was clicked meanwhile
 
   const now = () => performance.now();
@@ -38,7 +39,7 @@
 
   const chosen = (event) => {
     const files = event.target?.files ?? event.dataTransfer?.files ?? event.clipboardData?.files;
-    if (files?.length) expected = now() + SOON;
+    if (files?.length) [expected, brought] = [now() + SOON, false];
   };
   for (const type of ["change", "drop", "paste"]) document.addEventListener(type, chosen, true);
 
@@ -49,12 +50,19 @@
     if (part && (top < 0 || top > window.innerHeight * 0.6)) part.scrollIntoView({ behavior: "smooth", block: "start" });
   }
 
+  /** The button that waited, which does so no longer. */
+  function released() {
+    const button = waiting;
+    waiting = null;
+    button?.removeAttribute("aria-busy");
+    return button;
+  }
+
   function later() {
+    if (!waiting) return;
     if (busy()) setTimeout(later, 50);
     else {
-      const button = waiting;
-      waiting = null;
-      button.removeAttribute("aria-busy");
+      const button = released();
       if (button.isConnected) button.click();
     }
   }
@@ -66,12 +74,18 @@
       if (button) inSight(`${button.id.slice(0, -4)}-status`);
       const example = event.target.closest?.(".examples");
       if (example) inSight(`${example.id.slice(0, -9)}-input`);
-      if (event.target.closest?.(".brings, .examples button")) expected = now() + BROUGHT;
+      if (event.target.closest?.(".brings, .examples button")) [expected, brought] = [now() + BROUGHT, true];
+      const cancel = event.target.closest?.("button[id$=-cancel]");
+      if (cancel && waiting?.id === cancel.id.replace(/cancel$/, "run")) {
+        released();
+        window.turns.clicked(cancel.id.slice(0, -7)); // there is one to be cancelled, which has not begun
+      }
       if (!button || !busy()) return;
       event.preventDefault();
       event.stopImmediatePropagation();
       const first = waiting === null;
       waiting = button;
+      if (!brought) document.getElementById(button.id.replace(/run$/, "keep"))?.click();
       button.setAttribute("aria-busy", "true");
       if (first) later();
     },

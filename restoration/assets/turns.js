@@ -4,6 +4,8 @@
   const visitor = Math.random().toString(36).slice(2);
   const now = () => performance.timeOrigin + performance.now();
   const pictures = {}; // folder and name of the file in hand, by tab
+  const settings = {}; // of a click that waits for its picture, by tab
+  const going = {}; // runs that were clicked and are not over, by tab
   const stem = (path) => path.split("/").pop().replace(/\.[^.]*$/, "");
   const converted = (path) => /\.tiff?$/i.test(path);
   const same = (one, other) =>
@@ -16,7 +18,34 @@
 
   window.turns = {
     now: () => `${visitor} ${now()}`,
-    clicked: () => `${visitor} ${last}`,
+    clicked(tab) {
+      going[tab] = (going[tab] ?? 0) + 1;
+      return `${visitor} ${last}`;
+    },
+
+    /** Note that a run has ended. */
+    over(tab) {
+      going[tab] = Math.max(0, (going[tab] ?? 0) - 1);
+    },
+
+    /** What a tab shows on Cancel: that a run is cancelled, if there was one. */
+    cancelled(tab, shown) {
+      const any = going[tab] > 0;
+      going[tab] = 0;
+      return any ? shown : shown.map(() => ({ __type__: "update" }));
+    },
+
+    /** Keep the settings of a click that waits for its picture. */
+    keep(tab, values) {
+      settings[tab] = [, ...values];
+    },
+
+    /** The values of a run, which begin with the picture, with the settings that its click had. */
+    asClicked(tab, values) {
+      const kept = settings[tab] ?? [];
+      delete settings[tab];
+      return values.map((value, place) => (place in kept ? kept[place] : value));
+    },
 
     /** What a tab shows when a picture has come: nothing, unless it is the one that was there. */
     cleared(tab, file, nothing) {
@@ -27,6 +56,7 @@
 
     /** What a tab shows when a result has come: nothing, if another picture came first. */
     kept(tab, of, nothing) {
+      this.over(tab);
       const path = pictures[tab];
       return path === undefined || same(of, path) ? nothing.map(() => ({ __type__: "update" })) : nothing;
     },

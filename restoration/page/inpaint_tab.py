@@ -1,7 +1,7 @@
 """What only tasks with holes have: painting, masks, and going on from a result."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import gradio as gr
@@ -15,7 +15,7 @@ from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.masks import canvas, chosen_hole, marked_canvas, own_mask, painter, show_mask
 from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, brought, sentences, tidy, unchanged
-from restoration.page.runs import Runs, Shown, again
+from restoration.page.runs import Runs, in_hand
 from restoration.page.task_tab import TaskTab
 from restoration.page.turns import same_picture
 from restoration.tasks._task import Setting
@@ -67,30 +67,36 @@ class HoleRuns(Runs):
     def variant(self) -> Setting:
         return next(setting for setting in self.kind.settings if setting.name == "variant")
 
-    def other(self, progress=gr.Progress(), path=None, result=None, *output) -> Generator:
+    def other(self, progress=gr.Progress(), path=None, run=None, *output) -> Generator:
         """The same holes by the method that was not taken."""
-        if result is None:
-            yield unchanged(self.outputs)
-            return
-        with sentences():
-            made = again(result)
-        order = made.done.order
-        order = Order(self.kind.name, other_fill(order.model), {**order.settings, "texture": True})
-        yield from self._again(made, order, path, output, progress)
 
-    def another(self, progress=gr.Progress(), path=None, result=None, *output) -> Generator:
+        def changed(order: Order) -> Order:
+            return Order(self.kind.name, other_fill(order.model), {**order.settings, "texture": True})
+
+        yield from self._again(changed, path, run, output, progress)
+
+    def another(self, progress=gr.Progress(), path=None, run=None, *output) -> Generator:
         """The same holes, filled with other copies; after the last variant the first again."""
-        if result is None:
-            yield unchanged(self.outputs)
-            return
-        with sentences():
-            made = again(result)
-        order = made.done.order
-        number = (order.settings["variant"] + 1) % (self.variant.limits[1] + 1)
-        yield from self._again(made, order.changed(variant=number), path, output, progress)
 
-    def _again(self, made: Shown, order: Order, path: str | None, output: tuple, progress: gr.Progress) -> Generator:
+        def changed(order: Order) -> Order:
+            return order.changed(variant=(order.settings["variant"] + 1) % (self.variant.limits[1] + 1))
+
+        yield from self._again(changed, path, run, output, progress)
+
+    def _again(
+        self,
+        changed: Callable[[Order], Order],
+        path: str | None,
+        run: str | None,
+        output: tuple,
+        progress: gr.Progress,
+    ) -> Generator:
         with sentences():
+            made = in_hand(run, path)
+            if made is None:
+                yield unchanged(self.outputs)
+                return
+            order = changed(made.done.order)
             yield from self.restore(order, path, lambda image: made.done.hole, output, progress, made.made_of)
 
 
@@ -177,9 +183,8 @@ class HoleTab(TaskTab):
         ]
         looked_at = [self.source, *self.marks[:-1], *edges]
         self.look.click(show_mask, looked_at, self.mask, **LOOKING | {"show_progress": "full"})
-        inputs = [self.source, self.shown.state, *self.shown.file]
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
-            self.running.append(self.turns.start(button, handler, inputs))
+            self.running.append(self.turns.start(button, handler, [self.shown.state, *self.shown.file]))
         went_on = [self.source, self.shown.state, self.earlier]
         for running in self.running:
             running.success(tidy(went_on_from), went_on, [*self.painting, self.uploaded, self.transparent], **LOOKING)

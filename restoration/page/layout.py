@@ -40,7 +40,7 @@ def build() -> gr.Blocks:
                 if other.task in part.onward:
                     button, task = part.onward[other.task], other.task
                     handing = partial(tidy(hand_on), task=task)
-                    brought(button.click(handing, part.state, [other.source, tabs], **CHANGING))
+                    brought(button.click(handing, [part.state, part.source], [other.source, tabs], **CHANGING))
         page.load(snippets, chosen, blocks, **QUIET)
         page.load(model_rows, None, table, **QUIET)
         found = [component for part in parts for component in part.settings.values()]

@@ -26,7 +26,7 @@ from restoration.page.parts import (
     sentences,
     tidy,
 )
-from restoration.page.runs import Runs, again, run_batch
+from restoration.page.runs import Runs, in_hand, run_batch
 from restoration.page.task_tab import TaskTab
 
 WHOLE = "All steps"
@@ -75,13 +75,13 @@ class ChainRuns(Runs):
         choices = [WHOLE, *(f"{number}. {step_title(part)}" for number, part in enumerate(parts, start=1))]
         return (gr.update(choices=choices, value=WHOLE, visible=len(parts) > 1),)
 
-    def step(self, run: str | None, choice: str | None) -> Generator:
+    def step(self, run: str | None, path: str | None, choice: str | None) -> Generator:
         """The comparison of all steps of a run, or of one of them alone."""
-        if run is None or not choice:
-            yield gr.skip()
-            return
         with sentences(), tempfile.TemporaryDirectory() as folder:
-            result = again(run)
+            result = in_hand(run, path)
+            if result is None or not choice:
+                yield gr.skip()
+                return
             if choice == WHOLE:
                 yield compared(folder, result.before, preview(result.done.picture), result.done.picture.name)
                 return
@@ -153,7 +153,7 @@ class ChainTab(TaskTab):
     def connect(self):
         self.which.input(
             tidy(self.runs.step),
-            [self.shown.state, self.which],
+            [self.shown.state, self.source, self.which],
             self.shown.compare,
             **CHANGING | {"show_progress": "full"},
         )

@@ -21,7 +21,7 @@ from restoration.page.parts import (
     sentences,
     start_and_cancel,
 )
-from restoration.page.runs import Runs, again, rate
+from restoration.page.runs import Runs, in_hand, rate
 from restoration.page.turns import NOW, Turn, clock, note, run_on_click, same_picture, start, stop
 from restoration.tasks._task import Task
 
@@ -97,14 +97,15 @@ def results(kind: Task, between: Callable[[], object]) -> tuple[Results, object]
     return Results(compare, download, receipt, status, rating, state, format, quality, onward), drawn
 
 
-def hand_on(run: str | None, task: str) -> Generator:
+def hand_on(run: str | None, path: str | None, task: str) -> Generator:
     """The result of a run as the picture of another tab, and that tab."""
-    if run is None:
-        gr.Info("Run it first: its result is handed on.")
-        yield gr.skip(), gr.skip()
-        return
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        image = again(run).done.picture
+        result = in_hand(run, path)
+        if result is None:
+            gr.Info("Run it first: its result is handed on.")
+            yield gr.skip(), gr.skip()
+            return
+        image = result.done.picture
         file = Path(folder) / f"{image.name}.png"
         write(image, file, metadata="all")
         yield str(file), gr.Tabs(selected=task)
@@ -184,29 +185,48 @@ class Turns:
     def emptied(self, part: gr.components.Component) -> object:
         return gr.update(interactive=False) if isinstance(part, gr.Button) else gr.update(value=None)
 
-    def start(self, button: gr.Button, function: Callable, inputs: Sequence[gr.components.Component]) -> Dependency:
-        """Start a run on a click; one has the model at a time, and its progress shows on the status line."""
+    def start(
+        self,
+        button: gr.Button,
+        function: Callable,
+        settings: Sequence[gr.components.Component],
+        marks: Sequence[gr.components.Component] = (),
+    ) -> Dependency:
+        """Start a run on a click; one has the model at a time, and its progress shows on the status line.
+
+        Args:
+            function: takes the picture, settings and marks; see `Runs.run`.
+            settings: as they are at the click, also where that waits until its picture has come.
+        """
 
         def told(progress=gr.Progress(), path=None, *values) -> Generator:
             with closing(function(progress, path, *values)) as work:
                 for outputs in work:
                     yield *outputs, "/".join(Path(path).parts[-2:]) if isinstance(outputs[0], tuple) else gr.skip()
 
-        outputs = [*self.shown.outputs, *self.more, self.of]
+        outputs, tab = [*self.shown.outputs, *self.more, self.of], json.dumps(self.tab)
         named = {"when": self.when, "files": self.files, "shown_on": self.shown.status}
-        running = start(self.tab, button, told, inputs, outputs, **named)
+        if button.elem_id == f"{self.tab}-run":  # which waits for the picture, see `assets/clicks.js`
+            keep = gr.Button("Keep the settings", visible="hidden", elem_id=f"{self.tab}-keep")
+            keep.click(None, settings, None, js=f"(...values) => window.turns.keep({tab}, values)", **QUIET)
+            named["js"] = f"(...values) => window.turns.asClicked({tab}, values)"
+        running = start(self.tab, button, told, [self.source, *settings, *marks], outputs, **named)
         running.success(None, self.of, list(self.seen), js=self.in_browser("kept"), **QUIET)
-        running.failure(self.over, [self.shown.state, self.when], self.files, queue=False, **QUIET)
+        ended = {"js": f"(...values) => (window.turns.over({tab}), values)", "queue": False}
+        running.failure(self.over, [self.shown.state, self.source, self.when], self.files, **ended, **QUIET)
         return running
 
     def stop(self, button: gr.Button, running: list[Dependency]) -> None:
         """Cancel runs on a click; the file of what is in sight comes back."""
         shown = "['Cancelled.', ...[0, 0].map(() => ({ __type__: 'update', interactive: Boolean(values[0]) }))]"
+        shown = f"window.turns.cancelled({json.dumps(self.tab)}, {shown})"
         stop(self.tab, button, running, [self.of], [self.shown.status, *self.files], shown)
 
-    def over(self, run: str | None, when: str | None) -> list:
+    def over(self, run: str | None, path: str | None, when: str | None) -> list:
         """The files of what is in sight again, when a run has ended without a result, unless another goes on."""
-        return [gr.skip() if Turn(self.tab, when).going else gr.update(interactive=run is not None)] * 2
+        if Turn(self.tab, when).going:
+            return [gr.skip()] * 2
+        return [gr.update(interactive=run is not None and self.is_of(run, path))] * 2
 
     def in_browser(self, function: str) -> str:
         """What shows nothing there, without waiting for the line, where a result is not of the picture in hand."""
@@ -223,10 +243,7 @@ class Turns:
         """Clear what was shown when another picture comes, whose coming ends the runs on the last one."""
         self.source.change(None, self.source, list(self.seen), js=self.in_browser("cleared"), **FOLLOWING)
 
-        def another(path: str | None, run: str | None, when: str | None) -> object:
-            """Note that it came; a result that is its own already stays."""
+        def another(path: str | None, when: str | None) -> None:
             note(self.tab, when, path)
-            return gr.skip() if run is not None and self.is_of(run, path) else None
 
-        came = [self.source, self.shown.state, clock()]
-        self.source.change(another, came, self.shown.state, js=NOW, queue=False, **FOLLOWING)
+        self.source.change(another, [self.source, clock()], None, js=NOW, queue=False, **FOLLOWING)

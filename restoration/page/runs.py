@@ -27,6 +27,7 @@ from restoration.page.countdown import Countdown
 from restoration.page.event import logged
 from restoration.page.masks import chosen_hole, mask_for_all
 from restoration.page.parts import checked_format, chosen, compared, opened, preview, sentences, unchanged
+from restoration.page.turns import same_picture
 from restoration.receipts import OrderResult
 from restoration.recording import COMMIT, kept, record_of
 from restoration.running import Score
@@ -190,18 +191,18 @@ class Runs:
             return result
         return replace(result, done=replace(result.done, order=order))
 
-    def show(self, progress=gr.Progress(), result=None, *values) -> Generator:
+    def show(self, progress=gr.Progress(), run=None, path=None, *values) -> Generator:
         """The result with other settings that need no model, or in another file.
 
         Args:
-            result: the id of its run.
+            run: its id.
             values: of those settings' controls, then format and JPEG quality.
         """
-        if result is None:
-            yield unchanged(self.outputs)
-            return
         with sentences():
-            result = again(result)
+            result = in_hand(run, path)
+            if result is None:
+                yield unchanged(self.outputs)
+                return
             *changed, format, quality = values
             later = (setting for setting in self.kind.settings if setting.later)
             settings = {setting.name: in_order(setting, value) for setting, value in zip(later, changed, strict=True)}
@@ -411,6 +412,12 @@ def again(run: str) -> Shown:
     if result is None:
         raise ValueError(shelf.AGAIN)
     return result
+
+
+def in_hand(run: str | None, path: str | None) -> Shown | None:
+    """What a run left, if its result is of the picture in hand; the last run may be of the one before."""
+    result = again(run) if run is not None else None
+    return result if result and same_picture(result.path, path or "") else None
 
 
 def rate(run: str | None, rating: str | None, comment: str) -> object:

@@ -74,7 +74,7 @@ class TaskTab:
             self.draw_test(chosen, spot)
         outputs = [*shown.outputs, *besides]
         self.turns = Turns(self.name, self.source, shown, besides, self.kind.hint)
-        self.running = [self.turns.start(start, runs.run, [self.source, *chosen, *shown.file, *self.marks])]
+        self.running = [self.turns.start(start, runs.run, [*chosen, *shown.file], self.marks)]
         self.turns.follow_picture()
         picked = [self.source, self.model, *self.controls.get("scale", [])]
         self.source.upload(displayable, self.source, self.source, **LOOKING)
@@ -84,7 +84,7 @@ class TaskTab:
         self.follow_cost(picked, takes)
         later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
         changing = [*later, *shown.file]
-        follow(changing, tidy(runs.show), [shown.state, *changing], outputs, CHANGING)
+        follow(changing, tidy(runs.show), [shown.state, self.source, *changing], outputs, CHANGING)
         self.connect()
         self.turns.stop(cancel, self.running)
         api(self.kind)

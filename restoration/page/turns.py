@@ -5,6 +5,7 @@ same tab that were clicked before it, so does Cancel, another picture ends those
 ends those that were clicked after it.  See `assets/turns.js` for the browser's part.
 """
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
@@ -22,7 +23,7 @@ KEPT = 2000  # tabs of visitors whose last events are known
 # In the browser: the last input becomes who the visitor is on this page, and when this happened.
 NOW = "(...values) => [...values.slice(0, -1), window.turns.now()]"
 # A click on Start: when it was, and that files of the last result are not to be taken for its own.
-STARTED = "(...values) => [window.turns.clicked(), ...values.map(() => ({ __type__: 'update', interactive: false }))]"
+STARTED = "(...values) => [window.turns.clicked(%s), ...values.map(() => ({ __type__: 'update', interactive: false }))]"
 
 
 @dataclass
@@ -173,6 +174,7 @@ def start(
     when: gr.Textbox,
     files: Sequence[gr.components.Component] = (),
     shown_on: gr.components.Component | None = None,
+    js: str | None = None,
 ) -> Dependency:
     """Start a job on a click; one runs at a time.
 
@@ -184,12 +186,14 @@ def start(
         when: keeps when it was clicked.
         files: of the last result, off until there is a new one.
         shown_on: where progress shows, the first output by default.
+        js: what the browser makes of the inputs.
     """
-    button.click(None, files, [when, *files], js=STARTED, trigger_mode="multiple", **QUIET)
+    button.click(None, files, [when, *files], js=STARTED % json.dumps(name), trigger_mode="multiple", **QUIET)
     return button.click(
         bound(name, function),
         [*inputs, when],
         outputs,
+        js=js,
         trigger_mode="multiple",
         show_progress_on=[shown_on or outputs[0]],
         **ONE_AT_A_TIME,
