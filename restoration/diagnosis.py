@@ -44,13 +44,15 @@ def diagnosed(image: Image) -> list[Finding]:
 
 
 def scratches(image: Image) -> tuple[Finding, Mask]:
-    """The scratches of an image in words, and where they are, which takes about a second.
+    """The scratches and the dust of an image in words, and where they are, which takes about a second.
 
-    What looks like a scratch may be a wire, so nobody is advised to remove them unseen.
+    What looks like a scratch may be a wire, and like dust a star, so nobody is advised to remove them unseen.
     """
     found = find_scratches(image)
-    lines = {0: "no scratches", 1: "scratches: 1 thin line"}.get(found.count, f"scratches: {found.count} thin lines")
-    return Finding("scratches", lines, offered=found.count > 0), Mask(found.marks.astype("float32"))
+    words = [f"scratches: {found.count} thin line{'s' * (found.count > 1)}"] if found.count else []
+    words += [f"dust: {found.specks} specks"] if found.specks else []
+    told = "; ".join(words) or "no scratches, no dust"
+    return Finding("scratches", told, offered=bool(words)), Mask(found.marks.astype("float32"))
 
 
 def _compression(image: Image) -> Finding:

@@ -1,14 +1,13 @@
-"""Scratches: thin lines that lie over a picture, found by what they are like, without a network.
+"""Scratches: thin lines that lie over a picture, found by what they are like, without a network; dust with them.
 
 Points of lines, see `ridges`, are joined, and told from twigs, grass and edges by how even, grey, lonely and long their
 lines are.  A line counts for more in a picture that has others.  After Newson, Almansa, Gousseau, Perez. "Robust
 automatic line scratch detection in films", IEEE TIP 2014, where a line has to be too long to be chance.
 Differs from the paper: any direction and some bend, one picture alone, and what decides are logistic regressions, of
-points and then of lines, which `python -m train.scratches --fit` makes from pictures with scratches drawn on them.
+points and then of lines, which `python -m train.scratches --fit scratches` makes from pictures that it draws them on.
 """
 
 import hashlib
-import json
 import math
 import threading
 from collections import OrderedDict
@@ -22,7 +21,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from restoration.dust import find_dust
 from restoration.image import Image, reduced, to_8_bit
+from restoration.regression import Regression, stored_in
 from restoration.ridges import TRAITS, Points, points_of
 
 WEIGHTS = Path(__file__).parent / "assets" / "scratches.json"
@@ -30,8 +31,6 @@ PIXELS = 500_000  # larger pictures are searched at a whole fraction of their si
 REACH = 12  # between points of one line
 JOINED = -2.5  # from this score on points are parts of lines
 KEPT = -1.5  # and from this one on lines are scratches
-KNEES = (-1, 0, 1)  # where the weight of a trait may change, in its standard deviations
-FAR = 4  # traits of more standard deviations are taken for so many
 NEAR = 120  # lines within so many pixels are neighbours
 ALIKE = 0.2  # and run alike by angles that differ by no more, in radians
 GAP = 30  # pixels between the ends of two lines that are one scratch, of which a part is hardly seen
@@ -46,12 +45,14 @@ class Scratches:
     """What was found.
 
     Args:
-        marks: bool (H, W), the pixels of the scratches, a little more rather than less.
+        marks: bool (H, W), the pixels of scratches and dust, a little more rather than less.
         count: of the scratches; one is several lines where parts of it are hardly seen.
+        specks: how many of them the dust has.
     """
 
     marks: np.ndarray
     count: int
+    specks: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,35 +79,6 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class Regression:
-    """A logistic regression of traits, with a weight for each, that changes at knees, and perhaps for their products.
-
-    Args:
-        mean, deviation: of the traits, by which they are scaled.
-        weights: of the terms, see `terms`; the last is the constant.
-        products: whether products of two traits are among them.
-    """
-
-    mean: np.ndarray
-    deviation: np.ndarray
-    weights: np.ndarray
-    products: bool = False
-
-    def terms(self, traits: np.ndarray) -> np.ndarray:
-        """The terms (N, T) of traits (N, K); a trait that is unknown is taken for usual."""
-        scaled = np.nan_to_num((traits - self.mean) / self.deviation).clip(-FAR, FAR)
-        parts = [scaled, *(np.maximum(scaled - knee, 0) for knee in KNEES)]
-        if self.products:
-            first, second = np.triu_indices(scaled.shape[1])
-            parts.append((scaled[:, first] * scaled[:, second]).clip(-9, 9))
-        return np.concatenate(parts, 1)
-
-    def scores(self, traits: np.ndarray) -> np.ndarray:
-        """Logarithms of the odds (N,)."""
-        return self.terms(traits) @ self.weights[:-1] + self.weights[-1]
-
-
-@dataclass(frozen=True)
 class Judge:
     """All that was fitted: regressions of points, of lines, and of a line's score with what else the picture has."""
 
@@ -118,32 +90,26 @@ class Judge:
 @lru_cache(maxsize=1)
 def judge() -> Judge:
     """The fitted regressions."""
-    stored = json.loads(WEIGHTS.read_text(encoding="utf-8"))
-
-    def regression(part: dict) -> Regression:
-        arrays = (np.array(part[name], np.float32) for name in ("mean", "deviation", "weights"))
-        return Regression(*arrays, products=part["products"])
-
-    return Judge(**{name: regression(part) for name, part in stored.items()})
+    return Judge(**stored_in(WEIGHTS))
 
 
 def find_scratches(image: Image) -> Scratches:
-    """The scratches of an image; one of many megapixels is searched at a fraction of its size, and once for all."""
+    """Scratches and dust of an image; one of many megapixels is searched at a fraction of its size, and only once."""
     factor = math.ceil(math.sqrt(image.height * image.width / PIXELS))
     small = to_8_bit(reduced(image, factor) if factor > 1 else image).samples
-    packed, count = _searched(small)
+    packed, count, specks = _searched(small)
     marks = np.unpackbits(packed, count=small.shape[0] * small.shape[1]).reshape(small.shape[:2]).view(bool)
     if factor > 1:
         marks = marks.repeat(factor, 0).repeat(factor, 1)[: image.height, : image.width]
-    return Scratches(marks, count)
+    return Scratches(marks, count, specks)
 
 
-_known: OrderedDict[bytes, tuple[np.ndarray, int]] = OrderedDict()  # by what was searched, the oldest first
+_known: OrderedDict[bytes, tuple[np.ndarray, int, int]] = OrderedDict()  # by what was searched, the oldest first
 _lock = threading.Lock()
 
 
-def _searched(samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Marks of scratches, packed, and how many there are, in uint8 (H, W, 1 or 3)."""
+def _searched(samples: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Marks, packed, and how many scratches and specks there are, in uint8 (H, W, 1 or 3)."""
     key = hashlib.blake2b(repr(samples.shape).encode() + samples.tobytes()).digest()
     with _lock:
         found = _known.pop(key, None)
@@ -152,7 +118,9 @@ def _searched(samples: np.ndarray) -> tuple[np.ndarray, int]:
         lines = lines_of(points, judged.points.scores(points.traits))
         scores = judged.lines.scores(lines.traits)
         kept = judged.company.scores(company(scores, lines.lengths, points.size)) > KEPT
-        found = np.packbits(drawn(points, lines, kept)), _count(lines, kept)
+        marks = drawn(points, lines, kept)
+        dust, specks = find_dust(samples, marks)
+        found = np.packbits(marks | dust), _count(lines, kept), specks
     with _lock:
         _known[key] = found
         while len(_known) > REMEMBERED:

@@ -16,9 +16,10 @@ from restoration.orders import Order, replay
 from restoration.page.masks import strokes
 from restoration.page.photo_tab import ChainRuns, ChainTab
 from restoration.receipts import read_receipt
+from restoration.regression import Regression
 from restoration.ridges import points_of
 from restoration.running import finish
-from restoration.scratches import Regression, find_scratches
+from restoration.scratches import find_scratches
 from restoration.tasks import named
 from restoration.tasks.photo import UNSCRATCHED
 from train.scratches import scratched
@@ -187,7 +188,7 @@ def test_the_command_line_asks_for_it(hurt, tmp_path, capsys):
     write(hurt, tmp_path / "photo.png")
     arguments = ["photo", str(tmp_path / "photo.png"), "-o", str(tmp_path / "a.png"), "--no-denoise", "--no-artifacts"]
     assert main([*arguments, "--scratches"]) == 0
-    assert "scratches removed" in capsys.readouterr().out
+    assert "scratches and dust removed" in capsys.readouterr().out
     assert read_receipt(tmp_path / "a.png")["settings"]["scratches"] is True
 
 

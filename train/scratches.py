@@ -1,7 +1,8 @@
-"""Scratches drawn on pictures from a seed: how many of them are found, and how much is taken for them that is none.
+"""Scratches and dust drawn on pictures from a seed: how much is found, and how much is taken for them that is none.
 
-    python -m train.scratches --data FOLDER          # both figures, on BSD100
-    python -m train.scratches --data FOLDER --fit    # writes what tells scratches from lines of a picture's own
+    python -m train.scratches --data FOLDER                  # all figures, on BSD100
+    python -m train.scratches --data FOLDER --fit scratches  # writes what tells scratches from a picture's own lines
+    python -m train.scratches --data FOLDER --fit dust       # writes what tells dust from a picture's own specks
 
 Fitting takes only pictures whose licences allow anything to be made of them, and some minutes.
 """
@@ -18,27 +19,22 @@ import torch
 from scipy.spatial import cKDTree
 from torch import nn
 
+from restoration import dust
 from restoration.degradations import Jpeg
 from restoration.files import read
 from restoration.image import Image, fitted, from_tensor
+from restoration.regression import Regression
 from restoration.ridges import Points, points_of
-from restoration.scratches import (
-    JOINED,
-    WEIGHTS,
-    Judge,
-    Lines,
-    Regression,
-    company,
-    find_scratches,
-    lines_of,
-)
+from restoration.scratches import WEIGHTS, Judge, Lines, company, find_scratches, lines_of
 
 FITTED_ON = ("a/cid22_*", "b/elementary_*", "b/deepin_*", "b/popos_*", "c/clic2025_*", "d/[!u]*[!a]_*")
-FITTED_FILES = 90
+FITTED_FILES = {"scratches": 90, "dust": 450}  # at most so many of them, and a few more
 SIDES = 384, 512  # of the pictures that are fitted on
-MOST_MARKED, SHARE_OF_CLEAN, SHARE_FOUND = 0.005, 0.95, 0.7
-SCRATCHED = 40
+MOST_MARKED = 0.005
+DAMAGED = 40  # pictures
 WIDTHS, OFFSETS, COUNT, GRAIN, QUALITY = (1, 4), (20, 80), (4, 12), (2, 10), 75
+ACROSS, SPECKS = (1, 8), (8, 40)  # pixels across a speck, and specks in 100,000 pixels
+PLAIN = 2, 2  # pixels across a speck that is plain to see, and times that it is off the deviation of what is around
 ON_LINE, BESIDE, SLANT = 2.0, 6.0, 0.3  # a point is a scratch's within so many pixels and radians, no one's nearer than
 
 
@@ -62,11 +58,60 @@ def scratched(image: Image, seed: int) -> tuple[Image, list[Scratch]]:
         if len(path) > 60:
             samples += scratch.offset * _covered(scratch, height, width)[..., None]
             scratches.append(scratch)
+    return _worn(image, samples, random), scratches
+
+
+def _worn(image: Image, samples: np.ndarray, random: np.random.Generator) -> Image:
+    """An image of other levels (H, W, C), with grain, and saved as a JPEG."""
     samples = samples.clip(0, 255)
     planes = random.choice([1, image.channels])
-    samples += random.normal(0, random.uniform(*GRAIN), (height, width, planes)).astype(np.float32)
+    samples += random.normal(0, random.uniform(*GRAIN), (*samples.shape[:2], planes)).astype(np.float32)
     noisy = replace(image, samples=np.rint(samples.clip(0, 255)).astype(np.uint8))
-    return from_tensor(Jpeg(QUALITY)(noisy.tensor()), image.name), scratches
+    return from_tensor(Jpeg(QUALITY)(noisy.tensor()), image.name)
+
+
+@dataclass(frozen=True)
+class Speck:
+    """A speck of dust: row and column of its middle, pixels across, offset in levels, and its pixels' indices.
+
+    And the deviation, in levels, of the picture around it as that was without dust and grain.
+    """
+
+    middle: np.ndarray
+    across: float
+    offset: float
+    pixels: tuple[np.ndarray, np.ndarray]
+    around: float
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has some size and stands out from the picture."""
+        return self.across >= PLAIN[0] and abs(self.offset) >= PLAIN[1] * self.around
+
+
+def dusty(image: Image, seed: int) -> tuple[Image, list[Speck]]:
+    """An image of 8 bits with specks of dust, round and bent, light and dark, with grain, and saved as a JPEG."""
+    random = np.random.default_rng(seed)
+    height, width = image.height, image.width
+    samples, specks = image.samples.astype(np.float32), []
+    for _ in range(round(random.uniform(*SPECKS) * height * width / 1e5)):
+        middle = random.uniform(0, 1, 2) * (height - 1, width - 1)
+        across, offset = random.uniform(*ACROSS), random.uniform(*OFFSETS) * random.choice([-1, 1])
+        if not 0 <= samples[tuple(np.rint(middle).astype(int))].mean() + offset <= 255:
+            offset = -offset  # for a white speck on white would be none
+        lobes = random.uniform(0, 0.25, 2), random.uniform(0, 2 * math.pi, 2)
+        top, left = np.maximum(np.floor(middle - across).astype(int) - 1, 0)
+        y, x = np.mgrid[top : min(height, top + 20), left : min(width, left + 20)]
+        down, right = y - middle[0], x - middle[1]
+        angle, radius = np.arctan2(down, right), across / 2
+        for number, (lobe, turn) in enumerate(zip(*lobes, strict=True), start=2):
+            radius = radius * (1 + lobe * np.cos(number * angle + turn))
+        covered = (radius + 0.5 - np.hypot(down, right)).clip(0, 1)
+        samples[y, x] += offset * covered[..., None].astype(np.float32)
+        own = covered >= min(0.5, covered.max())
+        around = image.samples[max(0, top - 6) : top + 26, max(0, left - 6) : left + 26].mean(2).std()
+        specks.append(Speck(middle, across, offset, (y[own], x[own]), float(around)))
+    return _worn(image, samples, random), specks
 
 
 def _path(random: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -96,7 +141,25 @@ def found_share(image: Image, scratches: list[Scratch]) -> tuple[float, float]:
     return marks[tuple(places.T)].sum() / 2, len(places) / 2
 
 
+def specks_found(image: Image, specks: list[Speck]) -> np.ndarray:
+    """Which specks (N,) are found in an image, each at least by half."""
+    marks = find_scratches(image).marks
+    return np.array([marks[speck.pixels].mean() >= 0.5 for speck in specks])
+
+
 # Fitting --------------------------------------------------------------------------------------------------------------
+
+
+def fitted_on(file: Path, number: int) -> Image:
+    """The middle of a picture, that of every second after it was made smaller, that of every fifth without colour."""
+    image = read(file)
+    if number % 2:
+        image = fitted(image, SIDES[1])
+    top, left = (max(0, side - most) // 2 for side, most in zip((image.height, image.width), SIDES, strict=True))
+    samples = image.samples[top : top + SIDES[0], left : left + SIDES[1]]
+    if number % 5 == 0:
+        samples = np.rint(samples.mean(2, keepdims=True)).astype(np.uint8)
+    return replace(image, samples=samples, alpha=None)
 
 
 @dataclass(frozen=True)
@@ -109,15 +172,8 @@ class Example:
 
 
 def example(file: Path, number: int, damaged: bool) -> Example:
-    """A picture's points, those of every fifth without colour."""
-    image = read(file)
-    if number % 2:
-        image = fitted(image, SIDES[1])
-    top, left = (max(0, side - most) // 2 for side, most in zip((image.height, image.width), SIDES, strict=True))
-    samples = image.samples[top : top + SIDES[0], left : left + SIDES[1]]
-    if number % 5 == 0:
-        samples = np.rint(samples.mean(2, keepdims=True)).astype(np.uint8)
-    image, scratches = replace(image, samples=samples, alpha=None), []
+    """A picture's points, with or without scratches."""
+    image, scratches = fitted_on(file, number), []
     if damaged:
         image, scratches = scratched(image, number)
     elif number % 3 == 0:
@@ -184,50 +240,102 @@ def _labels(each: Example, lines: Lines) -> tuple[np.ndarray, np.ndarray]:
     return scratch > 0.5, (scratch > 0.5) | (away > 0.7)
 
 
-def stored(judge: Judge) -> str:
+@dataclass(frozen=True)
+class SpeckExample:
+    """What may be specks in a picture: traits (N, K), which of them are dust, bool (N,), and its size."""
+
+    traits: np.ndarray
+    dust: np.ndarray
+    size: tuple[int, int]
+
+
+def speck_example(file: Path, number: int, damage: str) -> SpeckExample:
+    """A picture's specks, with dust, with scratches, or as it is; those of which it is clear what they are."""
+    image, drawn = fitted_on(file, number), []
+    if damage == "dust":
+        image, drawn = dusty(image, number)
+    elif damage == "scratches":
+        image, _ = scratched(image, number)
+    elif number % 3 == 0:
+        image = _worn(image, image.samples.astype(np.float32), np.random.default_rng(number))
+    specks = dust.specks_of(image.samples)
+    true, away = np.zeros(len(specks.rows), bool), np.ones(len(specks.rows), bool)
+    for speck in drawn:
+        distance = np.hypot(specks.rows - speck.middle[0], specks.columns - speck.middle[1])
+        true |= (distance < max(1.5, speck.across / 2)) & (specks.signs == np.sign(speck.offset))
+        away &= distance > speck.across / 2 + BESIDE
+    return SpeckExample(specks.traits[true | away], true[true | away], specks.size)
+
+
+def fit_dust(examples: list[SpeckExample], random: np.random.Generator) -> dust.Judge:
+    """Both regressions: of specks, and of their scores with those of a picture's others."""
+    traits, true = (np.concatenate([getattr(each, name) for each in examples]) for name in ("traits", "dust"))
+    some = random.permutation(len(true))[:150_000]
+    specks = regression(traits[some], true[some], products=True)
+    beside = [dust.company(specks.scores(each.traits), each.size) for each in examples]
+    return dust.Judge(specks, regression(np.concatenate(beside), true, products=True))
+
+
+def stored(judge: Judge | dust.Judge) -> str:
     """The regressions as JSON."""
 
     def plain(part: Regression) -> dict:
         rounded = {n: [float(f"{v:.5g}") for v in getattr(part, n)] for n in ("mean", "deviation", "weights")}
         return {**rounded, "products": part.products}
 
-    return json.dumps({field.name: plain(getattr(judge, field.name)) for field in fields(Judge)}) + "\n"
+    return json.dumps({field.name: plain(getattr(judge, field.name)) for field in fields(judge)}) + "\n"
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.scratches", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds train/ and test/")
-    parser.add_argument("--fit", action="store_true", help=f"write {WEIGHTS.name} anew")
+    parser.add_argument("--fit", choices=list(FITTED_FILES), help="write what tells it anew")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args(argv)
     with ProcessPoolExecutor(arguments.processes) as pool:
         if arguments.fit:
             files = [file for part in FITTED_ON for file in sorted((arguments.data / "train").glob(part))]
-            files = files[:: max(1, len(files) // FITTED_FILES)]
-            cases = [(file, number, damaged) for number, file in enumerate(files) for damaged in (False, True)]
-            examples = list(pool.map(example, *zip(*cases, strict=True)))
-            WEIGHTS.write_text(stored(fit(examples, np.random.default_rng(0))), encoding="utf-8")
-            return print(f"fitted to {len(files)} pictures, each with and without scratches, joined from {JOINED}")
+            files = list(enumerate(files[:: max(1, len(files) // FITTED_FILES[arguments.fit])]))
+            random = np.random.default_rng(0)
+            if arguments.fit == "dust":
+                cases = [(file, number, damage) for number, file in files for damage in ("none", "dust", "scratches")]
+                examples = list(pool.map(speck_example, *zip(*cases, strict=True)))
+                dust.WEIGHTS.write_text(stored(fit_dust(examples, random)), encoding="utf-8")
+            else:
+                cases = [(file, number, damaged) for number, file in files for damaged in (False, True)]
+                examples = list(pool.map(example, *zip(*cases, strict=True)))
+                WEIGHTS.write_text(stored(fit(examples, random)), encoding="utf-8")
+            return print(f"fitted to {len(files)} pictures, each with and without {arguments.fit}")
         photos = sorted((arguments.data / "test" / "BSD100").glob("*"))
-        marked = list(pool.map(marked_share, photos))
-        few = sum(share < MOST_MARKED for share in marked)
-        print(f"less than {100 * MOST_MARKED} % marked on {few} of {len(photos)} pictures without scratches")
-        shares = np.array(list(pool.map(tried, photos[:SCRATCHED], range(SCRATCHED))))
-        found, length = shares.sum(0)
-        middle = np.median(shares[:, 0] / shares[:, 1])
-        print(
-            f"{100 * found / length:.1f} % of the length of scratches found, {100 * middle:.1f} % in the median picture"
-        )
+        marked, told = np.array(list(pool.map(unharmed, photos))).T
+        few = (marked < MOST_MARKED).sum()
+        print(f"less than {100 * MOST_MARKED} % marked on {few} of {len(photos)} pictures without scratches and dust")
+        print(f"dust told of {int(told.sum())} of them")
+        scratches = np.array(list(pool.map(scratched_case, photos[:DAMAGED], range(DAMAGED))))
+        every, plain = np.moveaxis(np.array(list(pool.map(dusty_case, photos[:DAMAGED], range(DAMAGED)))), 1, 0)
+        kinds = {"the length of scratches": scratches, "all specks of dust": every, "those plain to see": plain}
+        for kind, counts in kinds.items():
+            (found, there), each = counts.sum(0), counts[counts[:, 1] > 0]
+            middle = np.median(each[:, 0] / each[:, 1])
+            print(f"{100 * found / there:.1f} % of {kind} found, {100 * middle:.1f} % in the median picture")
 
 
-def marked_share(file: Path) -> float:
-    """The share of a picture that is taken for scratches."""
-    return float(find_scratches(read(file)).marks.mean())
+def unharmed(file: Path) -> tuple[float, bool]:
+    """The share of a picture that is taken for scratches and dust, and whether dust is told of it."""
+    found = find_scratches(read(file))
+    return float(found.marks.mean()), found.specks > 0
 
 
-def tried(file: Path, seed: int) -> tuple[float, float]:
+def scratched_case(file: Path, seed: int) -> tuple[float, float]:
     """See `found_share`, of a picture with scratches."""
     return found_share(*scratched(read(file), seed))
+
+
+def dusty_case(file: Path, seed: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How many specks are found in a picture with dust and how many it has: of all, and of those plain to see."""
+    damaged, specks = dusty(read(file), seed)
+    found, plain = specks_found(damaged, specks), np.array([speck.plain for speck in specks])
+    return (found.sum(), len(found)), (found[plain].sum(), plain.sum())
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ MEASURED = "by the measured cost"
 SCORED, USUAL = 0.25, 0.05  # shares of a picture that were filled when methods were scored, and that visitors fill
 LEAST, HANDLING = 0.05, 0.6  # seconds of a run, and for a megapixel of the result, to read and write pictures
 LATEST = 20  # runs that tell how fast this machine is at the moment
-FINDING = 1.4  # seconds a megapixel to find what is to be filled
+FINDING = 1.6  # seconds a megapixel to find what is to be filled
 
 
 @tidy

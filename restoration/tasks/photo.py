@@ -24,11 +24,11 @@ BEFORE_ENLARGING = ("denoise", "artifacts")
 DONE = {
     "artifacts": "JPEG artifacts removed",
     "denoise": "denoised",
-    "inpaint": "scratches removed",
+    "inpaint": "scratches and dust removed",
     "upscale": "enlarged",
 }
 FILL = "fourier-fill"  # which suits holes that are long and thin, without detail of their own
-UNSCRATCHED = "No scratches were found."
+UNSCRATCHED = "No scratches and no dust were found."
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,14 @@ class Photo(Task):
             place="first",
         ),
         Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
-        Setting("scratches", bool, False, "fill what looks like scratches", "Remove scratches", place="first"),
+        Setting(
+            "scratches",
+            bool,
+            False,
+            "fill what looks like scratches or dust",
+            "Remove scratches and dust",
+            place="first",
+        ),
         Setting(
             "enlarge",
             int,
