@@ -24,7 +24,7 @@
       if ("row" in found.dataset) continue;
       found.dataset.row = "";
       found.addEventListener("keydown", (event) => walk(event, found, member));
-      found.addEventListener("focusin", later);
+      found.addEventListener("focusin", look);
     }
   }
 
@@ -69,22 +69,9 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   });
 
-  let waiting = false;
-  function later() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      ROWS.forEach(makeRow);
-      nameParts();
-    });
-  }
-
-  function start() {
-    const attributeFilter = ["src", "disabled", "aria-selected", "aria-checked", "aria-label"];
-    new MutationObserver(later).observe(document.body, { childList: true, subtree: true, attributeFilter });
-    later();
-  }
-  if (document.body) start();
-  else document.addEventListener("DOMContentLoaded", start);
+  const SHOWN = ["src", "disabled", "aria-selected", "aria-checked", "aria-label"];
+  const look = window.whenChanged(() => {
+    ROWS.forEach(makeRow);
+    nameParts();
+  }, SHOWN);
 })();

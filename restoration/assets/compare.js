@@ -277,20 +277,5 @@
     follow?.();
   }
 
-  let waiting = false;
-  function later() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      scan();
-    });
-  }
-
-  function start() {
-    new MutationObserver(later).observe(document.body, { childList: true, subtree: true, attributeFilter: ["src"] });
-    later();
-  }
-  if (document.body) start();
-  else document.addEventListener("DOMContentLoaded", start);
+  window.whenChanged(scan, ["src"]);
 })();

@@ -58,22 +58,9 @@
     block.resize(factor);
   });
 
-  let waiting = false;
-  function later() {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      for (const block of document.querySelectorAll(".paint")) {
-        if (!block.querySelector(":scope > .paint-bar") && block.querySelector(".toolbar-wrap")) addBar(block);
-      }
-    });
-  }
-
-  function start() {
-    new MutationObserver(later).observe(document.body, { childList: true, subtree: true });
-    later();
-  }
-  if (document.body) start();
-  else document.addEventListener("DOMContentLoaded", start);
+  window.whenChanged(() => {
+    for (const block of document.querySelectorAll(".paint")) {
+      if (!block.querySelector(":scope > .paint-bar") && block.querySelector(".toolbar-wrap")) addBar(block);
+    }
+  });
 })();

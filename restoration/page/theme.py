@@ -95,6 +95,7 @@ HEAD = f"<style>{CSS}</style>" + "".join(
     f"<{tag}>{(ASSETS / name).read_text(encoding='utf-8')}</{tag}>"
     for tag, name in (
         ("style", "compare.css"),
+        ("script", "changes.js"),
         ("script", "compare.js"),
         ("script", "uploads.js"),
         ("script", "turns.js"),
