@@ -9,16 +9,20 @@ from pathlib import Path
 
 BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, and of a pixel of its result, measured from 12 to 40 megapixels
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGE = 1 << 30  # bytes; the highest that mallopt takes as an int, about
 
 
 def keep() -> None:
-    """Keep freed memory for what comes next, until `give_back`; for programs, at their start."""
+    """Keep freed memory for what comes next, until `give_back`; for programs, at their start.
+
+    All threads share what is kept: of one store for each, every one would hold the remains of the largest jobs.
+    """
     library = _glibc()
     if library is not None:
         for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
             library.mallopt(parameter, _LARGE)
+        library.mallopt(_ARENA_MAX, 1)
 
 
 def give_back() -> None:
