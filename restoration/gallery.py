@@ -227,10 +227,10 @@ def draw(example: Example) -> Image:
         return _halved(before, after)
     middle, hole = (image.width // 2, image.height // 2), None
     if example.mask:
-        if Path(example.picture).parent == _PHOTOS:  # what is removed is larger than a scratch
-            image = reduced(image, 2)
+        large = Path(example.picture).parent == _PHOTOS  # what is removed is larger than a scratch
+        image = reduced(image, 2) if large else image
         hole = mask_from(read(example.mask), image)
-        if Path(example.picture).parent == _PHOTOS:
+        if large:
             middle = tuple(int(places.mean()) for places in np.nonzero(hole.opacity)[::-1])
     window = around(image, middle, _THUMBNAIL // scale)
     part = patch(image, window)

@@ -29,9 +29,8 @@ from restoration.image import Image
 from restoration.limits import REQUEST_BYTES
 from restoration.records import Record
 from tests import hub as hubs
-from tests.conftest import running
+from tests.conftest import API, running
 
-API = "/gradio_api"
 HUB = "from restoration import mirror; mirror.EVERY = 1 / 60; import app; app.main()"  # copies every second
 
 

@@ -16,10 +16,9 @@ from gradio_client import Client, handle_file
 
 from restoration.files import write
 from restoration.page import doors
-from tests.conftest import built
+from tests.conftest import API, built
 
 ROOT = Path(__file__).parent.parent
-API = "/gradio_api"
 
 
 def asked(address: str, method: str = "GET", headers: dict[str, str] | None = None, body: bytes | None = None):

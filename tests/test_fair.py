@@ -13,9 +13,8 @@ import pytest
 from restoration.files import encode
 from restoration.image import Image
 from restoration.page.waiting import GAVE_WAY, MUCH, NOT_YOURS, WAITING
-from tests.conftest import CHECKOUT, serving, until
+from tests.conftest import API, CHECKOUT, serving, until
 
-API = "/gradio_api"
 LIMITS = {
     "RESTORATION_UNHEARD": "2",
     "RESTORATION_WAITING": "2",

@@ -15,11 +15,10 @@ from restoration.files import write
 from restoration.page.before import facts
 from restoration.page.parts import as_text
 from restoration.page.requests import complaint
-from tests.conftest import CHECKOUT, built, serving
+from tests.conftest import API, CHECKOUT, built, serving
 
 pytestmark = pytest.mark.slow
 
-API = "/gradio_api"
 JSON = {"Content-Type": "application/json"}
 
 
