@@ -231,6 +231,18 @@ def test_a_run_that_is_clicked_right_after_cancel(visit):
         visit.has(size, SLOW.get(visit.tab, ""))
 
 
+@visits(1, "denoise")
+def test_settings_that_are_changed_after_cancel_are_those_of_the_next_run(visit):
+    for _ in range(visit.tries):
+        visit.pick(SLOW)
+        size = visit.send(large=True)
+        visit.run()
+        visit.part("cancel").click()
+        visit.pick(QUICK)
+        visit.run()
+        visit.has(size, QUICK[visit.tab])
+
+
 @visits(1, "inpaint")
 def test_undo_while_a_run_goes_on(visit):
     for number in range(visit.tries):

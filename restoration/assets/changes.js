@@ -2,7 +2,7 @@
 (() => {
   if (window.whenChanged) return;
 
-  /** Call work when parts come or go, or when one of these attributes of theirs changes; gives what calls it for other reasons. */
+  /** Call work when parts come or go, or when one of these attributes of theirs changes; gives what calls it anyway. */
   window.whenChanged = (work, attributeFilter = []) => {
     let waiting = false;
     function later() {

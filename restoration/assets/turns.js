@@ -28,10 +28,11 @@
       going[tab] = Math.max(0, (going[tab] ?? 0) - 1);
     },
 
-    /** What a tab shows on Cancel: that a run is cancelled, if there was one. */
+    /** What a tab shows on Cancel: that a run is cancelled, if there was one; a click that waited is forgotten. */
     cancelled(tab, shown) {
       const any = going[tab] > 0;
       going[tab] = 0;
+      delete settings[tab];
       return any ? shown : shown.map(() => ({ __type__: "update" }));
     },
 
