@@ -18,7 +18,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from restoration.regression import Regression, stored_in
-from restoration.ridges import AROUND, GREY_BELOW, LUMA
+from restoration.ridges import AROUND, seen_in
 
 WEIGHTS = Path(__file__).parent / "assets" / "dust.json"
 SMOOTH = 0.7  # standard deviation of what takes the finest grain away
@@ -123,9 +123,7 @@ def drawn(specks: Specks, kept: np.ndarray) -> np.ndarray:
 
 def specks_of(samples: np.ndarray) -> Specks:
     """The specks of a picture, uint8 (H, W, 1 or 3), that stand out from what is around them."""
-    colours = samples.astype(np.float32)
-    grey = colours.shape[2] == 1 or np.abs(colours[..., 0] - colours[..., 2]).mean() < GREY_BELOW
-    light = colours[..., 0] if colours.shape[2] == 1 else colours @ LUMA
+    colours, light, grey = seen_in(samples)
     smooth = ndimage.gaussian_filter(light, SMOOTH, truncate=3)
     white, black = _residues(smooth)
     both = white + black
@@ -220,10 +218,10 @@ def _shape(shapes: np.ndarray) -> list[np.ndarray]:
     down, right = (
         (shapes.sum(axis) * OFFSETS**2).sum(1) / area - middle**2 + 1 / 12 for axis, middle in ((2, y), (1, x))
     )
-    both = np.einsum("nij,i,j->n", shapes.astype(np.float32), OFFSETS.astype(np.float32), OFFSETS.astype(np.float32))
+    both = np.einsum("nij,i,j->n", shapes.astype(np.float32), OFFSETS, OFFSETS)
     both = both / area - y * x
     half, root = (down + right) / 2, np.sqrt((down - right) ** 2 / 4 + both**2)
-    farthest = (shapes * DISTANCE.astype(np.float32)).max((1, 2))
+    farthest = (shapes * DISTANCE).max((1, 2))
     return [
         np.log(area),
         np.log((half + root) / (half - root).clip(1 / 12)) / 2,

@@ -57,11 +57,17 @@ class Points:
     size: tuple[int, int]
 
 
+def seen_in(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Levels (H, W, C) of uint8 samples, how light they are (H, W), as float32, and whether the picture is grey."""
+    colours = samples.astype(np.float32)
+    if colours.shape[2] == 1:
+        return colours, colours[..., 0], True
+    return colours, colours @ LUMA, bool(np.abs(colours[..., 0] - colours[..., 2]).mean() < GREY_BELOW)
+
+
 def points_of(samples: np.ndarray) -> Points:
     """The points of a picture, uint8 (H, W, 1 or 3), that lie on a line of some length."""
-    colours = samples.astype(np.float32)
-    grey = colours.shape[2] == 1 or np.abs(colours[..., 0] - colours[..., 2]).mean() < GREY_BELOW
-    light = colours[..., 0] if colours.shape[2] == 1 else colours @ LUMA
+    colours, light, grey = seen_in(samples)
     contrast, relative, wide, texture = _contrasts(light)
     rows, columns, turns, angles = _peaks(contrast, relative)
     signs = np.sign(relative[turns, rows, columns])
