@@ -15,7 +15,7 @@ from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.masks import canvas, chosen_hole, marked_canvas, own_mask, painter, show_mask
 from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, brought, sentences, tidy, unchanged
-from restoration.page.runs import Runs, in_hand
+from restoration.page.runs import Runs, in_hand, kept_of
 from restoration.page.task_tab import TaskTab
 from restoration.page.turns import same_picture
 from restoration.tasks._task import Setting
@@ -193,7 +193,7 @@ class HoleTab(TaskTab):
 
 def begun(path: str | None, earlier: list) -> Generator:
     """The canvas of a new picture, unless something was filled in it meanwhile."""
-    if earlier and path and (last := shelf.results().get(earlier[-1][1])) and same_picture(last.path, path):
+    if earlier and kept_of(earlier[-1][1], path):
         yield unchanged(4)
         return
     for picture in canvas(path):
@@ -207,8 +207,8 @@ def went_on_from(path: str | None, run: str | None, earlier: list) -> Generator:
         path: of the upload.
         earlier: files of the pictures that there were before, each with the run that came of it.
     """
-    result = shelf.results().get(run) if run else None
-    if result is None or not path or not same_picture(result.path, path):
+    result = kept_of(run, path)
+    if result is None:
         yield unchanged(6)
         return
     files = [file for file, _ in earlier]

@@ -416,8 +416,15 @@ def again(run: str) -> Shown:
 
 def in_hand(run: str | None, path: str | None) -> Shown | None:
     """What a run left, if its result is of the picture in hand; the last run may be of the one before."""
-    result = again(run) if run is not None else None
-    return result if result and same_picture(result.path, path or "") else None
+    if run is not None:
+        again(run)
+    return kept_of(run, path)
+
+
+def kept_of(run: str | None, path: str | None) -> Shown | None:
+    """What a run left, if that is still kept and its result is of a picture."""
+    result = shelf.results().get(run) if run else None
+    return result if result and path and same_picture(result.path, path) else None
 
 
 def rate(run: str | None, rating: str | None, comment: str) -> object:
