@@ -19,14 +19,15 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Playwright's own event loop
 ]
 ASSETS = Path(__file__).parent.parent / "restoration" / "assets"
-STYLE, SCRIPT = ((ASSETS / name).read_text() for name in ("compare.css", "compare.js"))
+STYLE, *SCRIPTS = ((ASSETS / name).read_text() for name in ("compare.css", "changes.js", "compare.js"))
+HEAD = "".join([f"<style>{STYLE}</style>", *(f"<script>{script}</script>" for script in SCRIPTS)])
 PAGE = f"""
 import gradio as gr
 with gr.Blocks() as page:
     pair = gr.ImageSlider(type="filepath", format="png", interactive=False, max_height=560, buttons=["fullscreen"])
     for run, files in enumerate([("0-0.png", "0-1.png"), ("1-0.png", "1-1.png"), None]):
         gr.Button(f"Run {{run}}").click(lambda files=files: files, None, pair)
-page.launch(ssr_mode=False, quiet=True, head={f"<style>{STYLE}</style><script>{SCRIPT}</script>"!r})
+page.launch(ssr_mode=False, quiet=True, head={HEAD!r})
 """
 FIRST = "document.querySelector('[data-testid=imageslider-image]')"
 LOADED = """([run, width]) => [...document.querySelectorAll("[data-testid=imageslider-image]")].map((img, side) =>
