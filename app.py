@@ -8,8 +8,6 @@ from importlib.util import find_spec
 
 # Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# oneDNN keeps what it prepared for every size of picture: 1,024 steps are 100 MiB, with 64 no run is slower.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 try:
     import spaces  # on a ZeroGPU Space; it has to come before anything that might start CUDA

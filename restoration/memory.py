@@ -5,19 +5,26 @@ network on the processor about a quarter of its time.  Where the C library is an
 """
 
 import ctypes
+import os
 from pathlib import Path
 
 BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, and of a pixel of its result, measured from 12 to 40 megapixels
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGE = 1 << 30  # bytes; the highest that mallopt takes as an int, about
+_PREPARED = {"LRU_CACHE_CAPACITY": "64", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
 
 
 def keep() -> None:
     """Keep freed memory for what comes next, until `give_back`; for programs, at their start.
 
     All threads share what is kept: of one store for each, every one would hold the remains of the largest jobs.
+
+    PyTorch keeps what it prepared for convolutions of every size, in each thread, and oneDNN for all: pictures of many
+    sizes fill 1,024 places each, which are hundreds of MiB; with 64 no run is slower.
     """
+    for name, places in _PREPARED.items():
+        os.environ.setdefault(name, places)
     library = _glibc()
     if library is not None:
         for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):

@@ -46,3 +46,40 @@ def test_kept_memory_costs_no_page_faults_and_is_given_back():
     faults, returned = run(kept=True)
     assert faults < pages  # that is a tenth of what ten blocks have
     assert returned > 0.9 * pages
+
+
+# Bytes of the heap in use that convolutions of another 400 sizes of picture add.
+SIZES = """
+import ctypes, torch
+from restoration import memory
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "abcdefghij"]
+
+def used():
+    found = library.mallinfo2()
+    return found.e + found.h
+
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Mallinfo2
+if {kept}:
+    memory.keep()
+weight = torch.zeros(16, 16, 3, 3)
+with torch.inference_mode():
+    for side in range(20, 520):
+        if side == 120:
+            before = used()
+        torch.conv2d(torch.zeros(1, 16, side, 20), weight)
+print(used() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own count")
+def test_pictures_of_many_sizes_do_not_fill_the_memory():
+    def growth(kept: bool) -> int:
+        done = subprocess.run([sys.executable, "-c", SIZES.format(kept=kept)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    assert growth(True) < growth(False) / 5
