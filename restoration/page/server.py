@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from collections import ChainMap
 from functools import partial
 from types import SimpleNamespace
 from urllib.parse import parse_qs
@@ -68,10 +69,21 @@ def rule(page: gr.Blocks, limits: Limits, mcp: bool = False) -> dict:
 
 
 class Session(state_holder.SessionState):
-    """What gradio keeps of a session, without a copy of the whole page, a megabyte, that only deep links would need."""
+    """What gradio keeps of a session, without the copies of the page, a megabyte, that only deep links would need.
+
+    Every call by a program is a session of its own, and thousands are kept.
+    """
 
     def __init__(self, page: gr.Blocks):
         super().__init__(SimpleNamespace(default_config=page.default_config, blocks={}))
+        self.blocks_config.blocks = ChainMap({}, page.default_config.blocks)
+        self.blocks_config.fns = page.default_config.fns  # which only `gr.render` would change
+
+    def _update_config(self, key: int) -> None:
+        pass
+
+    def _update_value_in_config(self, key: int, value: object) -> None:
+        pass
 
 
 class Prompt(H11Protocol):
