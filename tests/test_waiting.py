@@ -151,4 +151,6 @@ def test_a_session_holds_no_copy_of_the_page():
     session[state._id].append(2)
     assert (holder["one"][state._id], holder["two"][state._id]) == ([1, 2], [1])
     session._update_value_in_config(box._id, "b")
-    assert list(session.config_values) == [box._id]
+    assert session.config_values == {}
+    session[box._id] = other = gr.Textbox("b")
+    assert (holder["one"][box._id], holder["two"][box._id]) == (other, box)
