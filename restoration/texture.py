@@ -25,7 +25,7 @@ COARSE = 4.0  # standard deviation in pixels; what is coarser stays as it was fi
 ENERGY = 7.0  # how much the mean slopes of the surroundings weigh against colours
 WINDOW = 9  # side of the surroundings
 TRUST = 1.6  # a pixel counts so much less with every pixel that it lies deeper in the hole
-PIECE = 1 << 14  # patches that are compared at a time
+PIECE = 1 << 9  # patches that are compared at a time, which the processor's cache holds
 AVERAGED = 1 << 18  # pixels that are averaged at a time
 
 
@@ -187,8 +187,8 @@ class _Field:
         def compared(candidates: Tensor, rows: Tensor) -> Tensor:
             errors = []
             for candidate, row in zip(candidates.split(PIECE), rows.split(PIECE), strict=True):
-                difference = self._patches(candidate).sub_(patches[row])
-                errors.append(difference.square_().mul_(weights[row]).sum(1))
+                difference = self._patches(candidate).sub_(patches.index_select(0, row))
+                errors.append(difference.square_().mul_(weights.index_select(0, row)).sum(1))
             return torch.cat(errors)
 
         every = torch.arange(len(self.targets))
@@ -232,10 +232,11 @@ class _Field:
         for offset in self.offsets.tolist():
             target = self.index[lost - offset]
             share = (say[target] * (target >= 0))[:, None]
-            total += self.pixels[match[target] + offset] * share
+            total += self.pixels.index_select(0, match[target] + offset) * share
             weight += share
         self.pixels[lost] = torch.where(weight > 0, total / weight, self.pixels[lost])
 
     def _patches(self, middles: Tensor) -> Tensor:
         """Patches (N, 7 * 7 * C) around pixels."""
-        return self.runs[middles[:, None] + self.below].flatten(1)
+        rows = (middles[:, None] + self.below).flatten()
+        return self.runs.index_select(0, rows).view(len(middles), -1)  # many times faster than indexing
