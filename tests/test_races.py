@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from restoration.files import write
+from restoration import gallery
+from restoration.files import read, write
 from restoration.image import Image
 from tests.test_browser import CHROMIUM, browser, choose  # noqa: F401  (a fixture)
 
@@ -21,6 +22,8 @@ LATENCIES = 0, 50, 300, 1000  # ms that every request takes more
 QUICK = {"denoise": "Mean", "artifacts": "Wavelet", "upscale": "Bicubic", "inpaint": "Diffusion"}
 SLOW = {"denoise": "Non-local means", "artifacts": "DRUNet JPEG", "upscale": "Photo", "inpaint": "Biharmonic"}
 SMALL, LARGE = 30, {"upscale": 180}  # heights of pictures that take no time, and some seconds: 500 in other tabs
+EXAMPLES = {"photo": 4, "denoise": 6, "upscale": 5}  # quick ones: the first in other tabs
+SLOWLY = 20_000  # bytes a second, at which pictures are on their way for seconds
 DELAYS = 0, 100, 250, 400  # ms from one click to the next
 REST = 2500  # ms without a request after which nothing feeds itself
 _widths = count(40)
@@ -56,12 +59,17 @@ class Visit:
         page.get_by_role("tab", name=tab.capitalize()).click()
         if tab == "inpaint":
             page.get_by_text("Other masks, and their edges").click()
-        line = {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
-        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", line)
+        self.session, self.latency = page.context.new_cdp_session(page), latency
+        self.line()
         page.on("request", lambda request: setattr(self, "asked", self.asked + bool(ASKS.search(request.url))))
 
     def part(self, name: str):
         return self.page.locator(f"#{self.tab}-{name}")
+
+    def line(self, upload: int = -1) -> None:
+        """Be on a line that sends so many bytes a second, by default without a limit."""
+        line = {"offline": False, "latency": self.latency, "downloadThroughput": -1, "uploadThroughput": upload}
+        self.session.send("Network.emulateNetworkConditions", line)
 
     def pick(self, models: dict[str, str]) -> None:
         """Choose a model, where the tab has several."""
@@ -95,6 +103,12 @@ class Visit:
     def wait(self, number: int) -> None:
         """As long as a visitor does from one click to the next in a try."""
         self.page.wait_for_timeout(DELAYS[number % len(DELAYS)])
+
+    def tap(self) -> gallery.Example:
+        """Tap an example."""
+        number = EXAMPLES.get(self.tab, 0)
+        self.part("examples").locator("button.thumbnail-item").nth(number).click()
+        return gallery.examples(self.tab)[number]
 
     def run(self) -> None:
         self.part("run").click()
@@ -164,12 +178,31 @@ def test_a_run_that_is_clicked_right_after_an_example_was_tapped(visit):
     size = visit.send()
     visit.run()
     visit.has(size)
-    number = {"photo": 4, "denoise": 6, "upscale": 5}.get(visit.tab, 0)
-    visit.part("examples").locator("button.thumbnail-item").nth(number).click()
+    visit.tap()
     visit.run()
     expect(visit.part("status")).not_to_contain_text(size)
     expect(visit.part("status")).to_contain_text(" s · ", timeout=180_000)
     expect(visit.part("download")).to_be_enabled()
+
+
+@visits(1)
+def test_an_example_that_is_tapped_while_a_run_waits_for_an_upload_is_what_the_next_run_is_of(visit):
+    visit.pick(SLOW)
+    visit.line(upload=SLOWLY)
+    visit.send(large=True)
+    visit.run()
+    expect(visit.part("run")).to_have_attribute("aria-busy", "true")
+    example = visit.tap()
+    if visit.tab == "inpaint":  # whose examples bring no method
+        visit.pick(QUICK)
+    visit.run()
+    visit.line()
+    image, method = read(example.picture), example.order.method
+    size = f"{image.width} × {image.height}"
+    words = QUICK[visit.tab] if visit.tab == "inpaint" else method.title if visit.tab in SLOW else ""
+    visit.has(size, words)
+    visit.rests()
+    visit.has(size, words)
 
 
 @visits(1)

@@ -1,4 +1,5 @@
-// Keeps clicks from being lost: one that starts a run while a picture is still on its way waits for it.
+// Keeps clicks from being lost: one that starts a run while a picture is still on its way waits for it.  An example that
+// is tapped meanwhile is the picture then: the upload is given up, and so is the click that waited for it.
 (() => {
   if (window.clicksKept) return;
   window.clicksKept = true;
@@ -11,6 +12,7 @@
   let settled = 0; // from when on the last upload is known to the page
   let brought = false; // whether that is one of the server's, which brings settings too
   let waiting = null; // the button that was clicked meanwhile
+  const choices = new Map(); // the file that was chosen last for every part of the page, and what stops its upload
 
   const now = () => performance.now();
   const busy = () => uploads > 0 || now() < expected || now() < settled;
@@ -21,25 +23,46 @@
     settled = now() + SETTLED;
   };
 
-  const fetched = window.fetch;
-  window.fetch = function (input, ...rest) {
-    const answer = fetched.call(this, input, ...rest);
-    const address = String(input?.url ?? input);
-    if (/\/upload(\?|$)/.test(address)) {
-      uploads += 1;
-      expected = 0;
-      const ended = () => {
-        uploads -= 1;
-        settled = now() + SETTLED;
-      };
-      answer.then(ended, ended);
+  /** What stops an upload, if it is of a file that was chosen here. */
+  function stopOf(request) {
+    const file = request?.body instanceof FormData ? request.body.get("files") : null;
+    const choice = [...choices.values()].find(({ name, size, begun }) => !begun && file?.name === name && file.size === size);
+    if (choice) choice.begun = true;
+    return choice?.stop.signal;
+  }
+
+  /** An answer to an upload; once that was stopped, that there are no files, of which Gradio makes nothing. */
+  async function unlessStopped(answer, signal) {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      return new Response("[]", { headers: { "Content-Type": "application/json" } });
     }
-    return answer;
+  }
+
+  const fetched = window.fetch;
+  window.fetch = function (input, request, ...rest) {
+    if (!/\/upload(\?|$)/.test(String(input?.url ?? input))) return fetched.call(this, input, request, ...rest);
+    const signal = stopOf(request);
+    const answer = fetched.call(this, input, signal ? { ...request, signal } : request, ...rest);
+    uploads += 1;
+    if (!brought) expected = 0;
+    const ended = () => {
+      uploads -= 1;
+      settled = now() + SETTLED;
+    };
+    answer.then(ended, ended);
+    return unlessStopped(answer, signal);
   };
 
   const chosen = (event) => {
     const files = event.target?.files ?? event.dataTransfer?.files ?? event.clipboardData?.files;
-    if (files?.length) [expected, brought] = [now() + SOON, false];
+    if (!files?.length) return;
+    [expected, brought] = [now() + SOON, false];
+    const part = event.target.closest?.(".block[id]")?.id;
+    choices.delete(part);
+    if (files.length === 1) choices.set(part, { name: files[0].name, size: files[0].size, stop: new AbortController() });
   };
   for (const type of ["change", "drop", "paste"]) document.addEventListener(type, chosen, true);
 
@@ -58,6 +81,14 @@
     return button;
   }
 
+  /** An example comes instead of the picture that was to come, and the click that waited for that is over. */
+  function insteadOf(tab) {
+    choices.get(`${tab}-input`)?.stop.abort();
+    if (waiting?.id !== `${tab}-run`) return;
+    released();
+    window.turns.forget(tab);
+  }
+
   function later() {
     if (!waiting) return;
     if (busy()) setTimeout(later, 50);
@@ -74,6 +105,7 @@
       if (button) inSight(`${button.id.slice(0, -4)}-status`);
       const example = event.target.closest?.(".examples");
       if (example) inSight(`${example.id.slice(0, -9)}-input`);
+      if (event.target.closest?.(".examples button")) insteadOf(example.id.slice(0, -9));
       if (event.target.closest?.(".brings, .examples button")) [expected, brought] = [now() + BROUGHT, true];
       const cancel = event.target.closest?.("button[id$=-cancel]");
       if (cancel && waiting?.id === cancel.id.replace(/cancel$/, "run")) {

@@ -32,13 +32,18 @@
     cancelled(tab, shown) {
       const any = going[tab] > 0;
       going[tab] = 0;
-      delete settings[tab];
+      this.forget(tab);
       return any ? shown : shown.map(() => ({ __type__: "update" }));
     },
 
     /** Keep the settings of a click that waits for its picture. */
     keep(tab, values) {
       settings[tab] = [, ...values];
+    },
+
+    /** Forget them: the picture does not come. */
+    forget(tab) {
+      delete settings[tab];
     },
 
     /** The values of a run, which begin with the picture, with the settings that its click had. */
