@@ -29,6 +29,6 @@ def trend(runs: list[tuple[float, float]]) -> tuple[float, float]:
     return 0.0, median(seconds / size for size, seconds in runs)
 
 
-def share_filled(metrics: Mapping[str, object] | None) -> float:
-    """The share of the picture that was filled, 1 where that is not what was done."""
-    return (metrics or {}).get("filled_share") or 1.0
+def share_worked(metrics: Mapping[str, object] | None) -> float:
+    """The share of the picture that was worked on, see `Mask.worked`; 1 where nothing was filled."""
+    return (metrics or {}).get("worked_share") or 1.0

@@ -13,6 +13,7 @@ import torch
 from restoration import memory
 from restoration.files import read
 from restoration.image import Image
+from restoration.inpainting import Mask
 from restoration.mirror import mirror
 from restoration.orders import Order
 from restoration.receipts import OrderResult, weights_digest
@@ -82,8 +83,9 @@ class Log:
     def finished(self, done: OrderResult) -> None:
         made = done.picture
         self.sizes = (done.given.width, done.given.height, made.width, made.height)
-        if share := done.metrics.get("filled_share"):  # by which the time of the next run is told
-            self.metrics = {**(self.metrics or {}), "filled_share": share}
+        for part in (done, *done.parts):
+            if isinstance(part.found, Mask):  # by which the time of the next run is told
+                self.metrics = {**(self.metrics or {}), "worked_share": round(part.found.worked, 6)}
 
     def answered(self) -> None:
         """Put the run on record as done, before whoever asked has the answer: a server may be killed right after."""

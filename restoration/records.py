@@ -26,7 +26,7 @@ from typing import Literal, TypeVar, get_args
 
 from restoration.database import DAMAGED, LOCKED, UNWRITABLE, code, inode, on_disk, prepared, uri
 from restoration.mirror import MIRRORS, mirrored, new_lines
-from restoration.paces import FEWEST, percentiles, share_filled, trend
+from restoration.paces import FEWEST, percentiles, share_worked, trend
 
 Outcome = Literal["done", "failed", "cancelled"]
 Rating = Literal["better", "same", "worse"]
@@ -214,7 +214,7 @@ class Records:
         """How long a run will take, from the last that were done; None if there are too few of them.
 
         Args:
-            megapixels: of the result, or of what is filled in it.
+            megapixels: of the result, or of what is worked on to fill its holes.
         """
         found = self._read(
             "SELECT out_width * out_height / 1e6, seconds, metrics FROM runs WHERE task = ? AND model = ?"
@@ -224,7 +224,7 @@ class Records:
         )
         if len(found) < FEWEST:
             return None
-        sizes = [size * share_filled(json.loads(metrics or "{}")) for size, _, metrics in found]
+        sizes = [size * share_worked(json.loads(metrics or "{}")) for size, _, metrics in found]
         worked = [total(seconds) for _, seconds, _ in found]
         overhead, slope = trend(list(zip(sizes, worked, strict=True)))
         return overhead + slope * megapixels

@@ -17,8 +17,8 @@ from statistics import median
 
 from restoration import catalog, gallery, tasks
 from restoration.files import read, write
-from restoration.image import Image, enlarged
-from restoration.inpainting import Mask, mask_from
+from restoration.image import enlarged
+from restoration.inpainting import mask_from
 from restoration.orders import Order
 from restoration.page.before import seconds_expected_of
 from restoration.page.layout import tab_of
@@ -45,20 +45,19 @@ def orders(task: str) -> Iterator[Order]:
     for family in catalog.purposes(task).values():
         yield Order(task, family)
     for setting in kind.settings if any(method.chained for method in kind.methods) else ():
-        others = {other.name: other.default or False for other in kind.settings}
+        others = {other.name: False if other.kind is bool else other.default for other in kind.settings}
         yield Order(task, "", others | {setting.name: (setting.choices or (True,))[0]})
 
 
 def ran(order: Order, file: str, mask: str | None) -> tuple[float | None, float]:
     """What a run was expected to take, and what it took."""
 
-    def hole(image: Image) -> Mask:
-        return mask_from(read(mask), image)
-
-    share = hole(read(file)).share if mask else None
-    expected, started = seconds_expected_of([order], file, share), time.monotonic()
-    runs = tab_of(tasks.named(order.task)).runs
-    for _ in runs.restore(order, file, hole if mask else None, ("png", 95), lambda *_, **__: None):
+    kind, image = tasks.named(order.task), read(file)
+    hole = mask_from(read(mask), image) if mask else None
+    if kind.marked and order.settings[kind.marked]:  # which the page shows before a run
+        hole = kind.marks(image)
+    expected, started = seconds_expected_of(order, file, hole), time.monotonic()
+    for _ in tab_of(kind).runs.restore(order, file, lambda _: hole, ("png", 95), lambda *_, **__: None):
         pass
     return expected, time.monotonic() - started
 

@@ -389,7 +389,9 @@ def test_nothing_is_estimated_for_what_is_refused(photo, tmp_path):
     assert expected("upscale", str(tmp_path / "large.png"), "lanczos", 2)
     assert expected("upscale", str(tmp_path / "large.png"), "lanczos", 4) == ""
     assert expected("denoise", str(tmp_path / "too large.png"), "median") == ""
-    enlarging = tasks.named("photo").orders({"artifacts": False, "denoise": True, "scratches": False, "enlarge": 4})
+    steps = {"artifacts": False, "denoise": False, "scratches": False, "enlarge": 0}
+    assert expected_of(Order("photo", settings=steps), str(tmp_path / "photo.png")) == ""
+    enlarging = Order("photo", settings={**steps, "denoise": True, "enlarge": 4})
     assert expected_of(enlarging, str(tmp_path / "photo.png"))
     assert expected_of(enlarging, str(tmp_path / "large.png")) == ""
 

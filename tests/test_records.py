@@ -614,10 +614,10 @@ def test_the_expected_time_has_an_overhead_and_no_outlier_moves_it(kept):
     assert kept.expected_seconds("denoise", "drunet", 12) == pytest.approx(38, rel=0.05)
 
 
-def test_the_expected_time_of_a_fill_is_that_of_what_is_filled(kept):
+def test_the_expected_time_of_a_fill_is_that_of_what_is_worked_on(kept):
     for share in (0.01, 0.02, 0.05, 0.1, 0.2):
         kept.add(
-            run(out_width=1000, out_height=1000, seconds={"restoring": 40 * share}, metrics={"filled_share": share})
+            run(out_width=1000, out_height=1000, seconds={"restoring": 40 * share}, metrics={"worked_share": share})
         )
     assert kept.flush()
     assert kept.expected_seconds("denoise", "drunet", 0.15) == pytest.approx(6)

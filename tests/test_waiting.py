@@ -1,17 +1,29 @@
 """How long a wait is told to be: what each run costs, less what is done of it."""
 
 import types
+from dataclasses import replace
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio.state_holder import StateHolder
 
 from restoration import catalog, deep_image_prior
 from restoration.files import write
+from restoration.image import enlarged
+from restoration.inpainting import Mask
 from restoration.limits import Limits
 from restoration.orders import Order
 from restoration.page import waiting
-from restoration.page.before import FINDING, measured_seconds, pace, seconds_expected, seconds_expected_of, seconds_of
+from restoration.page.before import (
+    FINDING,
+    measured_seconds,
+    pace,
+    seconds_expected,
+    seconds_expected_of,
+    seconds_of,
+    usual_pace,
+)
 from restoration.page.layout import build
 from restoration.page.server import rule
 from restoration.page.visitors import Visitors
@@ -115,28 +127,48 @@ def row(model: str, seconds: float) -> Record:
 
 
 def test_a_machine_is_as_slow_as_its_last_runs_whatever_ran():
-    usual = measured_seconds("denoise", "median", 10**6, 1), measured_seconds("denoise", "mean", 10**6, 1)
+    usual = measured_seconds("median", 10**6), measured_seconds("mean", 10**6)
     rows = [row("median", 3 * usual[0]), row("mean", 3 * usual[1]), row("mean", 3 * usual[1]), row("gone", 1.0)]
     assert pace(rows) == pytest.approx(3)
-    assert pace(rows[1:]) == pace([]) == 1
+    assert pace(rows[1:]) is pace([]) is None
     assert pace([row("mean", 1e6)] * 3) == 20
 
 
-def test_a_fill_takes_as_long_as_its_hole_is_large():
-    small, large = (measured_seconds("inpaint", "fourier-fill", 10**6, share) for share in (0.01, 0.2))
-    assert measured_seconds("inpaint", "fourier-fill", 10**6, 0.2, texture=False) < large
+def test_runs_of_a_chain_tell_how_slow_a_machine_is():
+    steps = {"artifacts": True, "denoise": True, "scratches": False, "enlarge": 2}
+    usual = sum(measured_seconds(name, 10**6) for name in ("drunet-photo", "drunet-jpeg"))
+    usual += measured_seconds(catalog.method("upscale", "", 2).name, 4 * 10**6)
+    rows = [replace(row("steps", 2 * usual), task="photo", settings=steps)] * 3
+    assert pace(rows) == pytest.approx(2)
+
+
+def test_a_fill_takes_as_long_as_what_is_worked_on_is_large():
+    small, large = (measured_seconds("fourier-fill", 10**6, share) for share in (0.01, 0.2))
+    assert measured_seconds("fourier-fill", 10**6, 0.2, texture=False) < large
     assert 5 < large / small < 25
 
 
 def test_a_chain_takes_what_its_steps_take(photo, tmp_path):
-    write(photo, tmp_path / "photo.png")
+    write(enlarged(photo, 10), tmp_path / "photo.png")
     steps = {"artifacts": True, "denoise": True, "scratches": False, "enlarge": 0}
-    told = [seconds_expected_of([Order("photo", settings=steps)], str(tmp_path / "photo.png"))]
-    told.append(seconds_expected_of([Order("denoise"), Order("artifacts")], str(tmp_path / "photo.png")))
-    assert told[0] == pytest.approx(told[1])
-    more = seconds_expected_of([Order("photo", settings={**steps, "scratches": True})], str(tmp_path / "photo.png"))
-    assert more > told[0] + FINDING * 90 * 70 / 1e6
-    assert seconds_expected_of([Order("denoise")], "gone.png") is None
+    file = str(tmp_path / "photo.png")
+    told = seconds_expected_of(Order("photo", settings=steps), file)
+    assert told == pytest.approx(sum(seconds_expected_of(Order(task), file) for task in ("denoise", "artifacts")))
+    filling = Order("photo", settings={**steps, "scratches": True})
+    hole = Mask(np.pad(np.ones((2, 2), np.float32), ((100, 598), (100, 798))))
+    more = [seconds_expected_of(filling, file, known) for known in (hole, None)]
+    assert told < more[0] < more[1] - FINDING * 900 * 700 / 1e6 * usual_pace()
+    assert seconds_expected_of(Order("denoise"), "gone.png") is None
+
+
+def test_an_inverted_mask_is_estimated_as_what_it_fills(photo, tmp_path):
+    write(enlarged(photo, 10), tmp_path / "photo.png")
+    hole = Mask(np.pad(np.ones((2, 2), np.float32), ((100, 598), (100, 798))))
+    told = [
+        seconds_expected_of(Order("inpaint", "diffusion", {"invert": invert}), str(tmp_path / "photo.png"), each)
+        for invert, each in ((False, hole), (True, Mask(1 - hole.opacity)), (True, hole))
+    ]
+    assert told[0] == told[1] < told[2]
 
 
 def test_a_session_holds_no_copy_of_the_page():

@@ -106,7 +106,7 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
 
         seconds = in_force().deadline
         with log.stage("restoring"):
-            countdown = Countdown(seconds_expected_of([order], file, hole and hole.share))
+            countdown = Countdown(seconds_expected_of(order, file, hole))
             job = within(order.run(image, hole), seconds, lambda: notes.append(BEST_BY_THEN.format(seconds)))
             done = yield from relayed(job, tell)
         log.finished(done)

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Generator
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -18,17 +19,19 @@ from restoration.catalog import Method
 from restoration.decoding import MAX_MEGAPIXELS, check_size
 from restoration.files import file_size, read, write
 from restoration.image import Image, ImageError
+from restoration.inpainting import Mask
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.orders import Order
-from restoration.paces import FEWEST, share_filled
+from restoration.paces import FEWEST, share_worked
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
 from restoration.records import Record, seconds_worked
+from restoration.running import seconds_per_megapixel
 from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
-SCORED, USUAL = 0.25, 0.05  # shares of a picture that were filled when methods were scored, and that visitors fill
+USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
 LEAST, HANDLING = 0.05, 0.6  # seconds of a run, and for a megapixel of the result, to read and write pictures
 LATEST = 20  # runs that tell how fast this machine is at the moment
 FINDING = 1.6  # seconds a megapixel to find what is to be filled
@@ -135,24 +138,23 @@ def expected(task: str, path: str | None, model: str, scale: int | None = None) 
     return ""
 
 
-def expected_of(orders: list[Order], path: str | None) -> str:
-    """The same of orders that are carried out one after the other."""
-    if not path or not orders:
+def expected_of(order: Order, path: str | None, hole: Mask | None = None) -> str:
+    """The same of an order, whose hole may be known."""
+    if not path or not _steps(order):
         return ""
     with suppress(ImageError, ValueError):
-        seconds, source, pixels = _cost(orders, path)
-        return told_cost(seconds, source, pixels)
+        return told_cost(*_cost(order, path, hole))
     return ""
 
 
-def seconds_expected_of(orders: list[Order], path: str, filled: float | None = None) -> float | None:
-    """The seconds of orders that are carried out one after the other; None for what would be refused.
+def seconds_expected_of(order: Order, path: str, hole: Mask | None = None) -> float | None:
+    """The seconds of an order; None for what would be refused.
 
     Args:
-        filled: share of the picture that is missing, where that is known.
+        hole: what is missing, where that is known.
     """
     with suppress(ImageError, ValueError):
-        return _cost([step for order in orders for step in _steps(order)], path, filled)[0]
+        return _cost(order, path, hole)[0]
     return None
 
 
@@ -162,21 +164,28 @@ def _steps(order: Order) -> list[Order]:
     return tasks.named(order.task).orders(order.settings) if said else [order]
 
 
-def _cost(orders: list[Order], path: str, filled: float | None = None) -> tuple[float, str, int]:
-    """Seconds of orders on a file, by what they are known, and pixels of the result.
+def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str, int]:
+    """Seconds of an order on a file, by what they are known, and pixels of the result.
 
     Raises:
         ImageError, ValueError: the file or a result on the way would be refused.
     """
-    scale, pixels, total, known = 1, 0, 0.0, set()
-    for order in orders:
-        scale *= order.method.scale
+    scale, pixels, total, known = 1, result_pixels(path, 1), 0.0, set()
+    for step in _steps(order):
+        scale *= step.method.scale
         pixels = result_pixels(path, scale)
-        seconds, source = seconds_expected(order.method, pixels, filled, order.settings.get("texture", True))
+        seconds, source = seconds_expected(step.method, pixels, _worked(step, hole), step.settings.get("texture", True))
         total, known = total + seconds, {*known, source}
-        if tasks.named(order.task).holes and len(orders) > 1:
-            total += FINDING * pixels / 1e6
+        if tasks.named(step.task).holes and step is not order and hole is None:
+            total += FINDING * pixels / 1e6 * usual_pace()
     return total, min(known, default=MEASURED), pixels
+
+
+def _worked(order: Order, hole: Mask | None) -> float | None:
+    """The share of a picture that an order works on, where that is known; see `Mask.worked`."""
+    if hole is None:
+        return None
+    return replace(hole, opacity=1 - hole.opacity).worked if order.settings.get("invert") else hole.worked
 
 
 def told_cost(seconds: float, source: str, pixels: int) -> str:
@@ -203,43 +212,64 @@ class Size(NamedTuple):
 
 
 def seconds_expected(
-    method: Method, pixels: int, filled: float | None = None, texture: bool = True
+    method: Method, pixels: int, worked: float | None = None, texture: bool = True
 ) -> tuple[float, str]:
     """How long a method takes here for a result of so many pixels, and by what that is known.
 
     Args:
-        filled: share of the pixels that is missing, where something is.
+        worked: share of the pixels that is worked on, where something is missing; see `Mask.worked`.
         texture: whether a fill is given fine detail.
     """
     if method.prior:
         return deep_image_prior.expected_seconds(pixels, deep_image_prior.STEPS[method.task]), "by a measurement"
-    share = (USUAL if filled is None else filled) if tasks.named(method.task).holes else 1
-    kept, device = recording.kept(), recording.device()
-    seconds = kept.expected_seconds(method.task, method.name, pixels / 1e6 * share, device)
+    share = (USUAL if worked is None else worked) if tasks.named(method.task).holes else 1
+    seconds = recording.kept().expected_seconds(method.task, method.name, pixels / 1e6 * share, recording.device())
     if seconds is not None:
         return seconds, "by the runs so far"
-    others = [row for row in kept.rows(LATEST) if row.outcome == "done" and row.device == device]
-    return measured_seconds(method.task, method.name, pixels, share, texture) * pace(others), MEASURED
+    return measured_seconds(method.name, pixels, share, texture) * usual_pace(), MEASURED
 
 
-def measured_seconds(task: str, name: str, pixels: int, share: float, texture: bool = True) -> float:
+def measured_seconds(name: str, pixels: float, share: float = 1, texture: bool = True) -> float:
     """How long a method took where it was scored, with reading and writing; see `seconds_expected`."""
     costs = measured_costs()
     cost = costs.get(f"{name} textured" if texture else name) or costs.get(name, 1.0)
-    return LEAST + pixels / 1e6 * (HANDLING + cost * share / (SCORED if tasks.named(task).holes else 1))
+    return LEAST + pixels / 1e6 * (HANDLING + cost * share)
 
 
-def pace(rows: list[Record]) -> float:
-    """How many times as long as where the methods were scored runs take here at the moment, by the last of them."""
-    known = {row.task for row in rows} & tasks.every().keys()
-    priors = {method.name for task in known for method in catalog.methods(task) if method.prior}
-    found = [
-        seconds_worked(row.seconds)
-        / measured_seconds(row.task, row.model, row.out_width * row.out_height, share_filled(row.metrics))
-        for row in rows
-        if row.task in known and row.model in measured_costs() and row.model not in priors
-    ]
-    return min(20.0, max(0.05, median(found))) if len(found) >= FEWEST else 1.0
+def usual_pace() -> float:
+    """How many times as long as where the methods were scored runs take here at the moment."""
+    device = recording.device()
+    rows = [row for row in recording.kept().rows(LATEST) if row.outcome == "done" and row.device == device]
+    return pace(rows) or (tried_pace() if device == "cpu" else 1.0)
+
+
+def pace(rows: list[Record]) -> float | None:
+    """The same by the last runs; None if there are too few of them."""
+    found = [seconds_worked(row.seconds) / seconds for row in rows if (seconds := scored_seconds(row))]
+    return min(20.0, max(0.05, median(found))) if len(found) >= FEWEST else None
+
+
+def scored_seconds(row: Record) -> float | None:
+    """How long a run would have taken where the methods were scored; None where that is not known."""
+    try:
+        steps = _steps(Order(row.task, row.model, row.settings))
+    except ValueError:  # a method that is no longer here
+        return None
+    pixels, seconds = row.width * row.height, 0.0
+    for step in steps:
+        if step.method.name not in measured_costs() or step.method.prior:
+            return None
+        pixels *= step.method.scale**2
+        texture = step.settings.get("texture", True)
+        seconds += measured_seconds(step.method.name, pixels, share_worked(row.metrics), texture)
+    return seconds or None
+
+
+@cache
+def tried_pace() -> float:
+    """The same by a small run of a network, on a processor that has no other work."""
+    method = catalog.method("denoise", "")
+    return seconds_per_megapixel(method) / measured_costs()[method.name]
 
 
 def seconds_of(function: BlockFunction, values: list) -> float:
@@ -256,10 +286,12 @@ def seconds_of(function: BlockFunction, values: list) -> float:
         method = catalog.method(task, model or "", int(scale or 0) or None)
         kind = tasks.named(task)
         settings = {setting.name: named.get(f"{task}-{setting.public}") for setting in kind.settings}
-        orders = kind.orders(settings) if method.chained and None not in settings.values() else []
+        said = method.chained and None not in settings.values()
         for path in files:
             seconds += (
-                _cost(orders, path)[0] if orders else seconds_expected(method, result_pixels(path, method.scale))[0]
+                _cost(Order(task, model, settings), path)[0]
+                if said
+                else seconds_expected(method, result_pixels(path, method.scale))[0]
             )
     return seconds
 

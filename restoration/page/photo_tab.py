@@ -146,7 +146,8 @@ class ChainTab(TaskTab):
 
         def told(path: str | None, *said: bool | int) -> str:
             settings = dict(zip([setting.name for setting in self.kind.settings], said, strict=True))
-            return expected_of(self.kind.orders(settings), path)
+            hole = self.kind.marks(read(path)) if path and settings[self.kind.marked] else None
+            return expected_of(Order(self.kind.name, "", settings), path, hole)
 
         follow([self.source, *boxes], told, [self.source, *boxes], takes)
 

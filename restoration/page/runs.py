@@ -169,7 +169,7 @@ class Runs:
 
             with log.stage("restoring"):
                 job = self.plain(order).run(image, missing)
-                seconds = seconds_expected_of([order], file, missing and missing.share)
+                seconds = seconds_expected_of(order, file, missing)
                 done = yield from stepped(job, progress, self.outputs, show, seconds)
                 result = yield from self.moved(result_of(done), order, progress)
             log.finished(result.done)
