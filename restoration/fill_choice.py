@@ -9,7 +9,7 @@ area; there fourier-fill is the nearer one by LPIPS.
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,15 +54,23 @@ def choose(missing: np.ndarray, solve: Callable[[], Generator[None, None, Solved
         solve: finds what copies would cost, see `offset_fill.solve`; only asked for large holes.
     """
     yield
-    if _deeper(missing, THIN) <= 0.5 or _by_strokes(missing):
-        detailed = _deeper(missing, DETAILED) > 0.5
-        return Choice("fourier-fill", detailed, "Chosen: Fourier fill, as the hole is thin.")
+    likely = at_first_sight(missing)
+    if likely.name != AMONG[0]:
+        return likely
     yield
     solved = yield from solve()
     if solved.strain > STRAINED:
         return Choice("fourier-fill", True, "Chosen: Fourier fill, as nothing around the hole repeats.")
+    return replace(likely, solved=solved)
+
+
+def at_first_sight(missing: np.ndarray) -> Choice:
+    """The fill for holes, bool (H, W), by their shape alone, before it is known what copies would cost."""
+    if _deeper(missing, THIN) <= 0.5 or _by_strokes(missing):
+        detailed = _deeper(missing, DETAILED) > 0.5
+        return Choice("fourier-fill", detailed, "Chosen: Fourier fill, as the hole is thin.")
     reason = "Chosen: Offset fill, as the hole is large and its surroundings can be copied."
-    return Choice("offset-fill", True, reason, solved)
+    return Choice("offset-fill", True, reason)
 
 
 def _deeper(missing: np.ndarray, depth: int) -> float:

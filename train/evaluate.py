@@ -4,6 +4,7 @@
     python -m train.evaluate --task upscale --methods srcnn-x2       # only these; the other scores stay
     python -m train.evaluate --task upscale --folder FOLDER          # any images: prints, and writes nothing
     python -m train.evaluate --task inpaint --folder FOLDER --masks FOLDER
+    python -m train.evaluate --task denoise --seconds                # what the methods cost, anew: scores.json, tables
     python -m train.evaluate --task denoise --costs                  # seconds and memory, beside yardsticks: prints
     python -m train.evaluate --promote runs/mwcnn-gray --train-data FOLDER...
 
@@ -19,6 +20,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -34,10 +36,13 @@ from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
 from train import benchmarks, costs
 from train.benchmarks._sets import TestSet
+from train.costs import SIDE
 from train.manifest import write_card
 from train.ratchet import promote
 from train.tables import SCORES, best_classical, content, describe, table
 from train.tables import write as write_tables
+
+FEW = 5  # pictures that tell what a method costs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,6 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--train-data", nargs="+", metavar="FOLDER", help="with --promote: its training data")
     parser.add_argument(
         "--against", nargs="+", type=Path, default=[], metavar="FOLDER", help="with --promote: other recipes to beat"
+    )
+    parser.add_argument(
+        "--seconds", action="store_true", help="only tell anew what the methods cost, by a few pictures"
     )
     costs.add_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -82,7 +90,8 @@ def main(argv: list[str] | None = None) -> int:
         print(table(scores, [test_set.name for test_set in sets]))
         return 0
     sets = [s for s in benchmark.sets if not arguments.sets or s.name.startswith(tuple(arguments.sets))]
-    scores = merged(arguments.json, score_all(arguments, sets, lpips))
+    scores = score_all(arguments, sets[:1] if arguments.seconds else sets, lpips)
+    scores = merged(arguments.json, {**scores, "sets": {}} if arguments.seconds else scores)
     print(content(scores, arguments.task))
     if arguments.json == SCORES:
         write_cards(scores)
@@ -113,7 +122,7 @@ def score_all(arguments: argparse.Namespace, sets: list[TestSet], lpips: Lpips |
         if not method.prior:
             scores["methods"][name] = cost(restorer, arguments.task)
     for test_set in sets:
-        clean = list(test_set.images(arguments.data))
+        clean = list(test_set.images(arguments.data))[: FEW if arguments.seconds else None]
         if not clean:
             raise FileNotFoundError(f"there is no image for {test_set.name}")
         given = [test_set.degraded(image, index, arguments.data) for index, image in enumerate(clean)]
@@ -172,24 +181,38 @@ def one_thread() -> Iterator[None]:
 
 
 def cost(restorer: Restorer | Filter, task: str) -> dict:
-    """Parameters; multiply-accumulates per output pixel, seconds of one thread per output megapixel (best of 3)."""
-    side = 512 // restorer.scale
-    image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
-    settings = typical(task, side)
-    pixels = (side * restorer.scale) ** 2
-    times = []
-    with one_thread():
-        for _ in range(3):
-            started = time.process_time()  # which other programs do not lengthen
-            restorer.restore(image, *settings)
-            times.append(time.process_time() - started)
-    result = {"seconds_per_megapixel": min(times) / (pixels / 1e6), "parameters": 0, "macs_per_pixel": 0}
+    """Parameters, multiply-accumulates per output pixel, seconds of one thread per output megapixel, best of 3.
+
+    By half the side too it is told how many of these seconds a picture takes whatever its size.
+    """
+    taken = {side: least_seconds(restorer, task, side // restorer.scale) for side in (SIDE // 2, SIDE)}
+    pixels = (SIDE // restorer.scale * restorer.scale) ** 2
+    overhead = max(0.0, (4 * taken[SIDE // 2] - taken[SIDE]) / 3)
+    result = {"seconds_per_megapixel": taken[SIDE] / pixels * 1e6, "overhead_seconds": overhead}
+    result |= {"parameters": 0, "macs_per_pixel": 0}
     if isinstance(restorer, Restorer):
         with FlopCounterMode(display=False) as counter:
-            restorer.restore(image, *settings)
+            restorer.restore(*typical_picture(restorer, task, SIDE // restorer.scale))
         result["parameters"] = sum(parameter.numel() for parameter in restorer.parameters())
         result["macs_per_pixel"] = counter.get_total_flops() / 2 / pixels
     return result
+
+
+def typical_picture(restorer: Restorer | Filter, task: str, side: int) -> tuple[Tensor, ...]:
+    """A picture (1, C, side, side) of noise, and what a task takes with it."""
+    image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
+    return image, *typical(task, side)
+
+
+def least_seconds(restorer: Restorer | Filter, task: str, side: int) -> float:
+    """Of one thread for such a picture, of 3 tries; other programs do not lengthen them."""
+    given, times = typical_picture(restorer, task, side), []
+    with one_thread():
+        for _ in range(3):
+            started = time.process_time()
+            restorer.restore(*given)
+            times.append(time.process_time() - started)
+    return min(times)
 
 
 # Showing ------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from restoration.card import verdict
 from restoration.catalog import Method
 from restoration.decoding import MAX_MEGAPIXELS, check_size
 from restoration.files import file_size, read, write
+from restoration.fill_choice import AMONG, Choice, at_first_sight
 from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
@@ -31,8 +32,9 @@ from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
+MEASURED_ON = 512**2 / 1e6  # megapixels
 USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
-LEAST, HANDLING = 0.05, 0.6  # seconds of a run, and for a megapixel of the result, to read and write pictures
+LEAST, HANDLING = 0.05, 0.15  # seconds of a run, and for a megapixel of the result, to read and write pictures
 LATEST = 20  # runs that tell how fast this machine is at the moment
 FINDING = 1.6  # seconds a megapixel to find what is to be filled
 
@@ -174,7 +176,11 @@ def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str
     for step in _steps(order):
         scale *= step.method.scale
         pixels = result_pixels(path, scale)
-        seconds, source = seconds_expected(step.method, pixels, _worked(step, hole), step.settings.get("texture", True))
+        method, worked, texture = step.method, _worked(step, hole), step.settings.get("texture", True)
+        if method.chooses:
+            choice = at_first_sight(hole.opacity > 0) if hole else Choice(AMONG[0], True, "")
+            method, texture = catalog.method(step.task, choice.name), texture and choice.texture
+        seconds, source = seconds_expected(method, pixels, worked, texture)
         total, known = total + seconds, {*known, source}
         if tasks.named(step.task).holes and step is not order and hole is None:
             total += FINDING * pixels / 1e6 * usual_pace()
@@ -233,7 +239,9 @@ def measured_seconds(name: str, pixels: float, share: float = 1, texture: bool =
     """How long a method took where it was scored, with reading and writing; see `seconds_expected`."""
     costs = measured_costs()
     cost = costs.get(f"{name} textured" if texture else name) or costs.get(name, 1.0)
-    return LEAST + pixels / 1e6 * (HANDLING + cost * share)
+    worked = pixels * share / 1e6
+    overhead = measured_overheads().get(name, 0.0)  # which is a part of what `MEASURED_ON` took
+    return LEAST + pixels / 1e6 * HANDLING + max(0.0, overhead * (1 - worked / MEASURED_ON) + cost * worked)
 
 
 def usual_pace() -> float:
@@ -297,7 +305,15 @@ def seconds_of(function: BlockFunction, values: list) -> float:
 
 
 @cache
+def _scored() -> dict[str, dict[str, float]]:
+    return json.loads((ASSETS / "scores.json").read_text(encoding="utf-8"))["methods"]
+
+
 def measured_costs() -> dict[str, float]:
     """Seconds for a megapixel, by method, where the models were scored."""
-    scores = json.loads((ASSETS / "scores.json").read_text(encoding="utf-8"))
-    return {name: cost["seconds_per_megapixel"] for name, cost in scores["methods"].items()}
+    return {name: cost["seconds_per_megapixel"] for name, cost in _scored().items()}
+
+
+def measured_overheads() -> dict[str, float]:
+    """Seconds that a picture takes whatever its size, by method, there."""
+    return {name: cost.get("overhead_seconds", 0.0) for name, cost in _scored().items()}
