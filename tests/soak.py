@@ -138,14 +138,22 @@ def memory(page: Page, runs: int) -> None:
 
 def seconds(page: Page, records: Path) -> None:
     """Thin pictures, and how soon the worker is free."""
-    page.ask("denoise", page.upload(noise(500, 500)), "drunet-photo", "auto", 1, "png", 95)
-    square = page.ask("denoise", page.upload(noise(500, 500)), "drunet-photo", "auto", 1, "png", 95)[1]
-    report("500 x 500", square, "s", "none")
+
+    def least(width: int, height: int, tries: int = 3) -> tuple[str, float]:
+        """How runs with a picture of a size ended, and the seconds of the quickest."""
+        picture = page.upload(noise(width, height))
+        ended = [page.ask("denoise", picture, "drunet-photo", "auto", 1, "png", 95) for _ in range(tries)]
+        return ended[0][0], min(seconds for _, seconds in ended)
+
+    least(500, 500)
+    square = least(500, 500, 1)[1]
     with closing(sqlite3.connect(records)) as database:
         (stages,) = database.execute("SELECT seconds FROM runs ORDER BY time DESC").fetchone()
-    report("on record of these seconds", 100 * sum(json.loads(stages).values()) / square, "%", "95")
+    report("on record of the seconds of a run", 100 * sum(json.loads(stages).values()) / square, "%", "95")
+    square = least(500, 500)[1]
+    report("500 x 500", square, "s", "none")
     for length in (31_248, 250_000):
-        outcome, taken = page.ask("denoise", page.upload(noise(length, 1)), "drunet-photo", "auto", 1, "png", 95)
+        outcome, taken = least(length, 1)
         report(f"1 x {length}, {outcome}, as a share of that", taken / square, "", "2")
     body = {"data": [page.upload(noise(120, 120)), "deep-image-prior", "auto", 1, "png", 95]}
     event = page.client.post(f"{API}/call/denoise", json=body).json()["event_id"]
