@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from restoration.files import read, write
 from restoration.image import Image
-from tests.test_browser import CHROMIUM, SIZES, browser, choose, page  # noqa: F401  (fixtures)
+from tests.test_browser import CHROMIUM, SIZES, browser, choose, on, page  # noqa: F401  (fixtures)
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,3 +94,41 @@ def test_what_was_painted_stays_until_it_is_erased(page, tmp_path, rng):  # noqa
     page.wait_for_timeout(1500)  # the editor takes the picture
     again = canvas.mask()
     assert (again & one).sum() > 0.9 * one.sum() and (again != one).mean() < 0.05
+
+
+@on("phone")
+def test_the_place_of_the_canvas_is_kept_from_the_tap_on_and_never_blank(page):  # noqa: F811
+    page.get_by_role("tab", name="Inpaint").click()
+    coming, below = page.locator("#inpaint-coming"), page.locator("#inpaint-run")
+    expect(coming).to_be_hidden()
+    page.evaluate(
+        """() => {
+          window.blank = 0;
+          const look = () => {
+            const canvas = document.querySelector("#inpaint-editor");
+            const drawn = canvas?.querySelector("[aria-label=Undo]:not(:disabled)");
+            if (canvas && !drawn && !document.querySelector("#inpaint-coming").clientHeight) window.blank += 1;
+            setTimeout(() => requestAnimationFrame(() => setTimeout(look)), 20);
+          };
+          look();
+        }"""
+    )
+    page.locator("#inpaint-examples button.thumbnail-item").first.click()
+    expect(coming).to_be_visible()
+    page.wait_for_timeout(1000)  # it has been scrolled into sight
+    before = below.bounding_box()["y"] + page.evaluate("scrollY")
+    expect(page.locator("#inpaint-editor [aria-label=Undo]")).to_be_enabled()
+    expect(coming).to_be_hidden()
+    assert abs(below.bounding_box()["y"] + page.evaluate("scrollY") - before) < 2
+    assert page.evaluate("window.blank") == 0
+    page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
+
+
+@on("desktop")
+def test_no_canvas_is_waited_for_where_a_picture_cannot_be_read(page, tmp_path):  # noqa: F811
+    (tmp_path / "photo.png").write_bytes(b"no picture")
+    page.get_by_role("tab", name="Inpaint").click()
+    page.locator("#inpaint-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#inpaint-facts")).to_contain_text("⚠️")
+    expect(page.locator("#inpaint-coming")).to_be_hidden()
+    expect(page.locator("#inpaint-editor")).to_have_count(0)

@@ -1,5 +1,6 @@
 """What only tasks with holes have: painting, masks, and going on from a result."""
 
+import json
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -172,7 +173,8 @@ class HoleTab(TaskTab):
         return [self.editor, self.now, self.earlier, self.undo]
 
     def follow_picture(self, picked, known):
-        self.source.change(begun, [self.source, self.earlier], self.painting, **LOOKING | FOLLOWING)
+        told = self.source.change(begun, [self.source, self.earlier], self.painting, **LOOKING | FOLLOWING)
+        told.then(None, None, None, js=f"() => window.canvasCame({json.dumps(self.name)})", **QUIET)
         super().follow_picture(picked, known)
 
     def connect(self):

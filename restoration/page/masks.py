@@ -19,8 +19,14 @@ SEEN = ("#f43f5e", 0.6), ("#2563eb", 0.6)  # to paint holes, and what is avoided
 PAINTED_SIDE = 1024  # the longer side of the picture that is painted on
 
 
-def painter(name: str, label: str = "Paint here") -> gr.ImageEditor:
-    """The editor in which masks are painted, hidden until there is a picture."""
+def painter(name: str, label: str = "Paint here", *, kept: bool = True) -> gr.ImageEditor:
+    """The editor in which masks are painted, hidden until there is a picture.
+
+    Args:
+        kept: whether every picture gets it, so that its place is kept from when one was chosen.
+    """
+    classes = ["coming", "kept"] if kept else ["coming"]
+    gr.Markdown("Loading the picture …", elem_id=f"{name}-coming", elem_classes=classes)
     return gr.ImageEditor(
         visible=False,
         label=label,

@@ -103,7 +103,7 @@ class ChainTab(TaskTab):
 
     def draw_marks(self):
         self.proposed_for, self.marked_in = gr.State(None), gr.State(None)
-        self.editor = painter(self.name, "Red is filled: paint more of it, or blue over what stays")
+        self.editor = painter(self.name, "Red is filled: paint more of it, or blue over what stays", kept=False)
         self.marks = [self.editor, self.marked_in, self.proposed_for]
 
     def draw_model(self):

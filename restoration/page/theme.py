@@ -37,9 +37,29 @@ body.dark.dark.dark { --color-accent: var(--primary-400); }
 @media (max-width: 760px) {
   .compare { height: 430px !important; }
 }
-.picture:has(.paint) .block[id$="-input"]:has(.image-frame) { height: 104px !important; }
-.picture:has(.paint) .block[id$="-input"]:has(.image-frame) .source-selection { display: none !important; }
-.paint { height: clamp(340px, 43vh, 760px) !important; margin-bottom: 44px !important; }
+.picture:has(.paint) .block[id$="-input"]:has(.image-frame), .picture:has(.coming[data-on]) .block[id$="-input"] {
+  height: 104px !important;
+}
+.picture:has(.paint) .block[id$="-input"]:has(.image-frame) .source-selection,
+.picture:has(.coming[data-on]) .block[id$="-input"] .source-selection { display: none !important; }
+.picture:has(.coming[data-on]) .block[id$="-input"] button.upload-container > * { visibility: hidden; }
+.picture { --canvas: clamp(340px, 43vh, 760px); }
+.paint { height: var(--canvas) !important; margin-bottom: 44px !important; }
+.block.coming { display: none !important; }
+.block.coming[data-on] {
+  display: grid !important; place-items: center; flex: none; z-index: 11;
+  height: var(--canvas); margin-bottom: 44px !important;
+  background: var(--block-background-fill) !important; border: 1px solid var(--border-color-primary) !important;
+  border-radius: var(--block-radius);
+}
+.picture:has(.paint) .block.coming[data-on] { margin-bottom: calc(-1 * var(--canvas) - 0.6rem) !important; }
+.block.coming::before {
+  content: ""; position: absolute; inset: 8% 7%; background: var(--picture) center / contain no-repeat; opacity: 0.4;
+}
+.block.coming p {
+  position: relative; padding: 0.2rem 0.7rem !important; margin: 0; border-radius: var(--radius-lg);
+  background: var(--block-background-fill);
+}
 .paint-bar {
   position: absolute; inset: 100% 0 auto 0; height: 43px; padding: 0 12px;
   display: flex; align-items: center; gap: 12px;
@@ -102,5 +122,6 @@ HEAD = f"<style>{CSS}</style>" + "".join(
         ("script", "clicks.js"),
         ("script", "access.js"),
         ("script", "paint.js"),
+        ("script", "coming.js"),
     )
 )
