@@ -284,7 +284,7 @@ def encode(image: Image, format: Format = "png", quality: int = 95, metadata: Me
         exif = exif.with_texts(texts) if format == "webp" else exif
         options = {"exif": exif.block(), "icc_profile": icc, "xmp": packet}
         if format == "jpeg":
-            options |= {"quality": quality, "subsampling": 0, "comment": as_comment(texts), "dpi": image.dpi}
+            options |= {"quality": quality, "subsampling": "4:4:4", "comment": as_comment(texts), "dpi": image.dpi}
             options["extra"] = _segment(0xED, PHOTOSHOP + iptc_resource(iptc)) if iptc else b""
             planes = image.samples
         else:

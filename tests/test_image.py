@@ -362,6 +362,14 @@ def test_missing_files_and_folders_get_a_sentence(tmp_path):
         write(Image(np.zeros((2, 2, 3), np.uint8)), tmp_path / "picture.xyz")
 
 
+def test_the_colours_of_a_jpeg_are_as_fine_as_its_brightness(tmp_path):
+    stripes = np.zeros((16, 16, 3), np.uint8)
+    stripes[:, ::2] = 200, 40, 40
+    stripes[:, 1::2] = 40, 40, 200
+    write(Image(stripes), tmp_path / "stripes.jpg", 100)
+    assert np.abs(read(tmp_path / "stripes.jpg").samples.astype(int) - stripes).max() < 8
+
+
 def test_jpeg_refuses_transparency_instead_of_painting_it(rng):
     with pytest.raises(ImageError, match="transparency"):
         encode(random_image(rng, alpha=True), "jpeg")
