@@ -128,15 +128,8 @@ def measured(scores: list[dict]) -> str:
 
 def expected(task: str, path: str | None, model: str, scale: int | None = None) -> str:
     """How long a run will take here, and how much memory, by the runs so far or else by the measured cost."""
-    if not path:
-        return ""
-    with suppress(ImageError, ValueError):
-        method = catalog.method(task, model, scale)
-        pixels = result_pixels(path, method.scale)
-        seconds, source = seconds_expected(method, pixels)
-        if method.prior:
-            return f"About {duration(seconds)} here; Cancel keeps the best."
-        return told_cost(seconds, source, pixels)
+    with suppress(ValueError):
+        return expected_of(Order(task, catalog.method(task, model, scale).name), path)
     return ""
 
 
@@ -145,7 +138,10 @@ def expected_of(order: Order, path: str | None, hole: Mask | None = None) -> str
     if not path or not _steps(order):
         return ""
     with suppress(ImageError, ValueError):
-        return told_cost(*_cost(order, path, hole))
+        seconds, source, pixels = _cost(order, path, hole)
+        if order.method.prior:
+            return f"About {duration(seconds)} here; Cancel keeps the best."
+        return told_cost(seconds, source, pixels)
     return ""
 
 
@@ -289,19 +285,13 @@ def seconds_of(function: BlockFunction, values: list) -> float:
     model, scale = (named.get(f"{task}-{name}", named.get(name)) for name in ("model", "scale"))
     first = values[0] if values else None
     files = [file.get("path") for file in (first if isinstance(first, list) else [first]) if isinstance(file, dict)]
-    seconds = 0.0
-    with suppress(ImageError, ValueError, TypeError, KeyError):
-        method = catalog.method(task, model or "", int(scale or 0) or None)
-        kind = tasks.named(task)
+    with suppress(ValueError, TypeError):
+        method, kind = catalog.method(task, model or "", int(scale or 0) or None), tasks.named(task)
         settings = {setting.name: named.get(f"{task}-{setting.public}") for setting in kind.settings}
         said = method.chained and None not in settings.values()
-        for path in files:
-            seconds += (
-                _cost(Order(task, model, settings), path)[0]
-                if said
-                else seconds_expected(method, result_pixels(path, method.scale))[0]
-            )
-    return seconds
+        order = Order(task, method.name, settings if said else {})
+        return sum(seconds_expected_of(order, path) or 0.0 for path in files)
+    return 0.0
 
 
 @cache
