@@ -1,6 +1,6 @@
 """What many runs tell of the next one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from statistics import median, quantiles
 
@@ -15,18 +15,19 @@ def percentiles(values: list[float]) -> tuple[float | None, float | None, float 
     return cuts[49], cuts[89], cuts[98]
 
 
-def trend(runs: list[tuple[float, float]]) -> tuple[float, float]:
-    """Seconds of overhead and seconds a megapixel, by medians, which no outlier moves.
+def expected(runs: list[tuple[float, float]], size: float, usual: Callable[[float], float] = float) -> float:
+    """Seconds of a run of another size, by medians, which no outlier moves.
 
     Args:
         runs: megapixels and seconds of each.
+        usual: seconds for megapixels in another place, which tell how they grow where the runs are of one size.
     """
     slopes = [(t - s) / (b - a) for (a, s), (b, t) in combinations(runs, 2) if max(a, b) >= 2 * min(a, b)]
     if len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
-        overhead = median(seconds - slope * size for size, seconds in runs)
+        overhead = median(seconds - slope * ran for ran, seconds in runs)
         if overhead > 0:
-            return overhead, slope
-    return 0.0, median(seconds / size for size, seconds in runs)
+            return overhead + slope * size
+    return usual(size) * median(seconds / usual(ran) for ran, seconds in runs)
 
 
 def share_worked(metrics: Mapping[str, object] | None) -> float:

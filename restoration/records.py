@@ -26,7 +26,7 @@ from typing import Literal, TypeVar, get_args
 
 from restoration.database import DAMAGED, LOCKED, UNWRITABLE, code, inode, on_disk, prepared, uri
 from restoration.mirror import MIRRORS, mirrored, new_lines
-from restoration.paces import FEWEST, percentiles, share_worked, trend
+from restoration.paces import FEWEST, expected, percentiles, share_worked
 
 Outcome = Literal["done", "failed", "cancelled"]
 Rating = Literal["better", "same", "worse"]
@@ -210,11 +210,14 @@ class Records:
         """The newest runs, newest first."""
         return [record(values) for values in self._read(f"{SELECT} ORDER BY time DESC, rowid DESC LIMIT ?", limit)]
 
-    def expected_seconds(self, task: str, model: str, megapixels: float, device: str = "cpu") -> float | None:
+    def expected_seconds(
+        self, task: str, model: str, megapixels: float, device: str = "cpu", usual: Callable[[float], float] = float
+    ) -> float | None:
         """How long a run will take, from the last that were done; None if there are too few of them.
 
         Args:
             megapixels: of the result, or of what is worked on to fill its holes.
+            usual: see `paces.expected`.
         """
         found = self._read(
             "SELECT out_width * out_height / 1e6, seconds, metrics FROM runs WHERE task = ? AND model = ?"
@@ -224,10 +227,8 @@ class Records:
         )
         if len(found) < FEWEST:
             return None
-        sizes = [size * share_worked(json.loads(metrics or "{}")) for size, _, metrics in found]
-        worked = [total(seconds) for _, seconds, _ in found]
-        overhead, slope = trend(list(zip(sizes, worked, strict=True)))
-        return overhead + slope * megapixels
+        runs = [(size * share_worked(json.loads(metrics or "{}")), total(seconds)) for size, seconds, metrics in found]
+        return expected(runs, megapixels, usual)
 
     def summary(self) -> list[Summary]:
         """The runs by task, model and size of the result."""

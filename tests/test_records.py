@@ -623,6 +623,15 @@ def test_the_expected_time_of_a_fill_is_that_of_what_is_worked_on(kept):
     assert kept.expected_seconds("denoise", "drunet", 0.15) == pytest.approx(6)
 
 
+def test_runs_of_one_size_grow_as_they_do_elsewhere(kept):
+    for _ in range(3):
+        kept.add(run(out_width=200, out_height=200, seconds={"restoring": 0.5}))
+    assert kept.flush()
+    told = kept.expected_seconds("denoise", "drunet", 1, usual=lambda size: 0.05 + 1.25 * size)
+    assert told == pytest.approx(5 * (0.05 + 1.25))
+    assert kept.expected_seconds("denoise", "drunet", 1) == pytest.approx(25 * 0.5)
+
+
 def test_the_overhead_is_never_negative(kept):
     for side in (1000, 2000, 3000):
         kept.add(run(out_width=side, out_height=side, seconds={"restoring": side**3 / 1e9}))

@@ -34,9 +34,9 @@ ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
 MEASURED_ON = 512**2 / 1e6  # megapixels
 USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
-LEAST, HANDLING = 0.05, 0.15  # seconds of a run, and for a megapixel of the result, to read and write pictures
+LEAST, HANDLING = 0.08, 0.22  # seconds of a run, and for a megapixel of the result, to read and write pictures
 LATEST = 20  # runs that tell how fast this machine is at the moment
-FINDING = 1.6  # seconds a megapixel to find what is to be filled
+FINDING = 2.6  # seconds a megapixel to find what is to be filled
 
 
 @tidy
@@ -225,7 +225,12 @@ def seconds_expected(
     if method.prior:
         return deep_image_prior.expected_seconds(pixels, deep_image_prior.STEPS[method.task]), "by a measurement"
     share = (USUAL if worked is None else worked) if tasks.named(method.task).holes else 1
-    seconds = recording.kept().expected_seconds(method.task, method.name, pixels / 1e6 * share, recording.device())
+
+    def usual(megapixels: float) -> float:
+        return measured_seconds(method.name, 1e6 * megapixels, 1, texture)
+
+    kept, megapixels = recording.kept(), pixels / 1e6 * share
+    seconds = kept.expected_seconds(method.task, method.name, megapixels, recording.device(), usual)
     if seconds is not None:
         return seconds, "by the runs so far"
     return measured_seconds(method.name, pixels, share, texture) * usual_pace(), MEASURED
