@@ -52,6 +52,7 @@
       const file = decodeURIComponent(new URL(picture.src, location.href).pathname).split("/").pop();
       set(picture.closest("button") ?? picture, "aria-label", file.replace(/\.\w+$/, "").replaceAll("_", " "));
     }
+    for (const nothing of document.querySelectorAll(".empty[aria-label]")) set(nothing, "role", "img");
     for (const mark of document.querySelectorAll("svg [role=graphics-symbol]:not([aria-label])")) {
       set(mark, "aria-label", mark.getAttribute("aria-roledescription") ?? "marks");
     }
