@@ -134,7 +134,7 @@ def from_pillow(image: Pillow.Image) -> Tensor:
 
 PHONE = CameraNoise(0.0025, 0.00025, smoothing=0.5, colour_smoothing=0.7)
 LAMP = CameraNoise(0.003, 0.0003, smoothing=0.5, colour_smoothing=0.7)
-CARROLL = ("drawn here, text by Lewis Carroll", "Apache-2.0, text in the public domain")
+CARROLL = ("drawn here, text by Lewis Carroll in the public domain", "Apache-2.0")
 
 
 class Made(NamedTuple):
