@@ -28,6 +28,7 @@ from restoration import manifest, memory
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.files import read, write_grid
+from restoration.gallery import examples
 from restoration.gallery import noisy as noisy_examples
 from restoration.image import ImageError
 from restoration.metrics import Lpips
@@ -199,9 +200,9 @@ def cost(restorer: Restorer | Filter, task: str) -> dict:
 
 
 def typical_picture(restorer: Restorer | Filter, task: str, side: int) -> tuple[Tensor, ...]:
-    """A picture (1, C, side, side) of noise, and what a task takes with it."""
-    image = torch.rand(1, restorer.channels or 3, side, side, generator=torch.Generator().manual_seed(0))
-    return image, *typical(task, side)
+    """A square of a photo (1, C, side, side), and what a task takes with it."""
+    photo = read(next(example.picture for example in examples("inpaint"))).tensor()[..., :side, :side]
+    return photo.mean(1, keepdim=True) if restorer.channels == 1 else photo, *typical(task, side)
 
 
 def least_seconds(restorer: Restorer | Filter, task: str, side: int) -> float:
