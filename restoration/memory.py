@@ -12,7 +12,7 @@ BASE_BYTES, BYTES_A_PIXEL = 7e8, 15  # memory of a run, and of a pixel of its re
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGE = 1 << 30  # bytes; the highest that mallopt takes as an int, about
-_PREPARED = {"LRU_CACHE_CAPACITY": "64", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
+PREPARED = {"LRU_CACHE_CAPACITY": "64", "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}  # places for what was prepared
 
 
 def keep() -> None:
@@ -23,7 +23,7 @@ def keep() -> None:
     PyTorch keeps what it prepared for convolutions of every size, in each thread, and oneDNN for all: pictures of many
     sizes fill 1,024 places each, which are hundreds of MiB; with 64 no run is slower.
     """
-    for name, places in _PREPARED.items():
+    for name, places in PREPARED.items():
         os.environ.setdefault(name, places)
     library = _glibc()
     if library is not None:

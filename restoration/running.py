@@ -230,6 +230,11 @@ def use_gpu(decorate: Callable[[Callable[..., Tensor]], Callable[..., Tensor]]) 
     _runner = decorate(_infer)
 
 
+def gpu_is_lent() -> bool:
+    """Whether a GPU comes for `infer` alone, so that what the processor does tells nothing of it."""
+    return _runner is not _infer
+
+
 def gpu_seconds(method: Method, alpha: float, image: Tensor, *settings: float | Tensor | None) -> int:
     """How long a GPU may be needed for `infer` with these arguments, generously."""
     return 10 + round(10 * image[0, 0].numel() * method.scale**2 / 1e6)

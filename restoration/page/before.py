@@ -27,7 +27,7 @@ from restoration.paces import FEWEST, share_worked
 from restoration.page.parts import as_text, duration, tidy
 from restoration.page.theme import ASSETS
 from restoration.records import Record, seconds_worked
-from restoration.running import seconds_per_megapixel
+from restoration.running import gpu_is_lent, seconds_per_megapixel
 from restoration.upscaling import output_size
 
 ALIKE = 0.05  # dB that nobody sees
@@ -249,7 +249,7 @@ def usual_pace() -> float:
     """How many times as long as where the methods were scored runs take here at the moment."""
     device = recording.device()
     rows = [row for row in recording.kept().rows(LATEST) if row.outcome == "done" and row.device == device]
-    return pace(rows) or (tried_pace() if device == "cpu" else 1.0)
+    return pace(rows) or (1.0 if gpu_is_lent() or device != "cpu" else tried_pace())
 
 
 def pace(rows: list[Record]) -> float | None:
