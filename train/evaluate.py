@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -186,14 +187,18 @@ def cost(restorer: Restorer | Filter, task: str) -> dict:
 
     By half the side too it is told how many of these seconds a picture takes whatever its size.
     """
-    taken = {side: least_seconds(restorer, task, side // restorer.scale) for side in (SIDE // 2, SIDE)}
+    taken = {}
+    for side in (SIDE // 2, SIDE):
+        given = typical_picture(restorer, task, side // restorer.scale)
+        with one_thread():
+            taken[side] = costs.seconds_of(partial(restorer.restore, *given))
     pixels = (SIDE // restorer.scale * restorer.scale) ** 2
     overhead = max(0.0, (4 * taken[SIDE // 2] - taken[SIDE]) / 3)
     result = {"seconds_per_megapixel": taken[SIDE] / pixels * 1e6, "overhead_seconds": overhead}
     result |= {"parameters": 0, "macs_per_pixel": 0}
     if isinstance(restorer, Restorer):
         with FlopCounterMode(display=False) as counter:
-            restorer.restore(*typical_picture(restorer, task, SIDE // restorer.scale))
+            restorer.restore(*given)
         result["parameters"] = sum(parameter.numel() for parameter in restorer.parameters())
         result["macs_per_pixel"] = counter.get_total_flops() / 2 / pixels
     return result
@@ -203,17 +208,6 @@ def typical_picture(restorer: Restorer | Filter, task: str, side: int) -> tuple[
     """A square of a photo (1, C, side, side), and what a task takes with it."""
     photo = read(next(example.picture for example in examples("inpaint"))).tensor()[..., :side, :side]
     return photo.mean(1, keepdim=True) if restorer.channels == 1 else photo, *typical(task, side)
-
-
-def least_seconds(restorer: Restorer | Filter, task: str, side: int) -> float:
-    """Of one thread for such a picture, of 3 tries; other programs do not lengthen them."""
-    given, times = typical_picture(restorer, task, side), []
-    with one_thread():
-        for _ in range(3):
-            started = time.process_time()
-            restorer.restore(*given)
-            times.append(time.process_time() - started)
-    return min(times)
 
 
 # Showing ------------------------------------------------------------------------------------------------------------
