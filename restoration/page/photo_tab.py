@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
@@ -146,10 +147,12 @@ class ChainTab(TaskTab):
 
         def told(path: str | None, *said: bool | int) -> str:
             settings = dict(zip([setting.name for setting in self.kind.settings], said, strict=True))
-            hole = self.kind.marks(read(path)) if path and settings[self.kind.marked] else None
+            hole = None
+            with suppress(ImageError, ValueError):  # what is wrong with the picture is said beside it
+                hole = self.kind.marks(read(path)) if path and settings[self.kind.marked] else None
             return expected_of(Order(self.kind.name, "", settings), path, hole)
 
-        follow([self.source, *boxes], told, [self.source, *boxes], takes)
+        follow([self.source, *boxes], tidy(told), [self.source, *boxes], takes)
 
     def connect(self):
         self.which.input(
