@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -520,6 +521,37 @@ def test_the_precision_with_the_faster_step_is_taken(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, of what it compiles with
+def test_a_compiled_network_trains_to_the_same_weights_within_rounding(folder, tmp_path):
+    plain, compiled = tmp_path / "plain", tmp_path / "compiled"
+    for out, flag in ((plain, "--no-compile"), (compiled, "--compile")):
+        denoise.main(command(folder, out, "--steps", "3", flag))
+        assert json.loads((out / "run.json").read_text())["compiled"] is (flag == "--compile")
+    first, second = weights(plain), weights(compiled)
+    assert all(torch.allclose(first[name], second[name], atol=1e-4) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("more", "half", "compiler", "compiles"),
+    [
+        (["--minutes", "60"], True, "/bin/g++", True),
+        (["--minutes", "60"], False, "/bin/g++", False),
+        (["--minutes", "60"], True, None, False),
+        (["--minutes", "5"], True, "/bin/g++", False),
+        (["--steps", "9"], True, "/bin/g++", False),  # equal weights, whatever is installed
+        (["--steps", "9", "--compile"], False, None, True),
+        (["--minutes", "60", "--no-compile"], True, "/bin/g++", False),
+    ],
+)
+def test_a_network_is_compiled_where_it_pays(more, half, compiler, compiles, monkeypatch):
+    monkeypatch.setattr(precision, "precision_of", lambda _: "bf16" if half else "fp32")
+    monkeypatch.setattr(shutil, "which", lambda _: compiler)
+    arguments = run_arguments("", "train", DENOISE).parse_args(["drunet-fast", "--data", "x", *more])
+    processor = SimpleNamespace(device=torch.device("cpu"))
+    assert precision.compiles(arguments, processor) is compiles
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_step_of_every_recipe_can_be_timed(name, monkeypatch):
     monkeypatch.setattr(precision, "TIMED_STEPS", 0)

@@ -53,6 +53,11 @@ def run_arguments(
     if vgg:
         parser.add_argument("--vgg", metavar="FILE", help="VGG19 safetensors for a perceptual loss; else from the Hub")
     parser.add_argument("--precision", choices=PRECISIONS, help="of the networks; by default the one that is faster")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="a step's network; by default on a GPU, and on a processor with bf16 in runs of 20 minutes or more",
+    )
     parser.add_argument("--validate-every", type=_positive(int), default=500, metavar="STEPS")
     parser.add_argument(
         "--save-every",

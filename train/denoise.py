@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
             wanted = torch.where(kept, noisy, clean)
             over = ~kept.flatten() & recipe.told_too_much(len(noisy), generator)
             if over.any():
-                inputs[1][over], wanted[over] = told_more(run.network, noisy[over], sigma[over], generator)
+                with accelerator.autocast():  # not compiled, as their number changes
+                    inputs[1][over], wanted[over] = told_more(run.model, noisy[over], sigma[over], generator)
         outputs = run.network(*inputs)
         loss = torch.zeros((), device=run.device)
         if run.model.estimates_sigma:

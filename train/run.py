@@ -20,7 +20,7 @@ from restoration.restorer import Restorer
 from restoration.running import typical
 from train.data import TrainingError
 from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step_generator
-from train.precision import precision_of
+from train.precision import compiles, precision_of
 from train.publish import publish
 from train.recipes._recipe import Recipe
 from train.state import STATE, folder_of, load_tensors, save_tensors, under
@@ -87,8 +87,8 @@ class Run:
         goes_on = self._state.exists()
         if goes_on:
             self._load()
-        compiled = torch.compile(self.model) if self.device.type == "cuda" else self.model
-        self.network = accelerator.prepare(compiled)
+        self.compiled = compiles(arguments, accelerator)
+        self.network = accelerator.prepare(torch.compile(self.model) if self.compiled else self.model)
         if accelerator.is_main_process and not goes_on:  # else an earlier run's record would pass for this one's
             (self.out / "run.json").unlink(missing_ok=True)
 
@@ -193,6 +193,7 @@ class Run:
             **self._terms(),
             "data": data,
             "revived": self.revived,
+            "compiled": self.compiled,
             "commit": commit(),
             "device": torch.cuda.get_device_name() if self.device.type == "cuda" else "cpu",
             "processes": self.accelerator.num_processes,
