@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 
-# Threads that wait for each other by spinning are a hundred times slower than one when the machine has other work.
+# Threads that wait for each other by spinning are up to a hundred times slower than one where there is other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:

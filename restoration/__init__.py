@@ -11,6 +11,11 @@ better = restoration.restore(picture, "photo")    # a path, an Image, one of Pil
 """
 
 import logging
+import os
+import sys
+
+if sys.argv[:1] == ["-m"]:  # as the command line: threads that wait spin no longer, see app.py; before torch loads
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from restoration.artifacts import remove_artifacts
 from restoration.catalog import Method, load, methods

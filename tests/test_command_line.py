@@ -1,5 +1,6 @@
 """`python -m restoration`: files in, files out, one line for every failure."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +22,18 @@ def test_models_lists_every_method_with_its_guide(capsys):
     for method in restoration.methods():
         assert method.name in printed
         assert method.summary in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("started", "module", "policy"),
+    [("-m", "restoration", "PASSIVE"), ("own.py", "restoration", "None"), ("own.py", "train.data", "PASSIVE")],
+)
+def test_threads_of_programs_wait_without_spinning_and_a_library_leaves_that_alone(started, module, policy):
+    code = f"import os, sys; sys.argv = [{started!r}]; import {module}; print(os.environ.get('OMP_WAIT_POLICY'))"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == policy
 
 
 def test_one_file_to_one_file(tmp_path, photo, capsys):
