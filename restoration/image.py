@@ -251,7 +251,7 @@ class Canvas:
     def put(self, tile: Tensor, top: int, left: int) -> None:
         """Write a restored tile (1, C, h, w) in [0, 1] at a position."""
         height, width = tile.shape[-2:]
-        self.codes[top : top + height, left : left + width] = self._encode(tile[0].permute(1, 2, 0))
+        self._put(tile[0].permute(1, 2, 0), self.codes[top : top + height, left : left + width])
 
     def plane(self, channel: int) -> Tensor:
         """One channel of the restored version, float32 (1, 1, H, W)."""
@@ -268,12 +268,19 @@ class Canvas:
 
     def put_plane(self, channel: int, plane: Tensor) -> None:
         """Replace one channel of the restored version by values (1, 1, H, W) in [0, 1]."""
-        for rows in bands_of(len(self.codes)):
-            self.codes[rows, :, channel] = self._encode(plane[0, 0, rows])
+        self._put(plane[0, 0], self.codes[..., channel])
 
-    def _encode(self, values: Tensor) -> np.ndarray:
-        values = values.double().cpu().numpy()
-        return np.floor(values * 65280 + 128) if self.original.bits == 8 else np.rint(values * 65535)
+    def _put(self, values: Tensor, codes: np.ndarray) -> None:
+        """Write values in [0, 1] as codes, both of (H, W) or (H, W, C)."""
+        values = values.cpu()
+        for rows in bands_of(len(codes), 16):  # which the processor's cache holds
+            part = values[rows].contiguous().numpy()
+            if self.original.bits == 8:
+                part = np.multiply(part, 65280, dtype=np.float64)
+                part += 128
+                codes[rows] = part  # without what lies behind the point
+            else:
+                codes[rows] = np.rint(np.multiply(part, 65535, dtype=np.float64))
 
     def image(self, strength: float = 1.0) -> Image:
         """The restored version; of an unscaled one, the original moved by `strength` of the way to it.

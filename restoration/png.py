@@ -4,9 +4,9 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngImageFile
 
 from restoration.colour import CONVERTED, HDR, PRIMARIES, SRGB_PRIMARIES, TRANSFERS, WHITE_D65, Space, srgb_light
@@ -154,44 +154,84 @@ def raw_as_text(name: str, content: bytes) -> tuple[bytes, bytes]:
 
 
 def encoded(planes: np.ndarray, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A PNG of planes (H, W, 1 to 4) of 8 or 16 bits, with further chunks; Pillow writes 16 for grey alone."""
-    if planes.dtype == np.uint8:
-        buffer = _WithChunks(chunks)
-        Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+    """A PNG of planes (H, W, 1 to 4) of 8 or 16 bits, with further chunks.
+
+    Pillow writes 16 bits for grey alone, and takes twice as long for files that are a tenth larger: of every row it
+    tries all filters, and of what a filter left of a photo it looks for repetitions, of which there are none.
+    """
     height, width, channels = planes.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    every = [(b"IHDR", header), *chunks, (b"IDAT", _packed(planes)), (b"IEND", b"")]
+    header = struct.pack(">IIBBBBB", width, height, 8 * planes.itemsize, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    every = [(b"IHDR", header), *chunks, (b"IDAT", _packed(planes, _best_way(planes))), (b"IEND", b"")]
     return SIGNATURE + b"".join(part for each in every for part in _parts(*each))
 
 
-class _WithChunks(io.BytesIO):
-    """A file to which a PNG is written, and in it further chunks after its header."""
+class _Way(NamedTuple):
+    """How rows are filtered, 0 (not) or 4 (Paeth), and what zlib looks for."""
 
-    def __init__(self, chunks: Iterable[tuple[bytes, bytes]]):
-        super().__init__()
-        self._more = b"".join(part for each in chunks for part in _parts(*each))
-
-    def write(self, content: bytes) -> int:
-        written = super().write(content)
-        if self._more and self.tell() >= len(SIGNATURE) + 25:  # of IHDR
-            more, self._more = self._more, b""
-            super().write(more)
-        return written
+    filter: int
+    strategy: int
 
 
-def _packed(planes: np.ndarray) -> bytes:
-    """The compressed data of 16-bit planes."""
-    packer, above = zlib.compressobj(1), 0
-    packed = []
-    for top in range(0, len(planes), 256):  # bounds the memory
-        rows = planes[top : top + 256].astype(">u2").reshape(-1, planes[0].size).view(np.uint8)
+_WAYS = (
+    _Way(4, zlib.Z_RLE),  # photos: of what Paeth's filter leaves, nothing repeats but runs
+    _Way(4, zlib.Z_DEFAULT_STRATEGY),  # gradients
+    _Way(0, zlib.Z_DEFAULT_STRATEGY),  # writing
+)
+_BAND = 1 << 17  # bytes that are filtered at once, which the processor's cache holds
+_SAMPLES, _SAMPLE = 4, 1 << 15  # parts of a picture that tell which way is best, and about how many bytes of each
+
+
+def _best_way(planes: np.ndarray) -> _Way:
+    """The way in which some parts of a picture become smallest."""
+    rows = -(-_SAMPLE // planes[0].nbytes)
+    last = max(0, len(planes) - rows)
+    tops = sorted({last * part // (_SAMPLES - 1) for part in range(_SAMPLES)}) if last else [0]
+    parts = [planes[top : top + rows] for top in tops]
+    return min(_WAYS, key=lambda way: sum(len(_packed(part, way)) for part in parts))
+
+
+def _packed(planes: np.ndarray, way: _Way) -> bytes:
+    """The compressed data of planes."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, way.strategy)
+    packed, apart, above = [], planes[0, 0].nbytes, np.zeros(planes[0].nbytes, np.uint8)
+    step = max(1, _BAND // len(above))
+    for top in range(0, len(planes), step):
+        part = planes[top : top + step]
+        part = part.astype(">u2") if part.itemsize == 2 else np.ascontiguousarray(part)
+        rows = part.reshape(len(part), -1).view(np.uint8)
         filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
-        # Filter 2, the difference to the row above, byte by byte: cheap, and far smaller than no filter.
-        filtered[:, 0], filtered[0, 1:], filtered[1:, 1:] = 2, rows[0] - above, rows[1:] - rows[:-1]
+        filtered[:, 0] = way.filter
+        filtered[:, 1:] = _less_what_paeth_expects(rows, above, apart) if way.filter else rows
         above = rows[-1]
         packed.append(packer.compress(filtered))
     return b"".join([*packed, packer.flush()])
+
+
+def _less_what_paeth_expects(rows: np.ndarray, above: np.ndarray, apart: int) -> np.ndarray:
+    """The rows (H, N), uint8, without what Paeth's filter expects after the bytes to the left, above, and both.
+
+    Of these it takes the one nearest to left + above - corner.  With the lower and the higher of left and above that
+    is the lower where the corner is in the highest third between them or above, the higher where it is in the lowest
+    third or below, and the corner in between: numbers of 8 bits tell that, of which processors take many at once.
+
+    Args:
+        above: the row (N) over the first.
+        apart: bytes from a sample to the one to its left.
+    """
+    wide = np.zeros((1 + len(rows), apart + rows.shape[1]), np.uint8)
+    wide[0, apart:], wide[1:, apart:] = above, rows
+    left, up, corner = wide[1:, :-apart], wide[:-1, apart:], wide[:-1, :-apart]
+    low, high = np.minimum(left, up), np.maximum(left, up)
+    inside = np.clip(corner, low, high)
+    below, over = inside - low, high - inside
+    expected = _chosen(over <= below >> 1, low, corner)
+    return rows - _chosen(below <= over >> 1, high, expected)
+
+
+def _chosen(where: np.ndarray, these: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Bytes by a condition, several times as fast as `np.where`."""
+    mask = np.negative(where.view(np.int8)).view(np.uint8)
+    return others ^ (others ^ these) & mask
 
 
 def _parts(kind: bytes, data: bytes) -> tuple[bytes, ...]:
