@@ -868,6 +868,22 @@ def test_a_model_trained_on_pictures_of_ones_own_has_its_place_on_the_page(monke
     assert "holiday" in models.about_model(f"denoise/{method.name}")
 
 
+def test_no_run_shows_its_progress_on_what_holds_an_editor():
+    page = built()
+    layout = [(page.config["layout"], [])]
+    editors, holding = 0, set()
+    while layout:
+        node, above = layout.pop()
+        inside = [*above, node["id"]]
+        if page.blocks.get(node["id"]).__class__.__name__ == "ImageEditor":
+            editors, holding = editors + 1, holding.union(inside)
+        layout += [(child, inside) for child in node.get("children") or []]
+    assert editors == 2
+    for dependency in page.config["dependencies"]:
+        shown = dependency["show_progress_on"]
+        assert not holding.intersection(dependency["outputs"] if shown is None else shown)
+
+
 @pytest.mark.parametrize("task", tasks.every())
 def test_what_was_shown_goes_before_anything_else_follows_a_picture(task):
     page = built()

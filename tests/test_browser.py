@@ -38,11 +38,6 @@ def browser():
         running.close()
 
 
-def _too_many(request) -> bool:
-    """Whether Chromium itself refused an upload: on a busy machine the editor sends its picture too often."""
-    return request.url.endswith("/upload") and request.failure == "net::ERR_INSUFFICIENT_RESOURCES"
-
-
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
@@ -57,16 +52,14 @@ def page(browser, server, request):
     width, height = SIZES[request.param]
     page = browser.new_page(viewport={"width": width, "height": height}, has_touch=width < 500)
     page.set_default_timeout(60_000)
-    page.errors, page.refused = [], 0
+    page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.on("requestfailed", lambda request: setattr(page, "refused", page.refused + _too_many(request)))
     page.on("response", lambda answer: answer.status >= 400 and page.errors.append(f"{answer.url}: {answer.text()}"))
     page.on("console", lambda said: "Content Security Policy" in said.text and page.errors.append(said.text))
     page.goto(f"{server}/?tab=denoise")
     page.wait_for_selector("#denoise-run")
     yield page
-    known = [error for error in page.errors if error == "Connection errored out. Failed to fetch"]
-    assert [error for error in page.errors if error not in known] == [] and len(known) <= page.refused
+    assert page.errors == []
     page.close()
 
 
@@ -265,6 +258,8 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     for step in range(5):
         page.mouse.move(x - 10 + 5 * step, y)
     page.mouse.up()
+    uploads = []
+    page.on("request", lambda request: request.url.endswith("/upload") and uploads.append(request.url))
     page.locator("#inpaint-run").click()
     expect(page.locator("#inpaint-status")).to_contain_text("every other pixel untouched")
     result = shown(page, 1, "inpaint")[0].samples
@@ -282,6 +277,7 @@ def test_painting_a_hole_fills_it_and_leaves_the_surroundings_alone(page, photo,
     expect(page.locator("#inpaint-compare [data-testid=imageslider-image]")).to_have_count(2)
     page.locator("#inpaint-undo").click()
     expect(page.locator("#inpaint-undo")).to_be_disabled()
+    assert 0 < len(uploads) < 20  # what the editor holds, not anew at each news of the run: those were a hundred
     page.wait_for_timeout(2000)  # closing the page while the editor sends its picture would be logged by the server
 
 

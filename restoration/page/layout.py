@@ -8,6 +8,7 @@ from restoration import catalog, cleaning, tasks
 from restoration.page.address import ADDRESS, from_address, share
 from restoration.page.api import list_models
 from restoration.page.inpaint_tab import HoleTab
+from restoration.page.masks import spare
 from restoration.page.models import model_rows, models_tab
 from restoration.page.parts import CHANGING, QUIET, brought, tidy
 from restoration.page.performance import performance_tab
@@ -51,6 +52,7 @@ def build() -> gr.Blocks:
         opened_at = page.load(open_address, None, [tabs, *found], **QUIET)
         opened_at.then(None, None, None, js="() => { window.addressRead = true; }")
         gr.api(list_models, api_name="models")
+        spare(page)
     return page
 
 

@@ -1,7 +1,7 @@
 """Masks on the page: painted, uploaded, or the transparent pixels."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,26 @@ def painter(name: str, label: str = "Paint here", *, kept: bool = True) -> gr.Im
         elem_id=f"{name}-editor",
         elem_classes="paint",
     )
+
+
+def spare(page: gr.Blocks) -> None:
+    """Let no editor show the progress of a run, nor anything that holds one.
+
+    At every news of a run Gradio's page asks what shows progress for its value, and all that lies inside; an editor
+    then draws its whole picture anew, compresses it and uploads it, dozens of times in a run.
+    """
+    held = {id(block) for editor in page.blocks.values() if isinstance(editor, gr.ImageEditor) for block in up(editor)}
+    for function in page.fns.values():
+        shown = function.outputs if function.show_progress_on is None else function.show_progress_on
+        function.show_progress_on = [block for block in shown if id(block) not in held]
+
+
+def up(block: gr.blocks.Block) -> Iterator[gr.blocks.Block]:
+    """A block, what it lies in, what that lies in, and so on."""
+    above: gr.blocks.Block | None = block
+    while above is not None:
+        yield above
+        above = above.parent
 
 
 @tidy
