@@ -8,7 +8,7 @@ from restoration.image import Image
 from restoration.jpeg import estimated_quality
 from restoration.running import Job, Result, restored
 
-ESTIMATION_SIDE = 1536  # the quality of a larger image is measured in its middle
+ESTIMATION_SIDE = 1024  # the quality of a larger image is measured in its middle
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen

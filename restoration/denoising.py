@@ -58,7 +58,7 @@ def measured_sigma(image: Image) -> float:
 
 def level_by(estimator: Denoiser, parts: list[Tensor]) -> float:
     """What `measured_sigma` finds in parts (1, C, H, W) of an image with a model that estimates levels, on [0, 1]."""
-    return _overall(torch.cat([_noisy_cells(estimator, part) for part in parts]))
+    return _overall(_all_noisy_cells(estimator, parts))
 
 
 def _overall(levels: Tensor) -> float:
@@ -92,7 +92,7 @@ def _measured_levels(image: Image, samples: int) -> Tensor:
     parts = [image.tensor(window) for window in _sample_windows(image.height, image.width, samples)]
     if estimator is None or min(image.height, image.width) < 8:
         return torch.tensor([estimate_sigma(part) for part in parts])
-    return torch.cat([_noisy_cells(estimator, part) for part in parts])
+    return _all_noisy_cells(estimator, parts)
 
 
 def _sample_windows(height: int, width: int, samples: int) -> list[tuple[slice, slice]]:
@@ -120,20 +120,39 @@ def _kept(method: Method) -> Denoiser | None:
 
 
 @torch.inference_mode()
-def _noisy_cells(estimator: Denoiser, part: Tensor) -> Tensor:
-    """The levels (count,) of the cells of an image (1, C, H, W) that are neither flat nor clipped."""
-    height, width = (side // estimator.CELL * estimator.CELL for side in part.shape[-2:])
-    part = part[..., :height, :width].expand(-1, estimator.channels, -1, -1)
-    levels = F.avg_pool2d(estimator.level(part), estimator.CELL)
-    spread = F.max_pool2d(part, estimator.CELL) + F.max_pool2d(-part, estimator.CELL)
-    clipped = F.avg_pool2d(((part < 0.5 / 255) | (part > 254.5 / 255)).float(), estimator.CELL).amax(1, keepdim=True)
-    uneven = spread.amax(1, keepdim=True) > 0.5 / 255
+def _all_noisy_cells(estimator: Denoiser, parts: list[Tensor]) -> Tensor:
+    """The levels (count,) of the cells of parts (1, C, H, W) of an image that are neither flat nor clipped."""
+    whole = [
+        part[..., : height // estimator.CELL * estimator.CELL, : width // estimator.CELL * estimator.CELL]
+        for part in parts
+        for height, width in [part.shape[-2:]]
+    ]
+    whole = [part.expand(-1, estimator.channels, -1, -1) for part in whole]
+    alike = len({part.shape for part in whole}) == 1
+    levels = [estimator.level(each) for each in ([torch.cat(whole)] if alike else whole)]  # faster all at once
+    levels = [F.avg_pool2d(each, estimator.CELL) for level in levels for each in level.split(1)]
+    return torch.cat([_noisy_cells(part, level, estimator.CELL) for part, level in zip(whole, levels, strict=True)])
+
+
+def _noisy_cells(part: Tensor, levels: Tensor, cell: int) -> Tensor:
+    """Those of a part whose cells of a side have levels (1, 1, H / cell, W / cell)."""
+    lowest, highest = _extremes(part, cell)
+    clipped = F.avg_pool2d(((part < 0.5 / 255) | (part > 254.5 / 255)).float(), cell).amax(1, keepdim=True)
+    uneven = (highest - lowest).amax(1, keepdim=True) > 0.5 / 255
     alive = uneven & (clipped < CLIPPED)
     if alive.sum() < FEW * uneven.sum():  # black and white dots, for instance
         return torch.tensor([estimate_sigma(part)])
     found = levels[alive]
-    at_most = BOUND * _fine_detail(part, F.interpolate(alive.float(), scale_factor=estimator.CELL) > 0)
+    at_most = BOUND * _fine_detail(part, F.interpolate(alive.float(), scale_factor=cell) > 0)
     return found * min(1.0, at_most / max(1e-9, float(found.square().mean().sqrt())) if len(found) else 1.0)
+
+
+def _extremes(part: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest values of the squares of a side, a third of the time that pooling takes."""
+    *outer, height, width = part.shape
+    bands = part.reshape(*outer, height // side, side, width)
+    lowest, highest = (x.unflatten(-1, (width // side, side)) for x in (bands.amin(-2), bands.amax(-2)))
+    return lowest.amin(-1), highest.amax(-1)
 
 
 def _fine_detail(part: Tensor, alive: Tensor) -> float:

@@ -124,7 +124,7 @@ class Image:
         samples = to_8_bit(self).samples
         if channels == 1 and self.channels == 3:
             samples = np.rint(samples @ _GREY).astype(np.uint8)[..., None]
-        return torch.from_numpy(np.repeat(samples, channels // samples.shape[2], axis=2)).permute(2, 0, 1).contiguous()
+        return torch.from_numpy(samples.transpose(2, 0, 1).copy()).repeat(channels // samples.shape[2], 1, 1)
 
 
 def _whole_numbers(name: str, values: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Qualities are those of the Independent JPEG Group's library, 1 to 100, which Pil
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -31,6 +32,8 @@ LOWEST_ESTIMATE = 5  # below, the steps are so large that they explain any coeff
 LEAST_EVIDENCE = 40.0  # logarithm of the odds against chance that an estimate needs
 HIGHEST_ESTIMATE = 92  # above, the steps are too small to tell from rounding
 MOST_BLOCKS = 4096  # that are looked at for the first of the roundings, fewer for the others
+SKETCH, SHORTLIST = 2048, 8  # so many coefficients first tell which few qualities are tried on all of them
+GRID_SIDE = 512  # rows and columns, evenly apart, that tell where the blocks begin
 
 
 def luma_table(quality: int) -> np.ndarray:
@@ -42,6 +45,7 @@ def luma_table(quality: int) -> np.ndarray:
 LUMA = (0.299, 0.587, 0.114)  # of R, G and B: ITU-R BT.601, full range
 _TABLES = np.stack([luma_table(quality) for quality in range(1, 101)])
 _LOW = np.isin(np.add.outer(np.arange(8), np.arange(8)), range(1, 6))  # the low frequencies, which tell the steps
+_STEPS = _TABLES[:, _LOW].astype(np.float32)
 
 
 def brightness(image: Tensor) -> Tensor:
@@ -118,12 +122,13 @@ def estimated_quality(image: Tensor) -> int | None:
     for rounding in ROUNDINGS:
         exact = rounding == ROUNDINGS[0]
         best, most = None, LEAST_EVIDENCE
+        every = range(1 if exact else LOWEST_ESTIMATE, HIGHEST_ESTIMATE + 1)
         for coefficients in grids:
             few = coefficients if exact else coefficients[:: -(-len(coefficients) // (MOST_BLOCKS // 4)) or 1]
             telling = np.abs(few) > INFORMATIVE * rounding
             values, places = few[telling], np.nonzero(telling)[1]
-            for quality in range(1 if exact else LOWEST_ESTIMATE, HIGHEST_ESTIMATE + 1):
-                evidence = _evidence(values, _TABLES[quality - 1][_LOW].astype(np.float32)[places], rounding)
+            for quality in _shortlist(values, places, every, rounding):
+                evidence = _evidence(values, places, quality, rounding)
                 if evidence > most:
                     best, most = quality, evidence
         found.append(best)
@@ -134,7 +139,8 @@ def _grid(pixels: np.ndarray) -> tuple[int, int]:
     """Where the first whole block begins: where the steps between neighbours stand out most."""
     offsets = []
     for axis in (0, 1):
-        slope = np.abs(np.diff(pixels, axis=axis))
+        apart = -(-pixels.shape[1 - axis] // GRID_SIDE)
+        slope = np.abs(np.diff(pixels[:, ::apart] if axis == 0 else pixels[::apart], axis=axis))
         before, after = np.roll(slope, 1, axis), np.roll(slope, -1, axis)
         excess = np.clip(slope - (before + after) / 2, -8, 8).mean(1 - axis)
         excess[[0, -1]] = 0
@@ -153,8 +159,23 @@ def _coefficients(pixels: np.ndarray, clipped: np.ndarray) -> np.ndarray:
     return fft.dctn(blocks[:: max(1, len(blocks) // MOST_BLOCKS)], axes=(1, 2), norm="ortho")[:, _LOW]
 
 
-def _evidence(values: np.ndarray, steps: np.ndarray, rounding: float) -> float:
-    """Log-likelihood ratio of "multiples of their steps, rounded" to "any value", over coefficients (count,)."""
+def _shortlist(values: np.ndarray, places: np.ndarray, qualities: Sequence[int], rounding: float) -> Sequence[int]:
+    """The qualities, or where there are many coefficients the few that a part of these speaks for most, in order."""
+    apart = len(values) // SKETCH
+    if apart < 2:
+        return qualities
+    few, where = values[::apart], places[::apart]
+    told = np.array([_evidence(few, where, quality, rounding) for quality in qualities])
+    return [qualities[index] for index in np.sort(told.argsort()[-SHORTLIST:])]
+
+
+def _evidence(values: np.ndarray, places: np.ndarray, quality: int, rounding: float) -> float:
+    """Log-likelihood ratio of "multiples of a quality's steps, rounded" to "any value", over coefficients (count,).
+
+    Args:
+        places: of the coefficients among `_LOW`.
+    """
+    steps = _STEPS[quality - 1][places]
     error = values - steps * np.rint(values / steps)
     fitting = steps / np.float32(rounding * np.sqrt(2 * np.pi)) * np.exp(-0.5 * (error / np.float32(rounding)) ** 2)
     return float(np.log(0.99 * fitting + 0.01).sum(dtype=float))

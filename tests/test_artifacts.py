@@ -80,6 +80,16 @@ def test_the_pixels_of_a_cut_picture_tell_its_quality(cat):
     assert jpeg.estimated_quality(jpeg.compressed(cat, 30)[:, 3:, 5:]) == 30
 
 
+@pytest.mark.parametrize("quality", [12, 45, 85])
+def test_a_part_of_a_large_picture_tells_the_quality_that_all_of_it_tells(quality, monkeypatch):
+    large = torch.from_numpy(skimage.data.astronaut().transpose(2, 0, 1).copy()).repeat(1, 3, 3)
+    cut = jpeg.compressed(large, quality)[:, 2:, 7:]
+    assert jpeg.estimated_quality(cut) == quality
+    monkeypatch.setattr(jpeg, "SKETCH", 10**9)
+    monkeypatch.setattr(jpeg, "GRID_SIDE", 10**9)
+    assert jpeg.estimated_quality(cut) == quality
+
+
 @pytest.mark.parametrize("frame", [(3, 5, 2, 7), (8, 8, 8, 8), (1, 0, 0, 0)])
 def test_the_pixels_of_a_picture_in_a_frame_tell_its_quality(cat, frame):
     framed = nn.functional.pad(jpeg.compressed(cat, 30).float(), frame, value=255).to(torch.uint8)

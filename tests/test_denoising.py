@@ -185,3 +185,18 @@ def test_a_large_picture_is_measured_in_samples_of_all_of_it(monkeypatch):
     noise = np.random.default_rng(0).normal(0, 20, (64, 1000, 3))
     samples[:, 4000:] = np.clip(128 + noise, 0, 255)  # far from the middle
     assert 255 * denoising.measured_sigma(Image(samples)) == pytest.approx(20, rel=0.3)
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_extremes_are_those_of_pooling(side):
+    part = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    lowest, highest = denoising._extremes(part, side)
+    assert torch.equal(highest, torch.nn.functional.max_pool2d(part, side))
+    assert torch.equal(lowest, -torch.nn.functional.max_pool2d(-part, side))
+
+
+def test_parts_of_one_size_are_measured_as_one_by_one():
+    parts = list(torch.rand(3, 1, 3, 40, 44, generator=torch.Generator().manual_seed(0)))
+    estimator = denoising._estimator()
+    together = denoising._all_noisy_cells(estimator, parts)
+    torch.testing.assert_close(together, torch.cat([denoising._all_noisy_cells(estimator, [part]) for part in parts]))
