@@ -6,6 +6,7 @@ writes it anew.
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,11 +19,7 @@ def fault(folder: Path) -> str:
 
     What the manifest does not name passes, and so does everything without one.
     """
-    listed = _listed(folder.parent, _stamp(folder.parent / NAME)).get(folder.name, {})
-    for name in READ:
-        if name in listed and (file := folder / name) and _digest(file, _stamp(file)) != listed[name]:
-            return f"its file {name} is {'damaged' if file.is_file() else 'missing'}"
-    return ""
+    return _fault(folder, stamps(folder), _stamp(os.path.join(folder.parent, NAME)))
 
 
 def digest_of(file: Path) -> str | None:
@@ -70,12 +67,12 @@ Stamp = tuple[int, ...] | None  # changes when a file does, None without one
 
 def stamps(folder: Path) -> tuple[Stamp, ...]:
     """What changes when one of the files of a checkpoint does that the program reads."""
-    return tuple(_stamp(folder / name) for name in READ)
+    return tuple(_stamp(os.path.join(folder, name)) for name in READ)
 
 
-def _stamp(file: Path) -> Stamp:
+def _stamp(file: str | Path) -> Stamp:
     try:
-        found = file.stat()
+        found = os.stat(file)
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
@@ -90,6 +87,16 @@ def _listed(folder: Path, stamp: Stamp) -> dict[str, dict[str, str]]:
         return {}
     sound = isinstance(listed, dict) and all(isinstance(files, dict) for files in listed.values())
     return listed if sound else {}
+
+
+@lru_cache(maxsize=256)
+def _fault(folder: Path, stamps: tuple[Stamp, ...], listing: Stamp) -> str:
+    """See `fault`; looked at anew when a stamp changes, of a file or of the manifest."""
+    listed = _listed(folder.parent, listing).get(folder.name, {})
+    for name, stamp in zip(READ, stamps, strict=True):
+        if name in listed and _digest(folder / name, stamp) != listed[name]:
+            return f"its file {name} is {'damaged' if (folder / name).is_file() else 'missing'}"
+    return ""
 
 
 @lru_cache(maxsize=256)

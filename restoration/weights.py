@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +52,7 @@ class Place:
 _places: dict[str, Place] = {}
 
 
+@cache
 def bundled() -> Path:
     """The folder of the bundled checkpoints: in the installed package, or beside it in a checkout."""
     package = Path(__file__).parent
@@ -66,7 +67,7 @@ def place(name: str) -> Place | None:
     if Path(name).name != name:  # a path
         return None
     folder = bundled() / name
-    sound = (folder / "model.safetensors").exists() and not manifest.fault(folder)
+    sound = os.path.exists(os.path.join(folder, "model.safetensors")) and not manifest.fault(folder)
     return Place(folder, "bundled") if sound else None
 
 
