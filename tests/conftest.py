@@ -12,7 +12,7 @@ import types
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,13 +27,18 @@ import safetensors.torch
 import torch
 
 import restoration
-from restoration import deep_image_prior
+from restoration import catalog, deep_image_prior, receipts
 from restoration.files import write
 from restoration.image import Image
 from restoration.restorer import Restorer
+from restoration.running import loaded
 from tests.hub import START_UPS
 
 torch.set_num_threads(1)  # several workers share the cores
+
+# Every checkpoint is read once, however many tests ask for it in turn.
+catalog._read = lru_cache(maxsize=None)(catalog._read.__wrapped__)
+receipts.loaded = restoration.running.loaded = lru_cache(maxsize=None)(loaded.__wrapped__)
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -99,14 +104,18 @@ def built():
     return page
 
 
-def narrow(name: str, **others: int) -> Restorer:
-    """A network as a checkpoint has it, but with few channels, with other arguments if it has them, and untrained."""
+def narrow(name: str, most: int = 8, **others: int) -> Restorer:
+    """A network as a checkpoint has it, but with few channels, with other arguments if it has them, and untrained.
+
+    Args:
+        most: channels of a layer.
+    """
     trained = restoration.load(name)
     given = dict(trained._hub_mixin_config)
     given |= {key: value for key, value in others.items() if key in given}
     for key, value in given.items():
         if "width" in key or key == "growth":
-            given[key] = [min(each, 8) for each in value] if isinstance(value, list | tuple) else min(value, 8)
+            given[key] = [min(each, most) for each in value] if isinstance(value, list | tuple) else min(value, most)
     torch.manual_seed(0)
     return type(trained)(**given).eval()
 
@@ -151,9 +160,10 @@ def one_precision(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick_prior(monkeypatch):
-    """A few iterations of Deep Image Prior with a narrow network instead of minutes."""
+    """A few iterations of Deep Image Prior with a narrow network instead of minutes, which are not measured first."""
     monkeypatch.setattr(deep_image_prior, "STEPS", dict.fromkeys(deep_image_prior.STEPS, 4))
     monkeypatch.setitem(deep_image_prior.fit.__kwdefaults__, "width", 8)
+    monkeypatch.setattr(deep_image_prior, "_seconds_per_pixel_and_step", lambda: 1e-6)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 from restoration import deep_image_prior, denoising, inpainting, running, upscaling
-from restoration.deep_image_prior import Attempt, Hourglass
+from restoration.deep_image_prior import Attempt, Hourglass, _seconds_per_pixel_and_step
 from restoration.degradations import GaussianNoise, PixelHoles
 from restoration.image import Image
 from restoration.inpainting import Mask
@@ -122,7 +122,7 @@ def test_the_time_is_measured_after_the_first_steps_which_take_longer(monkeypatc
         return real(self, noise)
 
     monkeypatch.setattr(Hourglass, "forward", timed)
-    assert deep_image_prior._seconds_per_pixel_and_step.__wrapped__() == pytest.approx(0.5 / 96**2)
+    assert _seconds_per_pixel_and_step.__wrapped__() == pytest.approx(0.5 / 96**2)
 
 
 def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
