@@ -5,6 +5,7 @@ writes them.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -196,6 +197,13 @@ def fitted(image: Image, side: int) -> Image:
     """The image, reduced by a whole factor so that its longer side is at most `side`."""
     factor = -(-max(image.height, image.width) // side)
     return image if factor == 1 else reduced(image, factor)
+
+
+def within(image: Image, pixels: int) -> Image:
+    """The image, reduced so that it has at most so many pixels, or nearly: one row or column stays."""
+    scale = math.sqrt(pixels / (image.height * image.width))
+    size = (max(1, int(image.height * scale)), max(1, int(image.width * scale)))
+    return image if scale >= 1 else _resized(image, size, scale)
 
 
 def _resized(image: Image, size: tuple[int, int], scale: float) -> Image:

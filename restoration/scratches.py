@@ -22,12 +22,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from restoration.dust import find_dust
-from restoration.image import Image, reduced, to_8_bit
+from restoration.image import Image, to_8_bit, within
 from restoration.regression import Regression, stored_in
 from restoration.ridges import TRAITS, Points, points_of
 
 WEIGHTS = Path(__file__).parent / "assets" / "scratches.json"
-PIXELS = 500_000  # larger pictures are searched at a whole fraction of their size
+PIXELS = 640_000  # larger pictures are searched at the size that has so many
 REACH = 12  # between points of one line
 JOINED = -2.5  # from this score on points are parts of lines
 KEPT = -1.5  # and from this one on lines are scratches
@@ -94,13 +94,16 @@ def judge() -> Judge:
 
 
 def find_scratches(image: Image) -> Scratches:
-    """Scratches and dust of an image; one of many megapixels is searched at a fraction of its size, and only once."""
-    factor = math.ceil(math.sqrt(image.height * image.width / PIXELS))
-    small = to_8_bit(reduced(image, factor) if factor > 1 else image).samples
+    """Scratches and dust of an image; one of many pixels is searched at a smaller size, and only once."""
+    small = to_8_bit(within(image, PIXELS)).samples
+    height, width = small.shape[:2]
     packed, count, specks = _searched(small)
-    marks = np.unpackbits(packed, count=small.shape[0] * small.shape[1]).reshape(small.shape[:2]).view(bool)
-    if factor > 1:
-        marks = marks.repeat(factor, 0).repeat(factor, 1)[: image.height, : image.width]
+    marks = np.unpackbits(packed, count=height * width).reshape(height, width).view(bool)
+    if (height, width) != (image.height, image.width):
+        rows, columns = (
+            np.arange(full) * part // full for full, part in ((image.height, height), (image.width, width))
+        )
+        marks = marks[rows[:, None], columns]
     return Scratches(marks, count, specks)
 
 

@@ -78,6 +78,21 @@ def test_an_edge_and_many_equal_lines_are_no_scratches(clean):
     assert find_scratches(picture(grating)).marks.mean() < 0.005
 
 
+@pytest.mark.parametrize("size", [(640, 960), (660, 1000), (900, 1400)])  # within the limit, just over it, twice over
+def test_scratches_and_dust_of_larger_pictures_are_found_at_nearly_their_size(size):
+    y, x = np.mgrid[: size[0], : size[1]]
+    scratch = (np.abs(y - 0.2 * x - 60) < 1.4) & (x > 100) & (x < size[1] - 100)
+    specks = np.zeros(size, bool)
+    rows, columns = np.random.default_rng(1).integers(20, np.array(size)[:, None] - 20, (2, 60))
+    specks[rows, columns] = True
+    specks = ndimage.binary_dilation(specks, ndimage.generate_binary_structure(2, 1), iterations=2)
+    found = find_scratches(picture(landscape(*size) + 50 * (scratch | specks)[..., None]))
+    assert found.marks.shape == size
+    assert found.marks[scratch].mean() > 0.9
+    assert found.marks[specks].mean() > 0.7
+    assert found.marks[~ndimage.binary_dilation(scratch | specks, iterations=6)].mean() < 0.002
+
+
 def test_depth_and_grey_make_no_difference_in_kind(hurt):
     deep = Image(hurt.samples.astype(np.uint16) * 257)
     np.testing.assert_array_equal(find_scratches(deep).marks, find_scratches(hurt).marks)
