@@ -130,8 +130,9 @@ MODES = [
     ("CMYK with alpha", made_tiff(bytes([0, 255, 255, 0, 7, 255, 255, 0, 0, 8]), (2, 1), (8,) * 5, 5, extra=(2,)),
      [RED, BLUE], [7, 8]),
     ("CMYK, 16", tiff(CMYK.astype(np.uint16) * 257, "separated"), [RED, BLUE], None),
-    ("YCbCr, TIFF", made_tiff(bytes([76, 85, 255, 29, 255, 107]), (2, 1), (8, 8, 8), 6, subsampling=(1, 1)),
-     [[254, 0, 0], [0, 0, 254]], None),
+    ("YCbCr, TIFF",
+     made_tiff(bytes([76, 85, 255, 150, 44, 21, 29, 255, 107]), (3, 1), (8, 8, 8), 6, subsampling=(1, 1)),
+     [[254, 0, 0], [0, 255, 1], [0, 0, 254]], None),
     ("Lab, TIFF", tiff(np.uint8([[[255, 0, 0], [0, 0, 0], [128, 0, 0]]]), "cielab"),
      [[255] * 3, [0] * 3, [119] * 3], None),  # L* 50.2 is 18.58% of white, (1.055 * 0.1858 ** (1 / 2.4) - 0.055) * 255
     ("Lab, 16", tiff(np.uint16([[[65535, 0, 0], [0, 0, 0]]]), "cielab"), [[65535] * 3, [0] * 3], np.uint16),

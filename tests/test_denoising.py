@@ -82,6 +82,8 @@ def test_a_level_that_is_measured_can_be_set(rng):
     dots = Image((rng.random((64, 64, 1)) < 0.5).astype(np.uint8) * 255)
     level = denoising.measured_sigma(dots)
     assert 255 * level == denoising.MAX_SIGMA_255
+    assert denoising._measured_levels(dots, denoising.FEW_SAMPLES).max() > level
+    assert 255 * denoising.measured_grain(dots).most == pytest.approx(denoising.MAX_SIGMA_255)
     assert running.finish(denoising.denoise(dots, "median", level)).found.sigma == level
 
 

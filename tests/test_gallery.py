@@ -9,6 +9,7 @@ from restoration.files import read
 from restoration.inpainting import mask_from
 from restoration.metrics import psnr
 from restoration.running import finish
+from tests.conftest import built
 
 
 @pytest.mark.parametrize("task", tasks.every())
@@ -22,6 +23,12 @@ def test_every_example_has_a_picture_a_thumbnail_and_an_order_of_its_task(task):
         assert 140 <= thumbnail.height <= 144
         assert example.order.task == task
         assert (example.mask is not None) == (task == "inpaint")
+
+
+@pytest.mark.parametrize("task", tasks.every())
+def test_the_examples_lie_in_two_rows_on_the_page(task):
+    (shown,) = (block for block in built().blocks.values() if block.elem_id == f"{task}-examples")
+    assert shown.columns == -(-len(shown.value) // 2)
 
 
 @pytest.mark.parametrize("task", tasks.every())

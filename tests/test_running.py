@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import restoration
-from restoration import gallery, running
+from restoration import catalog, gallery, running
 from restoration.degradations import Downscale, GaussianNoise
 from restoration.files import read
 from restoration.jpeg import compressed
@@ -59,3 +59,14 @@ def test_the_speed_is_measured_where_the_runs_are(monkeypatch):
     running.use_gpu(decorate)
     assert running.seconds_per_megapixel(restoration.methods("denoise")[0], 64) > 0
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize("task, model, given, made", [
+    ("denoise", "median", 64, 64), ("upscale", "bicubic-x2", 32, 64), ("upscale", "bicubic-x3", 21, 63),
+])  # fmt: skip
+def test_a_speed_is_that_of_the_second_run_for_what_it_makes(monkeypatch, task, model, given, made):
+    method, clock, sides = catalog.method(task, model), iter([0.0, 9.0, 10.0, 12.0]), []
+    monkeypatch.setattr(running, "infer", lambda method, alpha, image, *_: sides.append(image.shape[2:]))
+    monkeypatch.setattr(running.time, "perf_counter", lambda: next(clock))
+    assert running.seconds_per_megapixel(method, 64) == pytest.approx(2e6 / made**2)
+    assert sides == [(32, 32), (given, given)]

@@ -121,6 +121,20 @@ def test_a_call_costs_what_is_told_before_the_run(page, photo, tmp_path, monkeyp
     assert found >= 2
 
 
+@pytest.mark.parametrize("sessions, own, may", [
+    (0, 0, True), (9, 9, True), (10, 0, False), (1, 10, False), (0, 10, False), (10, 10, False),
+])  # fmt: skip
+def test_what_is_told_later_is_bounded_for_all_and_for_each(page, queue, monkeypatch, sessions, own, may):
+    monkeypatch.setattr(waiting, "TOLD_LATER", 10)
+    pending = {f"other{number}": {"a"} for number in range(sessions - bool(own))} | ({"me": range(own)} if own else {})
+    monkeypatch.setattr(queue.queue, "pending_event_ids_session", pending)
+    call = types.SimpleNamespace(fn_index=next(iter(page.fns)), session_hash="me")
+    program = types.SimpleNamespace(headers={"user-agent": "gradio_client/1.0"})
+    assert queue._may_tell_later(call, program) == may
+    browser = types.SimpleNamespace(headers={"user-agent": "Mozilla/5.0"})
+    assert not queue._may_tell_later(call, browser)
+
+
 def row(model: str, seconds: float) -> Record:
     sizes = {"width": 1000, "height": 1000, "out_width": 1000, "out_height": 1000}
     return Record("denoise", model, "done", **sizes, settings={}, seconds={"waiting": 9.0, "restoring": seconds})
