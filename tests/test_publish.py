@@ -1,5 +1,6 @@
 """Publishing to a Hub on this machine with the real client, and loading from it."""
 
+import json
 import os
 import re
 import shlex
@@ -35,22 +36,46 @@ def hub():
     running.close()
 
 
+# Runs modules or code, one after the other; gives what each printed.
+INTERPRETER = """
+import contextlib, io, json, runpy, sys
+for line in sys.stdin:
+    (kind, what, *arguments), said = json.loads(line), io.StringIO()
+    sys.argv = [what, *arguments]
+    with contextlib.redirect_stdout(said):
+        try:
+            runpy.run_module(what, run_name="__main__") if kind == "-m" else exec(what, {"__name__": "__main__"})
+        except SystemExit as end:
+            assert not end.code, end.code
+    print(json.dumps(said.getvalue()), flush=True)
+"""
+
+
 @pytest.fixture
 def client(hub, tmp_path):
     """Runs Python against the loopback Hub with an empty cache; the client reads its settings when it is imported."""
+    settings = {
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_test", "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }  # fmt: skip
+    log = tmp_path / "client.txt"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-c", INTERPRETER], cwd=ROOT, env={**os.environ, **settings}, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        ) as process,
+    ):  # fmt: skip
 
-    def run(*arguments: str) -> str:
-        settings = {
-            "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_test", "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        }  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
+        def run(*arguments: str) -> str:
+            process.stdin.write(json.dumps(arguments) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, log.read_text()[-3000:]
+            return json.loads(answer)
 
-    return run
+        yield run
+        process.stdin.close()
 
 
 def test_a_checkpoint_is_one_commit_again_none_and_an_edited_card_stays_unless_it_is_asked_for(hub, client):
