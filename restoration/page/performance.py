@@ -46,6 +46,7 @@ def performance() -> Generator:
         for row in rows
         for opinion in ("better", "same", "worse")
     ]
+    rated = any(opinion["ratings"] for opinion in opinions)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "runs.csv"
         file.write_text(records.csv(), encoding="utf-8", newline="")
@@ -55,7 +56,7 @@ def performance() -> Generator:
             plotted(course, COUNTS, "runs"),
             plotted(course, TIMES, "seconds"),
             plotted(course, MEMORY, "megabytes"),
-            DataFrame(opinions, columns=["model", "opinion", "ratings"]),
+            gr.update(value=DataFrame(opinions, columns=["model", "opinion", "ratings"]), visible=rated),
             gr.update(value=str(file)),
         )
 
@@ -109,7 +110,9 @@ def performance_tab(tab: gr.Tab) -> None:
         interactive=False,
         elem_id="performance-table",
     )
-    opinions = gr.BarPlot(x="model", y="ratings", color="opinion", title="Ratings", x_label_angle=-40, height=300)
+    opinions = gr.BarPlot(
+        x="model", y="ratings", color="opinion", title="Ratings", x_label_angle=-40, height=300, visible=False
+    )
     csv = gr.DownloadButton("Download as CSV", elem_id="performance-csv")
     tab.select(performance, None, [line, table, *plots, opinions, csv], **QUIET)
     tab.select(None, None, None, js=ADDRESS % ('"performance"', '["tab"]', "[]"))

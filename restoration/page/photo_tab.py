@@ -31,6 +31,7 @@ from restoration.page.runs import Runs, in_hand, run_batch
 from restoration.page.task_tab import TaskTab
 
 WHOLE = "All steps"
+SEARCHED = "being looked for …"
 WAITING = "told once there is a picture"  # stands where the reason of a step will, so that nothing moves then
 
 
@@ -203,7 +204,7 @@ class ChainTab(TaskTab):
         rows = []
         for setting in self.kind.settings:
             finding = found.get(setting.name)
-            row = {"info": finding.words if finding else WAITING}
+            row = {"info": finding.words if finding else SEARCHED}
             rows.append(
                 gr.update(**row, value=bool(finding and finding.advised)) if setting.kind is bool else gr.update(**row)
             )

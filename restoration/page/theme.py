@@ -98,10 +98,13 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
   height: auto !important; min-height: 0 !important; max-height: none !important;
 }
 .examples .gallery-container, .bakery .gallery-container { height: auto !important; min-height: 0 !important; }
-.examples .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)) !important; }
+.examples .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(5.9rem, 1fr)) !important; }
 .bakery .grid-container { gap: 0.5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)) !important; }
 .bakery .caption-label { font-size: 0.7rem; padding: 0 0.3rem; left: 0; max-width: 100%; }
-.examples .caption-label { font-size: 0.7rem; padding: 0 0.3rem; bottom: 0.2rem; left: 0.2rem; }
+.examples .grid-container .caption-label {
+  font-size: 0.7rem; line-height: 1.2; padding: 0.05rem 0.3rem; bottom: 0; left: 0; right: 0; max-width: 100%;
+  white-space: normal; overflow-wrap: anywhere; text-align: center; border-radius: 0;
+}
 @media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
 """
 TITLE = "Image restoration"
