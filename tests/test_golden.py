@@ -7,7 +7,7 @@ import pytest
 
 from restoration.files import read
 from tests.conftest import built
-from tests.golden import CASES, STORED, by_api, by_command_line, by_page, faces, keys
+from tests.golden import CASES, STORED, by_api, by_command_line, by_page, faces, keys, traits
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +30,11 @@ def test_page_api_and_command_line_give_equal_bytes_and_the_stored_picture(page,
     np.testing.assert_allclose(result, stored, rtol=0, atol=1)
     receipt = json.loads(file.with_name(f"{file.name}.receipt.json").read_text())
     assert keys(receipt) == json.loads((STORED / "receipts.json").read_text())[case.name].split()
+
+
+def test_points_lines_and_specks_are_judged_by_the_traits_that_the_regressions_were_fitted_to():
+    stored, found = json.loads((STORED / "traits.json").read_text()), traits()
+    assert found.keys() == stored.keys()
+    for kind, ((count, *table), (stored_count, *stored_table)) in {k: (found[k], stored[k]) for k in found}.items():
+        assert count[0] == pytest.approx(stored_count[0], rel=0.02), kind
+        np.testing.assert_allclose(table, stored_table, rtol=0.02, atol=0.01, err_msg=kind)
