@@ -195,6 +195,15 @@ def test_an_odd_mask_is_answered_alike_on_every_route(cat, tmp_path, capsys, mod
         assert answers[0].shape == (60, 72, 3) and not refused
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_is_white_and_opaque_is_missing_from_the_middle_of_the_levels_on(kind):
+    most = int(np.iinfo(kind).max)
+    levels = [most, most, 45 * most // 100, 55 * most // 100]
+    alpha = np.array([[most // 2, most // 2 + 1, most, most]], kind)
+    drawing = Image(np.array(levels, kind)[None, :, None], alpha)
+    assert mask_from(drawing, drawing).opacity.tolist() == [[0, 1, 0, 1]]
+
+
 def test_everything_stays_marked_however_much_it_is_shrunk(cat):
     nothing = Mask(np.zeros((120, 144), np.float32))
     everything = adjusted(nothing, invert=True, grow=-5)
