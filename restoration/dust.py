@@ -30,6 +30,12 @@ REACH = 10  # a speck is judged by what is so many rows and columns from its mid
 LIMIT = 6_000  # specks of one picture that are judged, the clearest
 SURE, LEAST = -0.5, 6  # from this score on specks tell that there is dust, if there are so many
 KEPT = -1.0  # and from this one on they are dust then
+MANY = 20  # from so many specks on their colour tells which thin things are lost as they are
+EVEN = 15  # levels that colours of specks deviate by at most, then
+THICK = 11  # pixels; thin things are narrower, and no shorter
+LIKE, NEARLY = 12, 50  # levels off the specks' colour, at least, where such a thing is sure, and where it goes on
+HIGH, HALF = 0.6, 0.5  # of the specks' height over what is around, there
+MOST = 0.1  # of a picture that may be lost so
 PERIOD, REPEATED = 90, 0.4  # a pattern repeats within so many pixels, and with so many of its places
 
 OFFSETS = np.arange(-REACH, REACH + 1, dtype=np.float32)
@@ -76,8 +82,8 @@ def judge() -> Judge:
     return Judge(**stored_in(WEIGHTS))
 
 
-def find_dust(samples: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, int]:
-    """Where dust lies, bool (H, W), and how many specks, in uint8 (H, W, 1 or 3).
+def find_dust(samples: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
+    """Where dust lies, bool (H, W), how many specks, and thin things of their colour, in uint8 (H, W, 1 or 3).
 
     None of what is on lines, bool (H, W), that are scratches, and none at all where there are few specks, as one may be
     anything, or where they form a pattern.
@@ -88,9 +94,44 @@ def find_dust(samples: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, int]:
     sure = scores > SURE
     few = ndimage.label(drawn(specks, sure), np.ones((3, 3)))[1] < LEAST
     if few or regular(specks.rows[sure], specks.columns[sure]):
-        return np.zeros(specks.size, bool), 0
+        return np.zeros(specks.size, bool), 0, np.zeros(specks.size, bool)
     marks = drawn(specks, scores > KEPT)
-    return marks, ndimage.label(marks, np.ones((3, 3)))[1]
+    return marks, ndimage.label(marks, np.ones((3, 3)))[1], lost(samples, specks, scores > KEPT)
+
+
+def lost(samples: np.ndarray, specks: Specks, kept: np.ndarray) -> np.ndarray:
+    """Cracks and scrapes, bool (H, W), known by the colour of a picture's dust: both show the same paper or film.
+
+    They may be as jagged and as strong as they like, which lines that are told by themselves may not.
+
+    Args:
+        samples: uint8 (H, W, 1 or 3).
+        kept: bool (N,), the specks that are dust.
+    """
+    colours, light, _ = seen_in(samples)
+    found = np.zeros(specks.size, bool)
+    for sign in (1, -1):
+        rows, columns = (part[kept & (specks.signs == sign)] for part in (specks.rows, specks.columns))
+        if len(rows) < MANY:
+            continue
+        own = colours[rows, columns]
+        colour = np.median(own, 0)
+        spread = np.median(np.abs(own - colour), 0)
+        over = sign * light - ndimage.grey_opening(sign * light, (THICK, THICK))
+        height = np.median(over[rows, columns])
+        off = np.abs(colours - colour)
+        sure = (off < np.maximum(3 * spread, LIKE)).all(2) & (over > HIGH * height)
+        goes_on = (off < NEARLY).all(2) & (over > HALF * height)
+        parts, count = ndimage.label(sure | goes_on, np.ones((3, 3)))
+        every = np.arange(count + 1)
+        long = np.array(
+            [False] + [max(y.stop - y.start, x.stop - x.start) > THICK for y, x in ndimage.find_objects(parts)]
+        )
+        mostly = ndimage.sum_labels(sure, parts, every) > 0.4 * ndimage.sum_labels(parts > 0, parts, every)
+        thing = (long & mostly)[parts]
+        if spread.max() < EVEN and thing.mean() < MOST:
+            found |= ndimage.binary_dilation(thing, np.ones((3, 3)))
+    return found
 
 
 def regular(rows: np.ndarray, columns: np.ndarray) -> bool:

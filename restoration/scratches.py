@@ -122,13 +122,20 @@ def _searched(samples: np.ndarray) -> tuple[np.ndarray, int, int]:
         scores = judged.lines.scores(lines.traits)
         kept = judged.company.scores(company(scores, lines.lengths, points.size)) > KEPT
         marks = drawn(points, lines, kept)
-        dust, specks = find_dust(samples, marks)
-        found = np.packbits(marks | dust), _count(lines, kept), specks
+        dust, specks, cracks = find_dust(samples, marks)
+        count = _count(lines, kept) + _apart(cracks, marks)
+        found = np.packbits(marks | dust | cracks), count, specks
     with _lock:
         _known[key] = found
         while len(_known) > REMEMBERED:
             _known.popitem(last=False)
     return found
+
+
+def _apart(cracks: np.ndarray, marks: np.ndarray) -> int:
+    """How many cracks, bool (H, W), are not marked already for their most part."""
+    parts, count = ndimage.label(cracks, np.ones((3, 3)))
+    return int((ndimage.mean(marks, parts, np.arange(1, count + 1)) < 0.5).sum()) if count else 0
 
 
 def _count(lines: Lines, kept: np.ndarray) -> int:

@@ -47,7 +47,7 @@ def picture(levels: np.ndarray) -> Image:
 
 
 def found_in(samples: np.ndarray) -> tuple[np.ndarray, int]:
-    return find_dust(samples, np.zeros(samples.shape[:2], bool))
+    return find_dust(samples, np.zeros(samples.shape[:2], bool))[:2]
 
 
 @pytest.mark.parametrize("texture", [0, 6])
@@ -158,7 +158,7 @@ def test_scratches_and_dust_are_told_together_and_marked_as_one(hurt):
     assert finding.words.startswith("scratches: ") and finding.words.endswith(f"; dust: {found.specks} specks")
     assert finding.offered and not finding.advised
     np.testing.assert_array_equal(hole.opacity > 0, found.marks)
-    dust, _ = find_dust(hurt.samples, np.zeros(SIZE, bool))
+    dust, *_ = find_dust(hurt.samples, np.zeros(SIZE, bool))
     assert found.marks[dust].mean() > 0.8, "what lies on the scratch is marked with it"
 
 
@@ -177,6 +177,33 @@ def test_dust_alone_is_offered_and_filled_once_that_is_asked():
     )
     assert after < before / 2.5
     assert json.loads(done.files()[1])["settings"]["scratches"] is True
+
+
+def crack(seed: int = 3) -> np.ndarray:
+    """The pixels (H, W) of a jagged line across half of the picture."""
+    random = np.random.default_rng(seed)
+    height, width = SIZE
+    columns = np.arange(width // 4, 3 * width // 4)
+    rows = np.rint(height / 2 + np.cumsum(random.integers(-2, 3, len(columns)))).astype(int).clip(5, height - 6)
+    drawn = np.zeros(SIZE, bool)
+    drawn[rows, columns] = True
+    return ndimage.binary_dilation(drawn, iterations=1)
+
+
+@pytest.mark.parametrize("colour", [(245, 236, 213), (12, 10, 9)])
+def test_cracks_of_the_colour_that_dust_has_are_found_however_jagged(colour):
+    covered, _ = specks(50, (4, 7))
+    levels = ground(4)
+    other = np.zeros(SIZE, bool)  # as thin and as strong, of another colour
+    other[20:26, 40:-40] = True
+    levels[other] = (200, 40, 40)
+    whole = np.maximum(covered, crack())[..., None]
+    hurt = picture(levels * (1 - whole) + np.array(colour) * whole)
+    found = find_scratches(hurt)
+    assert found.marks[crack()].mean() > 0.9
+    assert found.count >= 1
+    assert found.marks[other & ~ndimage.binary_dilation(whole[..., 0] > 0, iterations=4)].mean() < 0.05
+    assert found.marks.mean() < 1.6 * ndimage.binary_dilation(whole[..., 0] > 0.3, iterations=1).mean()
 
 
 def test_fewer_specks_than_tell_of_dust_are_none():
