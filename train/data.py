@@ -71,7 +71,7 @@ def samples(
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder called {source}")
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in tqdm(files, desc=f"reading {path.name}", disable=not progress, leave=False):
+        for file in tqdm(files, desc=f"reading {path.name}", disable=not progress or len(files) == 1, leave=False):
             try:
                 if file.suffix in (".npz", ".bin"):
                     images = [(f"{file.name}/{index}", Image(image)) for index, image in enumerate(_cifar_batch(file))]
