@@ -220,10 +220,40 @@ def traits() -> dict[str, list[list[float]]]:
     return found
 
 
+# Copies --------------------------------------------------------------------------------------------------------------
+
+HOLE = slice(45, 105), slice(60, 132)
+
+
+def copied() -> np.ndarray:
+    """What the fill that copies puts into a hole in a wall (150, 190, 3) of bricks of four tones, uint8 (60, 72, 3)."""
+    from restoration import offset_fill
+    from restoration.image import Image
+    from restoration.inpainting import Mask
+    from restoration.orders import Order
+    from restoration.running import finish
+
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:150, :190]
+    row = y // 13
+    column, inside = np.divmod(x + 10 * (row % 2), 21)  # odd: half the size does not tell them to a pixel
+    light = np.array([100, 120, 145, 160])[random.integers(0, 4, (13, 11))[row, column]]
+    light[(y % 13 < 2) | (inside < 2)] = 60
+    grain = 6 * random.integers(-2, 3, light.shape)
+    samples = (light + grain)[..., None] * np.array([1.0, 0.8, 0.7])
+    missing = np.zeros(light.shape, np.float32)
+    missing[HOLE] = np.hypot((y - 75) / 30, (x - 96) / 36)[HOLE] < 1
+    order = Order("inpaint", "offset-fill", {"grow": 0, "feather": 0, "texture": False})
+    with patch.object(offset_fill, "SIDE", 100):  # so that it begins at half the size
+        filled = finish(order.run(Image(np.rint(samples).astype(np.uint8)), Mask(missing)))
+    return filled.picture.samples[HOLE]
+
+
 def write_stored() -> None:
-    """Store faces, receipts' keys, results and traits anew."""
+    """Store faces, receipts' keys, results, traits and copies anew."""
     import app
     from restoration.files import read, write
+    from restoration.image import Image
 
     STORED.mkdir(exist_ok=True)
     receipts = {}
@@ -232,6 +262,7 @@ def write_stored() -> None:
             file = by_command_line(case.task, case.model, case.flags, Path(folder))
             write(read(file), STORED / f"{case.name}.png")
             receipts[case.name] = " ".join(keys(json.loads(Path(f"{file}.receipt.json").read_text())))
+    write(Image(copied()), STORED / "copies.png")
     for name, found in (("receipts", receipts), ("faces", faces(app.build())), ("traits", traits())):
         text = json.dumps(found, indent=1, sort_keys=True, ensure_ascii=False)
         (STORED / f"{name}.json").write_text(text + "\n", encoding="utf-8")
