@@ -1,10 +1,12 @@
 """The noise has the statistics that its name promises, and comes from the generator alone."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
+from restoration import photo_damage
 from restoration.degradations import (
     Blur,
     CameraNoise,
@@ -193,6 +195,25 @@ def test_photo_damage_reduces_without_a_shift_of_place_or_colour(scale, channels
     wanted = torch.nn.functional.avg_pool2d(ramp, scale)
     assert (small - wanted).mean(0)[..., 4:-4, 4:-4].abs().mean() < 3 / 255
     assert (small - wanted).mean((0, 2, 3)).abs().max() < 1 / 255
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("kernel", photo_damage.REDUCTIONS)
+def test_kernels_of_reductions_lie_in_the_middle_and_sum_to_1(kernel, scale):
+    found = photo_damage._reduction(kernel, scale)
+    assert float(found.sum()) == pytest.approx(1)
+    for turned in (found.flip(0), found.flip(1), found.T):
+        assert torch.allclose(found, turned, atol=1e-9)
+
+
+@pytest.mark.parametrize("angle, along", [(0.0, 1), (math.pi / 2, 0)])
+def test_a_blurs_two_axes_have_the_widths_that_they_should(angle, along):
+    (found,) = photo_damage._gaussians(*(torch.tensor([value]) for value in (1.5, 0.5, angle)))
+    place = torch.arange(len(found)) - len(found) // 2
+    for axis, sigma in ((along, 1.5), (1 - along, 0.5)):
+        profile = found.sum(1 - axis)
+        wanted = torch.exp(-0.5 * (place / sigma) ** 2)
+        assert torch.allclose(profile, wanted / wanted.sum(), atol=1e-4)
 
 
 def test_photo_damage_leaves_its_plain_share_to_bicubic_reduction():

@@ -14,7 +14,7 @@ from restoration.image import enlarged
 from restoration.inpainting import Mask
 from restoration.limits import Limits
 from restoration.orders import Order
-from restoration.page import waiting
+from restoration.page import before, waiting
 from restoration.page.before import (
     FINDING,
     measured_seconds,
@@ -160,6 +160,19 @@ def test_a_fill_takes_as_long_as_what_is_worked_on_is_large():
     small, large = (measured_seconds("fourier-fill", 10**6, share) for share in (0.01, 0.2))
     assert measured_seconds("fourier-fill", 10**6, 0.2, texture=False) < large
     assert 5 < large / small < 25
+
+
+@pytest.mark.parametrize("name, megapixels, share, texture, seconds", [
+    ("one", 2, 1, False, 0.1 + 0.4 + 0.25 + 6), ("one", 2, 0.5, False, 0.1 + 0.4 + 0.375 + 3),
+    ("one", 2, 1, True, 0.1 + 0.4 + 0.25 + 10), ("one", 4, 1, False, 0.1 + 0.8 + 12),
+    ("unknown", 2, 1, False, 0.1 + 0.4 + 2), ("free", 8, 1, True, 0.1 + 1.6),
+])  # fmt: skip
+def test_what_a_run_costs_adds_up(monkeypatch, name, megapixels, share, texture, seconds):
+    for constant, value in (("LEAST", 0.1), ("HANDLING", 0.2), ("MEASURED_ON", 4.0)):
+        monkeypatch.setattr(before, constant, value)
+    monkeypatch.setattr(before, "measured_costs", lambda: {"one": 3.0, "one textured": 5.0, "free": 0.0})
+    monkeypatch.setattr(before, "measured_overheads", lambda: {"one": 0.5, "free": 2.0})
+    assert measured_seconds(name, 1e6 * megapixels, share, texture) == pytest.approx(seconds)
 
 
 def test_a_chain_takes_what_its_steps_take(photo, tmp_path):
