@@ -53,6 +53,22 @@ def test_no_row_of_the_image_is_read_twice_but_where_it_is_mirrored():
     assert sorted(seen[1:]) == list(range(200))  # the first tells the shape
 
 
+@pytest.mark.parametrize(
+    "task, model", [("denoise", "drunet-fast"), ("upscale", "compact-x2"), ("upscale", "srcnn-x3")]
+)
+def test_no_row_is_read_long_before_it_is_needed(task, model):
+    model, read = loaded(catalog.method(task, model)), [0]
+    image = torch.rand(1, model.channels, 240, 24, generator=torch.Generator().manual_seed(0))
+
+    def rows_of(rows: slice) -> torch.Tensor:
+        read.append(rows.stop)
+        return image[..., rows, :]
+
+    levels, needed = [None] if task == "denoise" else [], model.receptive_field + model.multiple_of
+    for number, _ in enumerate(strips(model, rows_of, (240, 24), *levels, rows=16)):
+        assert max(read) <= 16 * (number + 1) + needed
+
+
 def test_nothing_holds_the_image_when_it_is_done():
     model, image = loaded(catalog.method("denoise", "drunet-fast")), torch.zeros(1, 3, 80, 64)
     held = weakref.ref(image)
