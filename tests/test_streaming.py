@@ -53,9 +53,7 @@ def test_no_row_of_the_image_is_read_twice_but_where_it_is_mirrored():
     assert sorted(seen[1:]) == list(range(200))  # the first tells the shape
 
 
-@pytest.mark.parametrize(
-    "task, model", [("denoise", "drunet-fast"), ("upscale", "compact-x2"), ("upscale", "srcnn-x3")]
-)
+@pytest.mark.parametrize("task, model", [("denoise", "drunet-fast"), ("upscale", "compact-x2")])
 def test_no_row_is_read_long_before_it_is_needed(task, model):
     model, read = loaded(catalog.method(task, model)), [0]
     image = torch.rand(1, model.channels, 240, 24, generator=torch.Generator().manual_seed(0))
