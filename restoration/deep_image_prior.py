@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
+from restoration.precision import Precision
 from restoration.resampling import resample
+from restoration.restorer import in_full
 
 PREVIEW_EVERY = 1.0  # seconds
 STEPS = {
@@ -77,7 +79,7 @@ class Hourglass(nn.Module):
         for up in reversed(self.up):
             x = F.interpolate(x, scale_factor=2, mode="bilinear")
             x = up(torch.cat([x, skipped.pop()], dim=1))
-        return self.head(x)
+        return in_full(self.head, x)
 
 
 def fit(
@@ -92,6 +94,7 @@ def fit(
     averaging: float = 0.99,
     learning_rate: float = 0.01,
     width: int = 48,
+    precision: Precision = "fp32",
 ) -> Generator[Attempt, None, Tensor]:
     """Fit a network so that its damaged output equals what was observed; yields about once a second.
 
@@ -106,6 +109,7 @@ def fit(
         seed: equal seeds give equal pictures on one machine.
         jitter: standard deviation of the noise added to the input noise at every step.
         averaging: decay of the running average of the outputs.
+        precision: what the network computes in; the weights, the output, the loss and the average are fp32 always.
 
     Returns:
         The picture (1, C, H, W) in [0, 1].
@@ -115,17 +119,19 @@ def fit(
     generator = torch.Generator(device).manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Hourglass(observed.shape[1], width).to(device)
+        network = Hourglass(observed.shape[1], width).to(device, memory_format=torch.channels_last)
     multiple = 2**network.depth
     padded = [max(2, -(-side // multiple)) * multiple for side in size]
     noise = 0.1 * torch.rand(1, NOISE_CHANNELS, *padded, generator=generator, device=device)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
-    average = None
+    average, half = None, precision == "bf16"
     started = shown = time.monotonic()
     for step in range(1, steps + 1):
         shaken = noise + jitter * torch.randn(noise.shape, generator=generator, device=device)
+        shaken = shaken.contiguous(memory_format=torch.channels_last)
         with torch.enable_grad():
-            image = network(shaken)[..., : size[0], : size[1]]
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                image = network(shaken)[..., : size[0], : size[1]].contiguous()
             error = (damage(image) - observed).square()
             loss = (error if weight is None else error * weight).mean()
             optimizer.zero_grad()

@@ -149,3 +149,12 @@ def test_an_interrupt_keeps_the_best_so_far(photo, monkeypatch):
 def test_any_size_and_colour(size):
     image = torch.rand(1, 3, *size, generator=seeded())
     assert last(deep_image_prior.denoise(image, steps=2, width=8)).shape == image.shape
+
+
+def test_half_the_bits_give_nearly_the_same_picture_and_repeat_it(clean):
+    exact, fast, again = (
+        last(deep_image_prior.denoise(clean, steps=1, width=8, precision=bits)) for bits in ("fp32", "bf16", "bf16")
+    )
+    assert fast.dtype == torch.float32
+    assert torch.equal(fast, again)
+    assert 0 < (fast - exact).abs().mean() < 2 / 255

@@ -14,6 +14,7 @@ from restoration.orders import Order, replay
 from restoration.restorer import in_full
 from restoration.running import finish
 from train import bf16
+from train.benchmarks._sets import Row
 from train.benchmarks.upscale import ReducedSet
 
 
@@ -114,3 +115,19 @@ def test_what_bf16_costs_is_the_mean_of_decibels_lost_on_the_models_first_sets(t
     assert 0 < abs(bf16.bf16_loss(method, tmp_path)) < 0.2
     monkeypatch.setattr(bf16, "in_bf16", bf16.with_channels)
     assert bf16.bf16_loss(method, tmp_path) == 0
+
+
+def test_what_bf16_costs_deep_image_prior_is_decibels_of_fits(monkeypatch, capsys):
+    clean = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    sets = [
+        SimpleNamespace(
+            name=bf16.PRIOR_SETS["denoise"],
+            images=lambda data: [clean],
+            degraded=lambda image, index, data: (image,),
+            rows=lambda method: [Row("deep-image-prior", (0.1,))],
+        )
+    ]
+    monkeypatch.setattr(bf16.benchmarks, "every", lambda: {"denoise": SimpleNamespace(sets=sets)})
+    method = next(method for method in restoration.methods("denoise") if method.prior)
+    assert 0 < abs(bf16.prior_loss(method, None)) < 3
+    assert "dB in fp32" in capsys.readouterr().out
