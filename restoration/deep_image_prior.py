@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.contract import Level, check_image, missing_pixels, quality_map, sigma_map
-from restoration.precision import Precision
+from restoration.precision import Precision, precision_of_prior
 from restoration.resampling import resample
 from restoration.restorer import in_full
 
@@ -94,7 +94,7 @@ def fit(
     averaging: float = 0.99,
     learning_rate: float = 0.01,
     width: int = 48,
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
 ) -> Generator[Attempt, None, Tensor]:
     """Fit a network so that its damaged output equals what was observed; yields about once a second.
 
@@ -109,7 +109,8 @@ def fit(
         seed: equal seeds give equal pictures on one machine.
         jitter: standard deviation of the noise added to the input noise at every step.
         averaging: decay of the running average of the outputs.
-        precision: what the network computes in; the weights, the output, the loss and the average are fp32 always.
+        precision: what the network computes in, by default what suits the processor; the weights, the output, the loss
+            and the average are fp32 always.
 
     Returns:
         The picture (1, C, H, W) in [0, 1].
@@ -124,7 +125,7 @@ def fit(
     padded = [max(2, -(-side // multiple)) * multiple for side in size]
     noise = 0.1 * torch.rand(1, NOISE_CHANNELS, *padded, generator=generator, device=device)
     optimizer = torch.optim.Adam(network.parameters(), learning_rate)
-    average, half = None, precision == "bf16"
+    average, half = None, (precision or precision_of_prior()) == "bf16"
     started = shown = time.monotonic()
     for step in range(1, steps + 1):
         shaken = noise + jitter * torch.randn(noise.shape, generator=generator, device=device)

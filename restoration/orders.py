@@ -163,7 +163,7 @@ def replay(receipt: dict, image: Image, hole: Image | None = None) -> Job[Replay
             return {key: kept(inner) for key, inner in value.items() if key not in ignored}
         return [kept(inner) for inner in value] if isinstance(value, list) else value
 
-    precisions = receipt.get("precision", now["precision"]), now["precision"]
+    precisions = receipt.get("precision") or now["precision"], now["precision"]
     apart = precisions[0] != precisions[1]  # then samples differ by a level, which says nothing more
     differences = tuple(
         f"{title} differs: {_brief(receipt.get(key))} then, {_brief(now.get(key))} now."

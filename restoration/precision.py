@@ -22,6 +22,11 @@ def has_bf16() -> bool:
     """Whether there are units for bf16: a GPU's, or a processor's; elsewhere it is emulated, and slow."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    return processor_has_bf16()
+
+
+def processor_has_bf16() -> bool:
+    """Whether the processor has units for bf16, whatever a GPU has."""
     known = getattr(torch.cpu, "get_capabilities", dict)()  # which older versions of torch cannot tell
     return any(known.get(flag, False) for flag in ("avx512_bf16", "amx_bf16"))
 
@@ -51,3 +56,8 @@ def precision_of(restorer: object) -> Precision:
         return "fp16"
     loss = restorer.run.get("bf16_loss")
     return "bf16" if loss is not None and loss < LARGEST_LOSS and has_bf16() else "fp32"
+
+
+def precision_of_prior() -> Precision:
+    """What Deep Image Prior computes in: always on the processor, and its fits lose nothing by bf16."""
+    return "bf16" if choice() == "auto" and processor_has_bf16() else "fp32"

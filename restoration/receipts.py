@@ -15,7 +15,7 @@ from restoration.catalog import Filter, Method
 from restoration.files import Format, Metadata, embedded_receipt, encode, left_out
 from restoration.image import Image
 from restoration.inpainting import Mask, mask_image
-from restoration.precision import precision_of
+from restoration.precision import precision_of, precision_of_prior
 from restoration.running import Result, in_strips, loaded, strip_pixels, tile_side
 
 if TYPE_CHECKING:
@@ -195,7 +195,9 @@ def weights_of(method: Method) -> list[dict] | None:
 
 
 def _precision(method: Method) -> str | None:
-    """What the method computes in; None where it has no weights."""
+    """What the method computes in; None where no network takes part."""
+    if method.prior:
+        return precision_of_prior()
     return precision_of(loaded(method)) if method.learned else None
 
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 from skimage import data
 
-from restoration import deep_image_prior, denoising, inpainting, running, upscaling
+from restoration import deep_image_prior, denoising, inpainting, precision, running, upscaling
 from restoration.deep_image_prior import Attempt, Hourglass, _seconds_per_pixel_and_step
 from restoration.degradations import GaussianNoise, PixelHoles
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.metrics import psnr
+from restoration.orders import Order
 from restoration.resampling import enlarge, resample
 
 FAST = {"steps": 120, "width": 16}
@@ -158,3 +159,21 @@ def test_half_the_bits_give_nearly_the_same_picture_and_repeat_it(clean):
     assert fast.dtype == torch.float32
     assert torch.equal(fast, again)
     assert 0 < (fast - exact).abs().mean() < 2 / 255
+
+
+@pytest.mark.parametrize(
+    ("flag", "chosen", "expected"), [(True, "auto", "bf16"), (True, "fp32", "fp32"), (False, "auto", "fp32")]
+)
+def test_it_computes_in_bf16_where_the_processor_can_and_the_receipt_tells(photo, monkeypatch, flag, chosen, expected):
+    monkeypatch.setenv(precision.VARIABLE, chosen)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": flag}, raising=False)
+    seen, real = [], Hourglass.forward
+
+    def watched(self, noise):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return real(self, noise)
+
+    monkeypatch.setattr(Hourglass, "forward", watched)
+    done = running.finish(Order("denoise", "deep-image-prior", {}).run(photo))
+    assert done.receipt["precision"] == expected
+    assert set(seen) == {expected == "bf16"}
