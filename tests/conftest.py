@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("RESTORATION_PRECISION", "fp32")  # else results would depend on the processor
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # in a server's threads as in this one: others round in another order
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is there; else waiting threads spin
 
 import numpy as np
