@@ -35,6 +35,7 @@ EVEN = 15  # levels that colours of specks deviate by at most, then
 THICK = 11  # pixels; thin things are narrower, and no shorter
 LIKE, NEARLY = 12, 50  # levels off the specks' colour, at least, where such a thing is sure, and where it goes on
 HIGH, HALF = 0.6, 0.5  # of the specks' height over what is around, there
+MOSTLY = 0.4  # of such a thing that is sure, at least
 MOST = 0.1  # of a picture that may be lost so
 PERIOD, REPEATED = 90, 0.4  # a pattern repeats within so many pixels, and with so many of its places
 
@@ -95,8 +96,9 @@ def find_dust(samples: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, int, 
     few = ndimage.label(drawn(specks, sure), np.ones((3, 3)))[1] < LEAST
     if few or regular(specks.rows[sure], specks.columns[sure]):
         return np.zeros(specks.size, bool), 0, np.zeros(specks.size, bool)
-    marks = drawn(specks, scores > KEPT)
-    return marks, ndimage.label(marks, np.ones((3, 3)))[1], lost(samples, specks, scores > KEPT)
+    kept = scores > KEPT
+    marks = drawn(specks, kept)
+    return marks, ndimage.label(marks, np.ones((3, 3)))[1], lost(samples, specks, kept)
 
 
 def lost(samples: np.ndarray, specks: Specks, kept: np.ndarray) -> np.ndarray:
@@ -123,12 +125,9 @@ def lost(samples: np.ndarray, specks: Specks, kept: np.ndarray) -> np.ndarray:
         sure = (off < np.maximum(3 * spread, LIKE)).all(2) & (over > HIGH * height)
         goes_on = (off < NEARLY).all(2) & (over > HALF * height)
         parts, count = ndimage.label(sure | goes_on, np.ones((3, 3)))
-        every = np.arange(count + 1)
-        long = np.array(
-            [False] + [max(y.stop - y.start, x.stop - x.start) > THICK for y, x in ndimage.find_objects(parts)]
-        )
-        mostly = ndimage.sum_labels(sure, parts, every) > 0.4 * ndimage.sum_labels(parts > 0, parts, every)
-        thing = (long & mostly)[parts]
+        sides = [max(y.stop - y.start, x.stop - x.start) for y, x in ndimage.find_objects(parts)]
+        long = np.array([0, *sides]) > THICK
+        thing = (long & (ndimage.mean(sure, parts, np.arange(count + 1)) > MOSTLY))[parts]
         if spread.max() < EVEN and thing.mean() < MOST:
             found |= ndimage.binary_dilation(thing, np.ones((3, 3)))
     return found
