@@ -4,6 +4,7 @@ Ulyanov, Vedaldi, Lempitsky. "Deep Image Prior", CVPR 2018, arXiv:1711.10925.
 Differs from the paper: one network for every task, narrower by default so that a small picture takes minutes on a CPU.
 """
 
+import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ STEPS = {
 }  # by task; noise is learned in the end, so it gets fewer
 LONGEST = 1800  # seconds that a job may be expected to take
 NOISE_CHANNELS = 32
+_MEASURING = threading.Lock()
+_DRAWING = threading.Lock()  # first weights come from the one generator that all threads share
 
 Damage = Callable[[Tensor], Tensor]
 
@@ -118,7 +121,7 @@ def fit(
     kind, device = observed.dtype, observed.device
     observed = observed.float()
     generator = torch.Generator(device).manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Hourglass(observed.shape[1], width).to(device, memory_format=torch.channels_last)
     multiple = 2**network.depth
@@ -193,7 +196,8 @@ def upscale(lr: Tensor, scale: int, **settings) -> Generator[Attempt, None, Tens
 
 def expected_seconds(pixels: int, steps: int) -> float:
     """About how long a fit of so many output pixels takes on this machine, from a few steps on a small picture."""
-    return pixels * steps * _seconds_per_pixel_and_step()
+    with _MEASURING:  # two at once would measure each other
+        return pixels * steps * _seconds_per_pixel_and_step()
 
 
 @cache

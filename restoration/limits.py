@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields, replace
 from math import inf, isfinite
 from urllib.parse import urlsplit
 
+from restoration import memory
+
 REQUEST_BYTES = 64 * 2**20  # that can be sent at once, on any machine
 TEXT_BYTES = 4 * 2**20  # of a request that is no upload, and of what is no file in one
 
@@ -30,6 +32,8 @@ class Limits:
         runs: that an address may start in a window.  `RESTORATION_RUNS`
         megabytes: that an address may send in a window.  `RESTORATION_MEGABYTES`
         window: seconds.  `RESTORATION_WINDOW`
+        at_once: runs that go on at the same time and share the machine, up to `MOST_AT_ONCE`; by default as many as the
+            machine has processors and memory for.  `RESTORATION_AT_ONCE`
         patience: seconds in which something of a request has to come, on any machine.  `RESTORATION_PATIENCE`
         proxied: 1 where a proxy of the platform stands in front of the page and ends `X-Forwarded-For` with the address
             that it was asked from; elsewhere that header says what a visitor likes.  `RESTORATION_PROXIED`
@@ -42,10 +46,13 @@ class Limits:
     runs: float = inf
     megabytes: float = inf
     window: float = 600
+    at_once: float = 1
     patience: float = 30
     proxied: float = 0
 
 
+MOST_AT_ONCE = 2  # runs
+MAX_OUTPUT_MEGAPIXELS = 64
 WAITING = 20  # runs of all visitors that may wait for the model
 PUBLIC = Limits(deadline=120, unheard=10, waiting=2, looks=40, runs=30, megabytes=200)
 
@@ -68,13 +75,14 @@ def chosen(
         ValueError: a variable holds no such number.
     """
     brought = tunnel or "SPACE_ID" in environment
-    usual = replace(PUBLIC if public or brought else Limits(), proxied=int(brought))
+    usual = replace(PUBLIC if public or brought else Limits(), proxied=int(brought), at_once=_room())
     found = {
         field.name: _number(f"RESTORATION_{field.name.upper()}", environment)
         for field in fields(Limits)
         if environment.get(f"RESTORATION_{field.name.upper()}", "").strip()
     }
     limits = replace(usual, **found)
+    limits = replace(limits, at_once=int(min(max(1, limits.at_once), MOST_AT_ONCE)))
     return limits if deadline is None else replace(limits, deadline=deadline)
 
 
@@ -109,6 +117,17 @@ def complaint(environment: Mapping[str, str] = os.environ) -> str:
     if os.path.isdir(environment.get("RESTORATION_RECORDS", "")):
         return "RESTORATION_RECORDS names a file, not a folder."
     return ""
+
+
+def processors() -> int:
+    """How many this program may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _room() -> int:
+    """How many runs this machine has room for at once."""
+    room = memory.workers(MAX_OUTPUT_MEGAPIXELS)
+    return max(1, min(MOST_AT_ONCE, processors(), MOST_AT_ONCE if room is None else room))
 
 
 def _number(name: str, environment: Mapping[str, str]) -> float:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from restoration import catalog, memory, metrics
 from restoration.image import Canvas, Image, from_tensor, visible_colours
+from restoration.limits import MAX_OUTPUT_MEGAPIXELS
 from restoration.resampling import resample_in_bands
 from restoration.running import Job, Result, restored, stage
 from restoration.tiling import Progress
 
-MAX_OUTPUT_MEGAPIXELS = 64
 CORRECTIONS = 5  # steps of iterated back-projection
 
 

@@ -17,6 +17,7 @@ import torch
 from restoration import memory
 from restoration.batch import Batch, BatchProgress, Worker
 from restoration.inventory import Item
+from restoration.limits import processors
 from restoration.report import Row
 from restoration.targets import legible
 from restoration.upscaling import results_of_any_size
@@ -116,7 +117,7 @@ def workers_for(batch: Batch, wanted: int | None) -> int:
     Raises:
         ValueError: it does not for as many as were wanted.
     """
-    most = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    most = processors()
     largest, scale = batch.files.survey.megapixels, batch.order.method.scale
     room = memory.workers(largest, scale)
     if wanted is None:
@@ -141,7 +142,7 @@ class Processes:
         self._start()
 
     def _start(self) -> None:
-        threads = max(1, (os.cpu_count() or 1) // self.size)
+        threads = max(1, processors() // self.size)
         before = set(multiprocessing.active_children())
         self._executor = _executor(self.batch, self.size, threads)
         self._executor.submit(os.getpid)  # starts them all

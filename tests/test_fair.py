@@ -1,5 +1,6 @@
 """A public page shares its worker: who waits is served, whoever they are and whatever their requests claim."""
 
+import json
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from restoration.page.waiting import GAVE_WAY, MUCH, NOT_YOURS, WAITING
 from tests.conftest import API, CHECKOUT, serving, until
 
 LIMITS = {
+    "RESTORATION_AT_ONCE": "1",
     "RESTORATION_UNHEARD": "2",
     "RESTORATION_WAITING": "2",
     "RESTORATION_RUNS": "6",
@@ -209,6 +211,42 @@ def test_a_run_is_cancelled_by_its_own_session_alone_and_whoever_waits_is_told(v
     assert visitor.cancel(event).status_code == 200
     until(lambda: len(visitor.answers) == 2)
     assert "event: complete" in visitor.answers[waiting]
+
+
+# Two at once ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def twofold(tmp_path_factory):
+    """A page on which two runs go on at once."""
+    settings = {"HF_HUB_OFFLINE": "1", "RESTORATION_AT_ONCE": "2"}
+    with serving(CHECKOUT, tmp_path_factory.mktemp("twofold"), settings) as address:
+        yield address
+
+
+def test_a_short_run_does_not_wait_for_the_long_one_of_another_session_but_for_its_own(twofold):
+    with Visitor(twofold, "1.1.1.1") as one, Visitor(twofold, "2.2.2.2") as other:
+        long = one.ask(**LONG, session="one").json()["event_id"]
+        until(lambda: one.begun(long))
+        behind = one.ask("median", session="one").json()["event_id"]
+        for number in range(3):
+            assert "event: complete" in other.hear(other.ask("median", session=f"other{number}").json()["event_id"])
+        assert not one.begun(behind)  # so that results come in the order of the clicks
+        one.cancel(long, "one")
+        assert "event: complete" in one.hear(behind)
+
+
+@pytest.mark.parametrize("model, side", [("drunet-fast", 200), ("drunet-photo", 700), ("deep-image-prior", 16)])
+def test_runs_that_go_on_at_once_give_the_bytes_that_they_give_alone(twofold, model, side):
+    def result(visitor: Visitor, event: str) -> bytes:
+        answer = json.loads(visitor.hear(event).split("event: complete\ndata: ")[1].splitlines()[0])
+        return visitor.client.get(urlsplit(answer[0]["url"]).path).content
+
+    with Visitor(twofold, "1.1.1.1") as visitor:
+        alone = [result(visitor, visitor.ask(model, size).json()["event_id"]) for size in (side, side + 8)]
+        events = [visitor.ask(model, size).json()["event_id"] for size in (side, side + 8)]
+        assert [result(visitor, event) for event in events] == alone
+        assert alone[0] != alone[1]
 
 
 # Without a proxy ------------------------------------------------------------------------------------------------------

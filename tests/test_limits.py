@@ -4,19 +4,21 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 import app
-from restoration import limits
+from restoration import limits, memory
 from restoration.limits import PUBLIC, Limits, chosen, complaint
 from tests.conftest import CHECKOUT
 
 
 def test_ones_own_machine_limits_nothing_and_a_public_page_does():
-    assert chosen(environment={}) == Limits()
-    assert chosen(public=True, environment={}) == PUBLIC
+    here = chosen(environment={}).at_once
+    assert chosen(environment={}) == Limits(at_once=here)
+    assert chosen(public=True, environment={}) == replace(PUBLIC, at_once=here)
     assert (PUBLIC.deadline, PUBLIC.waiting, PUBLIC.runs, PUBLIC.megabytes, PUBLIC.window) == (120, 2, 30, 200, 600)
     on_space = chosen(environment={"SPACE_ID": "me/demo"})
     assert (on_space.deadline, on_space.proxied) == (120, 1)
@@ -33,12 +35,23 @@ def test_the_flag_comes_before_the_environment_and_that_before_what_is_usual():
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "-inf", "1,5"])
 @pytest.mark.parametrize(
-    "name", ["DEADLINE", "UNHEARD", "WAITING", "LOOKS", "RUNS", "MEGABYTES", "WINDOW", "PATIENCE", "PROXIED"]
+    "name", ["DEADLINE", "UNHEARD", "WAITING", "LOOKS", "RUNS", "MEGABYTES", "WINDOW", "PATIENCE", "PROXIED", "AT_ONCE"]
 )
 def test_a_limit_that_is_no_number_is_named(name, text):
     with pytest.raises(ValueError, match=f"RESTORATION_{name} is a number") as caught:
         chosen(environment={f"RESTORATION_{name}": text})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("processors, gigabytes, runs", [
+    (1, 24, 1), (2, 24, 2), (16, 24, 2), (2, 3, 1), (2, 3.5, 2), (2, None, 2), (2, 0.5, 1),
+])  # fmt: skip
+def test_as_many_runs_go_on_at_once_as_processors_and_memory_allow(monkeypatch, processors, gigabytes, runs):
+    monkeypatch.setattr(limits, "processors", lambda: processors)
+    monkeypatch.setattr(memory, "_free", lambda: None if gigabytes is None else gigabytes * 1e9)
+    assert chosen(environment={}).at_once == runs
+    assert chosen(environment={"RESTORATION_AT_ONCE": "inf"}).at_once == limits.MOST_AT_ONCE
+    assert chosen(environment={"RESTORATION_AT_ONCE": "0"}).at_once == 1
 
 
 @pytest.mark.parametrize("variable, text", [

@@ -6,6 +6,7 @@ from dataclasses import replace
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.queueing import EventQueue, Queue
 from gradio.state_holder import StateHolder
 
 from restoration import catalog, deep_image_prior
@@ -24,6 +25,7 @@ from restoration.page.before import (
     seconds_of,
     usual_pace,
 )
+from restoration.page.event import Work
 from restoration.page.layout import build
 from restoration.page.server import rule
 from restoration.page.visitors import Visitors
@@ -73,6 +75,48 @@ def test_a_wait_is_what_is_left_of_the_run_and_all_of_those_before(queue):
     assert queue.seconds_until_one_is_done() == 20
     queue.chosen.now += 100
     assert told(queue) == [20, 25, 125]
+
+
+def test_runs_that_share_the_machine_take_as_much_longer(queue):
+    queue.limits = replace(queue.limits, at_once=2)
+    queue.chosen.running = [job(queue, "a", 30), job(queue, "b", 10)]
+    queue._measure()
+    queue.chosen.waiting = [job(queue, "c", 20)]
+    assert (told(queue), queue.seconds_until_one_is_done()) == ([60], 20)
+    queue.chosen.now += 10
+    assert (told(queue), queue.seconds_until_one_is_done()) == ([50], 10)
+    queue._measure()
+    queue.chosen.running.pop()
+    assert (told(queue), queue.seconds_until_one_is_done()) == ([45], 0)  # half of the ten seconds were the other's
+    queue._measure()
+    queue.chosen.now += 10
+    assert told(queue) == [35]
+
+
+@pytest.mark.parametrize("at_once, running, wanted", [
+    (1, [], "a"), (1, ["x"], None), (2, ["x"], "a"), (2, ["a"], "b"), (2, ["x", "y"], None), (2, ["a", "b"], None),
+])  # fmt: skip
+def test_a_run_begins_where_there_is_room_and_its_session_has_none(queue, at_once, running, wanted):
+    queue.limits = replace(queue.limits, at_once=at_once)
+    queue.chosen.running = [job(queue, name, None) for name in running]
+    fn = types.SimpleNamespace(batch=False)
+    waiting = [types.SimpleNamespace(_id=id, session_hash=name, fn=fn) for id, name in enumerate("aabc")]
+    found = EventQueue("model", 2)
+    found.queue = waiting.copy()
+    queue.queue.event_queue_per_concurrency_id["model"] = found
+    queue._next = types.MethodType(Queue.get_events, queue.queue)  # not the rules of another test
+    begun = queue.next()
+    assert (begun and begun[0][0].session_hash) == wanted
+    assert found.queue == [event for event in waiting if not begun or event is not begun[0][0]]
+
+
+def test_the_seconds_of_a_run_are_its_share_of_the_machine():
+    now, runs = [100.0], [1]
+    work = Work(lambda: now[0], lambda: runs[0])
+    now[0], runs[0] = 110.0, 2
+    assert work() == 5
+    now[0], runs[0] = 114.0, 1
+    assert work() == 9
 
 
 @pytest.mark.parametrize("status, waits", [("success", [40, 80]), ("cancelled", [10, 20]), (None, [10, 20])])

@@ -25,9 +25,9 @@ from restoration import memory
 from restoration.catalog import Method, method, methods
 from restoration.files import encode, read
 from restoration.image import Image
+from restoration.limits import MAX_OUTPUT_MEGAPIXELS
 from restoration.orders import Order
 from restoration.running import finish, typical
-from restoration.upscaling import MAX_OUTPUT_MEGAPIXELS
 
 SIZES = (0.25, 1.0, 12.0, 40.0)
 SIDE = 512  # of the image that a forward pass is measured on

@@ -24,9 +24,9 @@ from restoration.limits import in_force
 from restoration.orders import Order
 from restoration.page.before import seconds_expected_of
 from restoration.page.countdown import Countdown
-from restoration.page.event import current_event, logged
+from restoration.page.event import Work, current_event, going, logged
 from restoration.page.inputs import JPEG_QUALITY, Report, inputs_of, missing, model_of
-from restoration.page.parts import ONE_AT_A_TIME, checked_format, sentences
+from restoration.page.parts import TAKING_TURNS, checked_format, sentences
 from restoration.page.runs import BEST_BY_THEN
 from restoration.page.waiting import GAVE_WAY
 from restoration.receipts import OrderResult
@@ -106,8 +106,9 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
 
         seconds = in_force().deadline
         with log.stage("restoring"):
-            countdown = Countdown(seconds_expected_of(order, file, hole))
-            job = within(order.run(image, hole), seconds, lambda: notes.append(BEST_BY_THEN.format(seconds)))
+            expected = seconds_expected_of(order, file, hole)
+            countdown = Countdown(expected and expected * going())
+            job = within(order.run(image, hole), seconds, lambda: notes.append(BEST_BY_THEN.format(seconds)), Work())
             done = yield from relayed(job, tell)
         log.finished(done)
         with tempfile.TemporaryDirectory() as folder, log.stage("writing"):
@@ -185,5 +186,5 @@ def api(kind: Task) -> None:
         outputs = [gr.File(label="result"), Report("report", REPORT)]
         button = gr.Button()
         button.click(
-            endpoint(kind), inputs_of(kind), outputs, api_name=kind.name, api_description=about, **ONE_AT_A_TIME
+            endpoint(kind), inputs_of(kind), outputs, api_name=kind.name, api_description=about, **TAKING_TURNS
         )

@@ -1,13 +1,14 @@
-"""The run that goes on, as Gradio's queue has it, and its record."""
+"""The run that goes on, as Gradio's queue has it, what share of the machine it has, and its record."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gradio.context import LocalContext
 from gradio.queueing import Event
 
 from restoration.orders import Order
+from restoration.page.parts import MODEL
 from restoration.recording import Log, kept, recorded
 from restoration.records import WAITING
 
@@ -16,6 +17,31 @@ def current_event() -> Event | None:
     """What runs at the moment; None outside the queue."""
     page, id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
     return page._queue.event_ids_to_events.get(id) if page and id else None
+
+
+def going() -> int:
+    """How many runs go on at the moment, this one among them."""
+    page = LocalContext.blocks.get(None)
+    jobs = page._queue.active_jobs if page else ()
+    return max(1, sum(event.concurrency_id == MODEL for job in jobs for event in job or ()))
+
+
+class Work:
+    """The seconds that a run has had the machine for itself: of two at once, each has it for half of the time.
+
+    Args:
+        clock: seconds.
+        going: how many runs go on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, going: Callable[[], int] = going):
+        self.clock, self.going, self.last, self.done = clock, going, clock(), 0.0
+
+    def __call__(self) -> float:
+        now = self.clock()
+        self.done += (now - self.last) / self.going()
+        self.last = now
+        return self.done
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio import component_meta
 from gradio.events import Dependency
 
-from restoration import gallery, memory
+from restoration import gallery, limits, memory
 from restoration.files import ENDINGS, FORMATS, encode, read
 from restoration.image import Image, ImageError, to_8_bit
 from restoration.tasks._task import Setting, Task
@@ -22,7 +22,8 @@ PRIVATE = {"api_visibility": "private"}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 # For what follows a change.  Gradio's own `always_last` calls it for ever, once two changes came close to each other.
 FOLLOWING = {"trigger_mode": "multiple", **QUIET}
-ONE_AT_A_TIME = {"concurrency_limit": 1, "concurrency_id": "model"}
+MODEL = "model"  # what runs one waits for its turn, see `restoration.page.waiting`
+TAKING_TURNS = {"concurrency_limit": limits.MOST_AT_ONCE, "concurrency_id": MODEL}
 # What opens pictures but runs no model; a picture in memory is many times as large as its file.
 LOOKING = {"concurrency_limit": 1, "concurrency_id": "looking", **QUIET}
 CHANGING = {"concurrency_limit": 1, "concurrency_id": "changing", **QUIET}

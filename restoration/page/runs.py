@@ -24,7 +24,7 @@ from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.before import seconds_expected_of
 from restoration.page.countdown import Countdown
-from restoration.page.event import logged
+from restoration.page.event import Work, going, logged
 from restoration.page.masks import chosen_hole, mask_for_all
 from restoration.page.parts import checked_format, chosen, compared, opened, preview, sentences, unchanged
 from restoration.page.turns import same_picture
@@ -50,11 +50,11 @@ def stepped(
 
     Args:
         show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
-        expected: seconds that it is expected to take, None where that is unknown.
+        expected: seconds that it is expected to take by itself, None where that is unknown.
     """
-    countdown = Countdown(expected)
+    countdown = Countdown(expected and expected * going())
     seconds = limits.in_force().deadline
-    job = within(job, seconds, lambda: gr.Warning(BEST_BY_THEN.format(seconds)))
+    job = within(job, seconds, lambda: gr.Warning(BEST_BY_THEN.format(seconds)), Work())
     while True:
         try:
             step = next(job)
@@ -362,7 +362,7 @@ def run_batch(
             format=checked_format(format),
             quality=round(quality),
         )
-        for step in steps_within(restore_all(batch), limits.in_force().deadline):
+        for step in steps_within(restore_all(batch), limits.in_force().deadline, Work()):
             progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
             if step.row is None:
                 yield unchanged(3)
@@ -383,7 +383,7 @@ def bake(entries: Callable[[], Iterator[Entry]]) -> Generator:
     """The patches with their captions as they come, and the names of the methods that made them."""
     shown, names = [], []
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        for entry in steps_within(entries(), limits.in_force().deadline):
+        for entry in steps_within(entries(), limits.in_force().deadline, Work()):
             file = Path(folder) / f"{len(shown)}.png"
             file.write_bytes(preview(entry.image))
             score = "" if entry.score is None else f" · {metrics.text(entry.score.psnr)}"

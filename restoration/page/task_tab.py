@@ -14,8 +14,8 @@ from restoration.page.parts import (
     CHANGING,
     FOLLOWING,
     LOOKING,
-    ONE_AT_A_TIME,
     PRIVATE,
+    TAKING_TURNS,
     comparison,
     control,
     follow,
@@ -80,7 +80,7 @@ class TaskTab:
         self.source.upload(displayable, self.source, self.source, **LOOKING)
         self.follow_picture(picked, known)
         if spot:
-            self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **ONE_AT_A_TIME, **PRIVATE)
+            self.source.select(runs.bake, [self.source, *chosen, *self.marks], spot, **TAKING_TURNS, **PRIVATE)
         self.follow_cost(picked, takes)
         later = [part for setting in self.kind.settings if setting.later for part in self.controls[setting.name]]
         changing = [*later, *shown.file]
@@ -191,4 +191,4 @@ class TaskTab:
             )
         inputs = [self.source, *chosen, *how]
         run_on_click(f"{name}-trial", buttons, self.runs.try_out, inputs, [pair, table])
-        all_models.click(self.runs.bake_damaged, inputs, spot, **ONE_AT_A_TIME, **PRIVATE)
+        all_models.click(self.runs.bake_damaged, inputs, spot, **TAKING_TURNS, **PRIVATE)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration.page.parts import ONE_AT_A_TIME, PRIVATE, QUIET
+from restoration.page.parts import PRIVATE, QUIET, TAKING_TURNS
 
 KEPT = 2000  # tabs of visitors whose last events are known
 
@@ -176,7 +176,7 @@ def start(
     shown_on: gr.components.Component | None = None,
     js: str | None = None,
 ) -> Dependency:
-    """Start a job on a click; one runs at a time.
+    """Start a job on a click.
 
     Gradio calls what follows an event one after the other, each when the last has been answered; so nothing that asks
     the server comes before the run, which thereby has the settings of the click.
@@ -196,7 +196,7 @@ def start(
         js=js,
         trigger_mode="multiple",
         show_progress_on=[shown_on or outputs[0]],
-        **ONE_AT_A_TIME,
+        **TAKING_TURNS,
         **PRIVATE,
     )
 

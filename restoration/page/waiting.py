@@ -1,7 +1,8 @@
-"""Who waits for the model, for how long, who has to give way, and who may cancel.
+"""Who waits for a model, for how long, who has to give way, and who may cancel.
 
-Gradio has the queue; here are the rules that it lacks: a job that nobody listens to goes on as long as nobody else
-waits, a session has only so many jobs waiting, and a job is cancelled by the session whose it is.
+Gradio has the queue; here are the rules that it lacks: as many jobs go on at once as the machine has room for, but one
+of a session, so that its results come in the order of its clicks; a job that nobody listens to goes on as long as
+nobody else waits, a session has only so many jobs waiting, and a job is cancelled by the session whose it is.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from restoration.cleaning import PROMISED_SECONDS
 from restoration.limits import WAITING, Limits
 from restoration.page.before import seconds_of
 from restoration.page.inputs import completed
-from restoration.page.parts import ONE_AT_A_TIME, duration
+from restoration.page.parts import MODEL, duration
 from restoration.page.requests import complaint, is_session
 from restoration.page.turns import Turn, note, turn_of
 from restoration.page.visitors import Visitors, address_of
@@ -34,7 +35,6 @@ NOT_YOURS = "A run is cancelled by the session that started it."
 UNKNOWN = 5.0  # seconds of a job of which nothing is known
 KEPT = float(PROMISED_SECONDS)  # seconds for which an answer waits for its visitor
 LEAST = 0.5  # seconds that a job takes of which the pace is measured
-_MODEL = ONE_AT_A_TIME["concurrency_id"]
 _TASTE = 9  # finished jobs that tell how much slower or faster this machine is at the moment
 
 
@@ -51,13 +51,16 @@ class Waiting:
         self.page, self.queue, self.limits, self.visitors = page, page._queue, limits, visitors
         self._listeners: Counter[str] = Counter()
         self._heard: dict[str, float] = {}
-        self._begun: dict[str, float] = {}  # when running jobs began
+        self._worked: dict[str, float] = {}  # seconds that running jobs had the machine, each its share
+        self._looked = time.monotonic()
         self._expected: dict[str, float] = {}  # seconds that jobs take on a machine with nothing else to do
         self._pace: deque[float] = deque(maxlen=_TASTE)  # seconds that jobs took, as shares of those expected
         self._watch: asyncio.Task | None = None
         self._tasks: set[asyncio.Task] = set()
         self._push = self.queue.push
         self.queue.push = self.push
+        self._next = self.queue.get_events
+        self.queue.get_events = self.next
         self.queue.broadcast_estimations, self._broadcast = self.broadcast, self.queue.broadcast_estimations
         if limits.unheard < float("inf"):
             self._keep_what_nobody_hears()
@@ -82,14 +85,14 @@ class Waiting:
             raise HTTPException(400, sentence)
         address = address_of(request.scope, bool(self.limits.proxied))
         turn = self._turn(body.fn_index, body.data)
-        if self.page.fns[body.fn_index].concurrency_id == _MODEL:
+        if self.page.fns[body.fn_index].concurrency_id == MODEL:
             if turn:
                 await self._let_go(turn.replaces)
             await self._admit_run(body.session_hash, address, request)
         else:
             self._admit_look(address)
         success, event_id, state = await self._push(body, request, username)
-        if success and (event := self.queue.event_ids_to_events.get(event_id)) and event.concurrency_id == _MODEL:
+        if success and (event := self.queue.event_ids_to_events.get(event_id)) and event.concurrency_id == MODEL:
             task = asyncio.create_task(self._estimate(event))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,6 +100,20 @@ class Waiting:
             note(turn.tab, turn.when)
             await self._let_go(lambda waiting: waiting.over)
         return success, event_id, state
+
+    def next(self) -> tuple[list[Event], bool, str] | None:
+        """What gradio begins: a job for which there is room, of a session that has none going on."""
+        found, running = self.queue.event_queue_per_concurrency_id.get(MODEL), self.running
+        if found is None:
+            return self._next()
+        busy, full = {event.session_hash for event in running}, len(running) >= self.limits.at_once
+        waiting, free = found.queue, [event for event in found.queue if not full and event.session_hash not in busy]
+        found.queue = free.copy()
+        try:
+            return self._next()
+        finally:
+            begun = [event for event in free if event not in found.queue]
+            found.queue = [event for event in waiting if event not in begun]
 
     def _turn(self, index: int, values: list) -> Turn | None:
         """The run that a call is."""
@@ -129,7 +146,7 @@ class Waiting:
     def _admit_look(self, address: str) -> None:
         """Say why what runs no model may not wait, if so."""
         queues = self.queue.event_queue_per_concurrency_id
-        others = [event for name, found in queues.items() if name != _MODEL for event in found.queue]
+        others = [event for name, found in queues.items() if name != MODEL for event in found.queue]
         proxied = bool(self.limits.proxied)
         own = sum(address_of(event.request.scope, proxied) == address for event in others)
         if len(others) >= LOOKING or own >= self.limits.looks:
@@ -155,15 +172,15 @@ class Waiting:
 
     @property
     def waiting(self) -> list[Event]:
-        """The jobs that wait for the model, first come first."""
-        found = self.queue.event_queue_per_concurrency_id.get(_MODEL)
+        """The jobs that wait for a model, first come first."""
+        found = self.queue.event_queue_per_concurrency_id.get(MODEL)
         return found.queue if found else []
 
     @property
     def running(self) -> list[Event]:
-        """The job that has the model."""
+        """The jobs that go on."""
         jobs = (event for job in self.queue.active_jobs for event in job or ())
-        return [event for event in jobs if event.concurrency_id == _MODEL]
+        return [event for event in jobs if event.concurrency_id == MODEL]
 
     # Listening
 
@@ -234,7 +251,7 @@ class Waiting:
             self._forget()
 
     async def make_room(self, another: bool = False) -> None:
-        """End the jobs that nobody listens to where somebody who listens waits behind them.
+        """End the jobs that nobody listens to where somebody who listens waits for them.
 
         Args:
             another: whether somebody comes who is not in the queue yet.
@@ -242,7 +259,7 @@ class Waiting:
         waiting = list(self.waiting)
         heard = [place for place, event in enumerate(waiting) if not self.unheard(event)]
         heard += [len(waiting)] * another
-        if not heard:
+        if not heard or (len(self.running) < self.limits.at_once and not another):
             return
         for event in self.running:
             if event.alive and self.unheard(event):
@@ -269,20 +286,24 @@ class Waiting:
     async def _estimate(self, event: Event) -> None:
         """Find out what a job costs, which reads from the disk, and tell those who wait."""
         self._expected[event._id] = await to_thread.run_sync(seconds_of, event.fn, event.data.data)
-        self.broadcast(_MODEL)
+        self.broadcast(MODEL)
 
     def seconds_until_one_is_done(self) -> float:
-        """How long until the running job makes room for another."""
-        now, left = time.monotonic(), 0.0
-        for event in self.running:
-            left = max(left, self.seconds(event) - (now - self._begun.get(event._id, now)))
-        return max(0.0, left)
+        """How long until a running job makes room for another."""
+        left = self._left()
+        return min(left) * len(left) if len(left) >= self.limits.at_once else 0.0
+
+    def _left(self) -> list[float]:
+        """How long each running job would still take by itself."""
+        running = self.running
+        share = (time.monotonic() - self._looked) / max(1, len(running))
+        return [max(0.0, self.seconds(event) - self._worked.get(event._id, 0.0) - share) for event in running]
 
     def broadcast(self, concurrency_id: str, after: int | None = None) -> None:
         """Tell those who wait how long it will be, with what is known of each job before theirs."""
-        if concurrency_id != _MODEL:
+        if concurrency_id != MODEL:
             return self._broadcast(concurrency_id, after)
-        seconds, waiting = self.seconds_until_one_is_done(), list(self.waiting)
+        seconds, waiting = sum(self._left()), list(self.waiting)
         for rank, event in enumerate(waiting):
             seconds += self.seconds(event)
             if after is None or rank >= after:
@@ -291,15 +312,18 @@ class Waiting:
 
     def _measure(self) -> None:
         """Note what runs, and of what ended how long it took."""
-        now, running = time.monotonic(), {event._id: event for event in self.running}
-        for id in running:
-            self._begun.setdefault(id, now)
-        for id in self._begun.keys() - running.keys():
-            seconds, expected = now - self._begun.pop(id), self._expected.get(id, 0.0)
+        now, running = time.monotonic(), {event._id for event in self.running}
+        share, self._looked = (now - self._looked) / max(1, len(self._worked)), now
+        for id in self._worked:
+            self._worked[id] += share
+        for id in running - self._worked.keys():
+            self._worked[id] = 0.0
+        for id in self._worked.keys() - running:
+            seconds, expected = self._worked.pop(id), self._expected.get(id, 0.0)
             whole = self.queue.event_analytics.get(id, {}).get("status") == "success"  # not one that was stopped
             if whole and LEAST < expected <= self.limits.deadline and seconds > LEAST:
                 self._pace.append(min(20.0, max(0.05, seconds / expected)))
-        for id in self._expected.keys() - running.keys() - {event._id for event in self.waiting}:
+        for id in self._expected.keys() - running - {event._id for event in self.waiting}:
             del self._expected[id]
 
     # Cancelling
