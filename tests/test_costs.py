@@ -20,11 +20,16 @@ def test_the_slope_is_the_power_of_the_size(power):
     assert costs.slope({size: 3 * size**power for size in (0.25, 1, 12)}) == pytest.approx(power)
 
 
-def test_a_run_is_measured_by_parts_with_its_memory():
-    found = costs.whole_run("upscale", "nearest-x2", 0.02)
+@pytest.mark.parametrize("task, name", [("upscale", "nearest-x2"), ("inpaint", "diffusion")])
+def test_a_run_is_measured_by_parts_with_its_memory(task, name):
+    found = costs.whole_run(task, name, 0.02)
     assert set(found) == {"reading", "restoring", "writing", "peak"}
     assert all(value >= 0 for value in found.values())
     assert found["peak"] > 50
+
+
+def test_a_quarter_of_a_picture_is_missing_where_holes_are_filled():
+    assert costs.middle(costs.noisy_waves(300)).share == pytest.approx(0.25, abs=2e-3)
 
 
 def test_lines_are_printed_with_ratios(monkeypatch, capsys):
