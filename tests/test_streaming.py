@@ -41,6 +41,30 @@ def test_strips_are_the_rows_of_the_whole(method, told):
         assert torch.allclose(torch.cat(parts, dim=-2), whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("slopes", [(-0.3, 0.2, 1.0), (0.5, 1.5, -2.0)])
+def test_prelu_is_pytorchs_bit_for_bit_whatever_its_slopes(slopes, half):
+    class Bent(Denoiser):
+        channels, receptive_field = 3, 1
+
+        def __init__(self):
+            super().__init__()
+            self.mix, self.bend = nn.Conv2d(3, 3, 1), nn.PReLU(3)
+            self.bend.weight = nn.Parameter(torch.tensor(slopes))
+
+        def forward(self, x):
+            return self.bend(self.mix(x)).float()
+
+    torch.manual_seed(0)
+    model = Bent().eval()
+    image = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        whole = model(image).clamp(0, 1)
+        parts = list(strips(model, lambda rows: image[..., rows, :], (40, 30), rows=16))
+    assert torch.equal(torch.cat(parts, dim=-2), whole)
+    assert 0 < whole.mean() < 1
+
+
 def test_no_row_of_the_image_is_read_twice_but_where_it_is_mirrored():
     model, seen = loaded(catalog.method("denoise", "drunet-fast")), []
     image = torch.rand(1, 3, 200, 64, generator=torch.Generator().manual_seed(0))
