@@ -50,12 +50,13 @@ def test_prelu_is_pytorchs_bit_for_bit_whatever_its_slopes(slopes, half):
         def __init__(self):
             super().__init__()
             self.mix, self.bend = nn.Conv2d(3, 3, 1), nn.PReLU(3)
+            self.mix.weight = nn.Parameter(torch.eye(3).view(3, 3, 1, 1))
+            self.mix.bias = nn.Parameter(torch.full((3,), -0.5))
             self.bend.weight = nn.Parameter(torch.tensor(slopes))
 
         def forward(self, x):
             return self.bend(self.mix(x)).float()
 
-    torch.manual_seed(0)
     model = Bent().eval()
     image = torch.rand(1, 3, 40, 30, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
