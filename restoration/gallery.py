@@ -8,7 +8,7 @@ import csv
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -55,60 +55,49 @@ COMPRESSED = {
 }
 
 
-@cache
-def clean() -> list[str]:
-    """Paths of example pictures as they are."""
-    return [_file(_middle(name)) for name in NOISY]
+SCRATCHED = ("astronaut.png", "chelsea.png", "coffee.png", "retina.jpg")
 
 
 @cache
-def noisy() -> list[str]:
-    """Paths of example pictures with noise."""
-    return [
-        _file(from_tensor(noise(_middle(name).tensor(), Generator().manual_seed(0)), f"{Path(name).stem}_noisy"))
-        for name, noise in NOISY.items()
-    ]
+def clean(name: str) -> str:
+    """Path of an example picture, one of `NOISY`, as it is."""
+    return _file(_middle(name))
 
 
 @cache
-def compressed() -> list[str]:
-    """Paths of example pictures that were saved as JPEG."""
-    return [
-        _file(replace(_middle(name), name=f"{Path(name).stem}_jpeg"), ".jpg", quality)
-        for name, quality in COMPRESSED.items()
-    ]
+def noisy(name: str) -> str:
+    """Path of the same with the noise of `NOISY`."""
+    damaged = NOISY[name](_middle(name).tensor(), Generator().manual_seed(0))
+    return _file(from_tensor(damaged, f"{Path(name).stem}_noisy"))
 
 
 @cache
-def small() -> list[str]:
-    """Paths of example pictures that were reduced."""
-    return [
-        _file(replace(reduced(_original(name), factor), name=f"{Path(name).stem}_small"))
-        for name, factor in SMALL.items()
-    ]
+def compressed(name: str) -> str:
+    """Path of an example picture that was saved as JPEG, of the quality of `COMPRESSED`."""
+    return _file(replace(_middle(name), name=f"{Path(name).stem}_jpeg"), ".jpg", COMPRESSED[name])
 
 
 @cache
-def masks() -> list[str]:
-    """Paths of masks for the pictures of `clean`, like strokes of a brush."""
-    paths = []
-    for seed, path in enumerate(clean()):
-        size = read(path).samples.shape[:2]
-        strokes = StrokeHoles(0.06, 0.1)(1, size, Generator().manual_seed(seed))
-        paths.append(_file(from_tensor(strokes[0], f"{Path(path).stem}_mask")))
-    return paths
+def small(name: str) -> str:
+    """Path of an example picture that was reduced by the factor of `SMALL`."""
+    return _file(replace(reduced(_original(name), SMALL[name]), name=f"{Path(name).stem}_small"))
 
 
 @cache
-def scratched() -> list[str]:
-    """Paths of the pictures of `clean` with white strokes where `masks` has them."""
-    paths = []
-    for path, mask in zip(clean(), masks(), strict=True):
-        image = read(path)
-        samples = image.samples.copy()
-        samples[mask_from(read(mask), image).opacity > 0] = 255
-        paths.append(_file(replace(image, samples=samples, name=f"{image.name}_scratched")))
-    return paths
+def mask(name: str) -> str:
+    """Path of a mask for one of `SCRATCHED`, like strokes of a brush."""
+    size = _middle(name).samples.shape[:2]
+    strokes = StrokeHoles(0.06, 0.1)(1, size, Generator().manual_seed(SCRATCHED.index(name)))
+    return _file(from_tensor(strokes[0], f"{Path(name).stem}_mask"))
+
+
+@cache
+def scratched(name: str) -> str:
+    """Path of one of `SCRATCHED` with white strokes where its `mask` has them."""
+    image = _middle(name)
+    samples = image.samples.copy()
+    samples[mask_from(read(mask(name)), image).opacity > 0] = 255
+    return _file(replace(image, samples=samples, name=f"{image.name}_scratched"))
 
 
 @dataclass(frozen=True)
@@ -153,35 +142,25 @@ def _real(task: str, **settings: object) -> list[tuple]:
     return [(str(_PHOTOS / file), "", settings, *([_drawn(file)] if row["hole"] else [])) for file, row in rows]
 
 
-def _named(names: list[str], paths: list[str], every: Iterable[str]) -> list[tuple[str, str]]:
-    """Some of scikit-image's pictures, with their files among those of all."""
-    found = dict(zip(every, paths, strict=True))
-    return [(name, found[name]) for name in names]
-
-
 def _denoise() -> list[tuple]:
     """Of every example the picture, the model and the settings, and for holes the mask."""
-    models = {"camera.png": "median", "phantom.png": "total-variation"}
-    known = _named(["astronaut.png", "camera.png", "phantom.png"], noisy(), NOISY)
-    return [*_real("denoise"), *((path, models.get(name, ""), {}) for name, path in known)]
+    models = {"astronaut.png": "", "camera.png": "median", "phantom.png": "total-variation"}
+    return [*_real("denoise"), *((noisy(name), model, {}) for name, model in models.items())]
 
 
 def _artifacts() -> list[tuple]:
-    known = _named(["page.png", "chelsea.png"], compressed(), COMPRESSED)
-    return [*_real("artifacts"), *((path, "", {}) for _, path in known)]
+    return [*_real("artifacts"), *((compressed(name), "", {}) for name in ("page.png", "chelsea.png"))]
 
 
 def _upscale() -> list[tuple]:
-    families = {"logo.png": "lanczos"}
-    known = _named(["page.png", "astronaut.png", "logo.png"], small(), SMALL)
-    drawn = [(path, families.get(name, "compact"), {"scale": SMALL[name]}) for name, path in known]
-    return [*_real("upscale", scale=2), *drawn]
+    families = {"page.png": "compact", "astronaut.png": "compact", "logo.png": "lanczos"}
+    known = [(small(name), family, {"scale": SMALL[name]}) for name, family in families.items()]
+    return [*_real("upscale", scale=2), *known]
 
 
 def _inpaint() -> list[tuple]:
     exact = {"grow": 0, "feather": 0}  # the masks are where the scratches are
-    known = list(zip(scratched(), masks(), strict=True))[:4]
-    return [*_real("inpaint"), *((path, "", exact, mask) for path, mask in known)]
+    return [*_real("inpaint"), *((scratched(name), "", exact, mask(name)) for name in SCRATCHED)]
 
 
 def _drawn(file: str) -> str:

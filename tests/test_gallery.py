@@ -40,9 +40,9 @@ def test_the_first_examples_are_photos_and_few_are_textbook_pictures(task):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", (0, 6, 7))
-def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(index):
-    file, clean = gallery.noisy()[index], read(gallery.clean()[index])
+@pytest.mark.parametrize("name", ["astronaut.png", "camera.png", "phantom.png"])
+def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(name):
+    file, clean = gallery.noisy(name), read(gallery.clean(name))
     example = next(each for each in gallery.examples("denoise") if each.picture == file)
     noisy = read(file)
     restored = finish(example.order.run(noisy)).picture
@@ -51,7 +51,7 @@ def test_the_settings_of_a_noisy_example_bring_it_nearer_to_the_clean_picture(in
 
 @pytest.mark.slow
 def test_a_scratched_example_is_filled_where_its_mask_is_and_only_there():
-    example, clean = gallery.examples("inpaint")[2], read(gallery.clean()[0])
+    example, clean = gallery.examples("inpaint")[2], read(gallery.clean("astronaut.png"))
     scratched = read(example.picture)
     mask = mask_from(read(example.mask), scratched)
     filled = finish(example.order.run(scratched, mask)).picture

@@ -15,7 +15,7 @@ SIDE = 96
 
 def given_and_wanted(task: str, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
     """What a method of a task is given, and the original."""
-    clean = read(gallery.clean()[0]).tensor()[..., 60 : 60 + SIDE, 160 : 160 + SIDE]
+    clean = read(gallery.clean("astronaut.png")).tensor()[..., 60 : 60 + SIDE, 160 : 160 + SIDE]
     if task == "denoise":
         return GaussianNoise(0.1)(clean, torch.Generator().manual_seed(0)), clean
     if task == "artifacts":

@@ -29,8 +29,8 @@ from restoration import manifest, memory
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.files import read, write_grid
-from restoration.gallery import examples
-from restoration.gallery import noisy as noisy_examples
+from restoration.gallery import NOISY, examples
+from restoration.gallery import noisy as noisy_example
 from restoration.image import ImageError
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
@@ -240,7 +240,7 @@ def write_cards(scores: dict) -> None:
 def write_picture(path: Path) -> None:
     """The README's picture: left halves of examples with noise, right halves as the flagship restores them."""
     columns = []
-    for noisy in map(read, noisy_examples()[:3]):
+    for noisy in (read(noisy_example(name)) for name in list(NOISY)[:3]):
         restored = finish(denoise(noisy)).image().tensor()[..., :300, :400]
         halves = noisy.tensor()[..., :300, :200], restored[..., 200:]
         columns.append(torch.cat(halves, dim=3))

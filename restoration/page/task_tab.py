@@ -176,7 +176,7 @@ class TaskTab:
         with gr.Accordion(test.title, open=False):
             gr.Markdown(test.about)
             kind = test.pictures.split()[0].lower()
-            pick(gallery.clean(), self.source, test.pictures, f"{name}-{kind}-examples")
+            pick([gallery.clean(name) for name in gallery.NOISY], self.source, test.pictures, f"{name}-{kind}-examples")
             with gr.Row():
                 how = [control(self.kind, setting, min_width=100, elem_id=None) for setting in self.kind.damages]
             buttons = start_and_cancel(f"{name}-trial", test.button)
