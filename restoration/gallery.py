@@ -234,6 +234,13 @@ def pair(task: str) -> tuple[str, str] | None:
     return tuple(map(str, files)) if all(file.exists() for file in files) else None
 
 
+def handle(pair: tuple[str, str]) -> float:
+    """Where the handle of a slider parts what changed in two halves, in per cent of the width."""
+    before, after = (read(file).tensor() for file in pair)
+    changed = (before - after).abs().mean((0, 1, 2)).cumsum(0)
+    return 100 * float((changed < changed[-1] / 2).float().mean())
+
+
 def draw_pair(example: Example) -> tuple[Image, Image]:
     """A whole example before and after."""
     image, order = read(example.picture), example.order

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from restoration import gallery, tasks
-from restoration.files import read
+from restoration.files import read, write
+from restoration.image import Image
 from restoration.inpainting import mask_from
 from restoration.metrics import psnr
 from restoration.running import finish
@@ -29,6 +31,16 @@ def test_every_example_has_a_picture_a_thumbnail_and_an_order_of_its_task(task):
 def test_the_examples_lie_in_two_rows_on_the_page(task):
     (shown,) = (block for block in built().blocks.values() if block.elem_id == f"{task}-examples")
     assert shown.columns == -(-len(shown.value) // 2)
+
+
+@pytest.mark.parametrize("columns, wanted", [(slice(0, 8), 10), (slice(20, 40), 75), (slice(0, 40), 50)])
+def test_the_handle_parts_what_changed_in_two_halves(tmp_path, columns, wanted):
+    before = np.full((20, 40, 3), 90, np.uint8)
+    after = before.copy()
+    after[:, columns] = 120
+    for name, samples in (("before", before), ("after", after)):
+        write(Image(samples), tmp_path / f"{name}.png")
+    assert gallery.handle((str(tmp_path / "before.png"), str(tmp_path / "after.png"))) == pytest.approx(wanted, abs=3)
 
 
 @pytest.mark.parametrize("task", tasks.every())

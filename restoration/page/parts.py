@@ -197,6 +197,7 @@ def comparison(label: str, elem_id: str, value: tuple[str, str] | None = None) -
     """A before/after slider that shows PNG files untouched."""
     return gr.ImageSlider(
         value,
+        slider_position=gallery.handle(value) if value else 50,
         label=label,
         type="filepath",
         format="png",
