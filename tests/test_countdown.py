@@ -28,6 +28,26 @@ def test_it_starts_from_what_was_expected_and_ends_by_its_own_pace(clock):
     assert countdown.left(0.75) == pytest.approx(2.0)
 
 
+def test_a_bar_moves_while_a_job_of_one_step_does_not_say_how_far_it_is(clock):
+    countdown, shown = Countdown(8.0, clock), []
+    for _ in range(5):
+        shown.append(countdown.passed(0.0))
+        clock.now += 2
+    assert shown == [0.0, 0.25, 0.5, 0.75, 0.99]  # not full before it has ended
+    assert countdown.passed(0.1) == 0.99  # never back
+    assert countdown.passed(1.0) == 1.0
+
+
+@pytest.mark.parametrize("expected", [None, 10.0])
+def test_a_bar_shows_the_share_once_a_job_tells_it(clock, expected):
+    countdown = Countdown(expected, clock)
+    assert countdown.passed(0.0) == 0.0
+    clock.now += 3
+    assert countdown.passed(0.5) == pytest.approx(0.5)
+    clock.now += 3
+    assert countdown.passed(0.75) == pytest.approx(0.75)
+
+
 def test_it_blends_both_in_between_and_never_is_below_zero(clock):
     countdown = Countdown(10.0, clock)
     clock.now += 3

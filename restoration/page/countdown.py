@@ -16,6 +16,7 @@ class Countdown:
 
     def __init__(self, expected: float | None = None, clock: Callable[[], float] = time.monotonic):
         self.expected, self.clock, self.started, self.share = expected, clock, clock(), 0.0
+        self.elapsed = 0.0
 
     def left(self, share: float) -> float | None:
         """Seconds that are left when a share from 0 to 1 is done, which never goes back; None if nobody can tell."""
@@ -28,6 +29,18 @@ class Countdown:
             return paced
         trust = min(1.0, 2 * self.share)  # the first steps of a run load models and are slower
         return trust * paced + (1 - trust) * max(0.0, self.expected - taken)
+
+    def passed(self, share: float) -> float:
+        """The share of its time that has passed, for a bar: it never goes back, and is full at the end alone.
+
+        A job of one step, such as the fill of a hole, says nothing of how far it is.
+        """
+        taken, left = self.clock() - self.started, self.left(share)
+        if left is None or share >= 1:
+            return self.share
+        if taken:
+            self.elapsed = max(self.elapsed, min(0.99, taken / (taken + left)))
+        return self.elapsed
 
     def told(self, share: float, seconds_left: float | None = None) -> str:
         """The same as ", about 12 s left", empty if nobody can tell.

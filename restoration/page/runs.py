@@ -62,7 +62,7 @@ def stepped(
             return end.value
         left = countdown.told(step.share, step.seconds_left)
         count = "" if step.so_far is None else f" {step.done} of {step.total}"
-        progress(countdown.share, desc=f"Restoring{count}{left}")
+        progress(countdown.passed(step.share), desc=f"Restoring{count}{left}")
         if step.so_far is None or show is None:
             yield unchanged(outputs)
         else:
