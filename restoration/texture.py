@@ -5,8 +5,10 @@ Editing", ACM TOG 2009; Wexler, Shechtman, Irani. "Space-Time Completion of Vide
 Fradet, Gousseau, Pérez. "Video Inpainting of Complex Scenes", SIAM J. Imaging Sciences 2014, arXiv:1503.05528, whose
 texture features keep a hole from being filled with the flattest patches that there are.
 Differs from the papers: a fill is given, so patches are searched at one resolution in few rounds, finer ones take what
-was found there, and of what is copied only what is finer than `COARSE` goes into the result; all pixels are matched at
-once instead of one after the other.
+was found there, and of what is copied only what is finer than `COARSE` goes into the result; pixels are matched by the
+thousand instead of one after the other, and compared by few numbers instead of by all that a patch has (principal
+components, as in Barnes, Zhang, Lou, Wu, Hu. "PatchTable: Efficient Patch Queries for Large Datasets and Applications",
+ACM TOG 2015).
 """
 
 from collections.abc import Generator
@@ -19,13 +21,19 @@ from torch.nn import functional as F
 from restoration.resampling import pull_push
 
 REACH = 3  # patches are 7 x 7
-ROUNDS = 3  # of matching and averaging
-SWEEPS = 1  # of propagation and random search in a round
+ROUNDS = 4  # of matching and averaging
+STEPS = 8, 4, 2, 1  # how far away the neighbours are whose matches are tried
+NEARER = 8  # times, random candidates after others
+NUMBERS = 32  # that a patch is compared by
+SHAPES = 6  # of the weights within a patch, of which each patch's are a sum
+EXAMPLES = 2048  # patches that both are chosen by
 COARSE = 4.0  # standard deviation in pixels; what is coarser stays as it was filled
 ENERGY = 7.0  # how much the mean slopes of the surroundings weigh against colours
 WINDOW = 9  # side of the surroundings
 TRUST = 1.6  # a pixel counts so much less with every pixel that it lies deeper in the hole
-PIECE = 1 << 9  # patches that are compared at a time, which the processor's cache holds
+BLOCK = 1 << 12  # patches that are matched at a time; the next ones see what these have found
+PIECE = 1 << 10  # patches that are read in full at a time, which the processor's cache holds
+NEVER = 1e9  # the error of what may not be copied
 AVERAGED = 1 << 18  # pixels that are averaged at a time
 
 
@@ -53,9 +61,10 @@ def found_texture(fill: Tensor, hole: Tensor, seed: int = 0) -> tuple[Tensor, Te
         return fill, no_patches(fill)
     generator = torch.Generator().manual_seed(seed)
     match = field.sources[torch.randint(len(field.sources), (len(field.targets),), generator=generator)]
+    search = _Search(field)
     for number in range(ROUNDS):
-        match, error = field.matched(match, generator)
-        field.average(match, field.say(error, last=number == ROUNDS - 1), field.lost)
+        match, error = search.better(match, generator)
+        field.average(field.votes(match, error, last=number == ROUNDS - 1), field.lost)
     return _detailed(fill, field.picture(), missing), field.offsets_of(match, error)
 
 
@@ -77,10 +86,10 @@ def finer_texture(fill: Tensor, hole: Tensor, patches: Tensor) -> Generator[None
     match, error = field.matches_at(patches)
     if not len(match):
         return fill
-    say = field.say(error, last=True)
+    votes = field.votes(match, error, last=True)
     for lost in field.lost.split(AVERAGED):
         yield
-        field.average(match, say, lost)
+        field.average(votes, lost)
     return _detailed(fill, field.picture(), missing)
 
 
@@ -108,10 +117,12 @@ def _slopes(image: Tensor, missing: Tensor) -> Tensor:
         dim=1,
     )
 
-    def mean(plane: Tensor) -> Tensor:
-        return F.avg_pool2d(plane, WINDOW, 1, WINDOW // 2)
+    return pull_push(_mean(slopes, WINDOW) / _mean(known, WINDOW).clamp(min=1e-3), missing.float())
 
-    return pull_push(mean(slopes) / mean(known).clamp(min=1e-3), missing.float())
+
+def _mean(planes: Tensor, side: int) -> Tensor:
+    """Means (1, C, H, W) over squares around each pixel; outside there are zeros."""
+    return F.avg_pool2d(F.avg_pool2d(planes, (1, side), 1, (0, side // 2)), (side, 1), 1, (side // 2, 0))
 
 
 class _Field:
@@ -130,10 +141,6 @@ class _Field:
         self.size = tuple(side + 2 * REACH for side in features.shape[-2:])
         width = self.size[1]
         self.pixels = F.pad(features, (REACH,) * 4, mode="replicate")[0].flatten(1).t().contiguous()  # (H*W, C)
-        channels = self.pixels.shape[1]
-        # Every run of as many pixels as a patch is wide, without a copy; a patch is as many runs, one below the other.
-        runs = len(self.pixels) - 2 * REACH
-        self.runs = self.pixels.as_strided((runs, (2 * REACH + 1) * channels), (channels, 1))
         self.below = torch.arange(-REACH, REACH + 1) * width - REACH
         self.offsets = (self.below[:, None] + torch.arange(2 * REACH + 1)).flatten()
 
@@ -147,8 +154,6 @@ class _Field:
         self.allowed = (whole & ~touched).flatten()
         self.sources = self.allowed.nonzero().flatten()
         self.lost = lost.flatten().nonzero().flatten()
-        self.index = torch.full((len(self.pixels),), -1)  # of a pixel among the targets
-        self.index[self.targets] = torch.arange(len(self.targets))
         depth = torch.from_numpy(ndimage.distance_transform_edt(lost.numpy())).flatten()
         self.trust = (TRUST ** -depth.clamp(max=40)).float()
 
@@ -173,70 +178,124 @@ class _Field:
         match = row[use].long() * width + column[use].long()
         allowed = self.allowed[match]
         self.targets = self.targets[use][allowed]
-        self.index.fill_(-1)
-        self.index[self.targets] = torch.arange(len(self.targets))
         return match[allowed], error[use][allowed]
 
-    def matched(self, match: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def votes(self, match: Tensor, error: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+        """Of every pixel its match and what that counts for in `average`, nothing without one; at last, few count."""
+        spread = error.kthvalue(1 + int(0.75 * (len(error) - 1))).values.clamp(min=1e-9)
+        say = (-error / ((0.2 if last else 2) * spread)).exp() * self.trust[self.targets] ** (2 if last else 1) + 1e-20
+        matches = torch.full((len(self.pixels),), int(match[0]), dtype=torch.int32)
+        matches[self.targets] = match.int()
+        return matches, torch.zeros(len(self.pixels)).index_put_((self.targets,), say)
+
+    def average(self, votes: tuple[Tensor, Tensor], lost: Tensor) -> None:
+        """Make missing pixels the mean of what the patches around them were matched with, if any."""
+        matches, say = votes
+        offsets, means = self.offsets.int(), []
+        for piece in lost.split(PIECE):
+            around = (piece[:, None] - self.offsets).flatten()
+            copied = matches.index_select(0, around).view(len(piece), -1) + offsets
+            share = say.index_select(0, around).view(len(piece), -1)
+            total = F.embedding_bag(copied, self.pixels, per_sample_weights=share, mode="sum")
+            weight = share.sum(1, keepdim=True)
+            means.append(torch.where(weight > 0, total / weight, self.pixels.index_select(0, piece)))
+        self.pixels[lost] = torch.cat(means)
+
+    def patches(self, pixels: Tensor, middles: Tensor) -> Tensor:
+        """Patches (N, 7 * 7 * C) of pixels (H * W, C) around some of these."""
+        channels = pixels.shape[1]
+        # Every run of as many pixels as a patch is wide, without a copy; a patch is as many runs, one below the other.
+        runs = pixels.as_strided((len(pixels) - 2 * REACH, (2 * REACH + 1) * channels), (channels, 1))
+        rows = (middles[:, None] + self.below).flatten()
+        return runs.index_select(0, rows).view(len(middles), -1)  # many times faster than indexing
+
+
+class _Search:
+    """Sources that differ least from the targets of a field, which are compared as products of a few numbers.
+
+    A source c is taken for what its principal components say, c = U z. Its difference from a target t, with weights w
+    that are a sum of a few shapes, w = Q v, is then |w t^2| - 2 (U' w t) z + v (Q' c^2): of each patch few numbers are
+    kept. What the components leave out of a source costs it nothing, or all that is rough would lose to what is flat.
+    """
+
+    def __init__(self, field: _Field):
+        self.field = field
+        targets, sources, channels = field.targets, field.sources, field.pixels.shape[1]
+        self.middle = field.pixels[sources].mean(0)
+        centred = field.pixels - self.middle  # numbers near zero lose less
+        weights = self._weights(targets[:: max(1, len(targets) // EXAMPLES)])
+        weights /= weights.sum(1, keepdim=True)
+        scale = weights.mean(0).sqrt().repeat_interleave(channels)
+        examples = field.patches(centred, sources[:: max(1, len(sources) // EXAMPLES)]) * scale
+        components = torch.linalg.eigh(examples.t() @ examples).eigenvectors[:, -NUMBERS:]
+        shapes = torch.linalg.eigh(weights.t() @ weights).eigenvectors[:, -SHAPES:]
+        self.up, down = components / scale[:, None], components * scale[:, None]
+
+        self.numbers = torch.zeros(len(centred), components.shape[1] + SHAPES + 1)  # of every pixel as a source
+        self.numbers[:, -1] = NEVER
+        spread = shapes.repeat_interleave(channels, 0)
+        for piece in sources.split(PIECE):
+            found = field.patches(centred, piece) @ down
+            squares = (found @ self.up.t()).square_() @ spread
+            self.numbers[piece] = torch.cat([found, squares, torch.zeros(len(piece), 1)], dim=1)
+
+        parts, totals = [], []
+        for piece in targets.split(PIECE):
+            weights = self._weights(piece)
+            totals.append(weights.sum(1, keepdim=True))
+            parts.append(weights @ shapes / totals[-1])
+        self.total = torch.cat(totals)
+        self.shares = torch.cat(parts)
+
+        width, every = field.size[1], torch.arange(len(targets))
+        index = torch.full((len(centred),), -1)
+        index[targets] = every
+        self.near = []  # how far a target's neighbour is, and which of the targets it is; itself where there is none
+        for step in STEPS:
+            for shift in (step, -step, step * width, -step * width):
+                neighbour = index[(targets - shift).clamp(0, len(centred) - 1)]
+                self.near.append((shift, torch.where(neighbour >= 0, neighbour, every)))
+
+    def better(self, match: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A better source for every target, starting from `match`, and its weighed squared error."""
-        height, width = self.size
-        trust = self.trust[self.targets[:, None] + self.offsets]
-        weights = (trust / trust.sum(1, keepdim=True)).repeat_interleave(self.pixels.shape[1], dim=1)
-        patches = self._patches(self.targets)
+        (height, width), last = self.field.size, len(self.numbers) - 1
+        match, error = match.clone(), torch.empty(len(match))
+        asked, own = self._asked()
+        ones = torch.ones(asked.shape[1])
+        for first in range(0, len(match), BLOCK):
+            part = slice(first, first + BLOCK)
+            best, least = match[part], torch.full((len(match[part]),), torch.inf)
 
-        def compared(candidates: Tensor, rows: Tensor) -> Tensor:
-            errors = []
-            for candidate, row in zip(candidates.split(PIECE), rows.split(PIECE), strict=True):
-                difference = self._patches(candidate).sub_(patches.index_select(0, row))
-                errors.append(difference.square_().mul_(weights.index_select(0, row)).sum(1))
-            return torch.cat(errors)
+            def attempt(candidates: Tensor, part: slice = part) -> None:
+                nonlocal best, least
+                errors = self.numbers.index_select(0, candidates).mul_(asked[part]) @ ones
+                use = errors < least
+                best, least = torch.where(use, candidates, best), torch.where(use, errors, least)
 
-        every = torch.arange(len(self.targets))
-        match = torch.where(self.allowed[match], match, self.sources[match % len(self.sources)])
-        error = compared(match, every)
-
-        def attempt(candidates: Tensor, rows: Tensor) -> None:
-            inside = (candidates >= 0) & (candidates < len(self.pixels))
-            candidates, rows = candidates[inside], rows[inside]
-            use = self.allowed[candidates] & (candidates != match[rows])
-            candidates, rows = candidates[use], rows[use]
-            if len(rows):
-                errors = compared(candidates, rows)
-                better = errors < error[rows]
-                match[rows[better]], error[rows[better]] = candidates[better], errors[better]
-
-        for _ in range(SWEEPS):
-            for step in (8, 4, 2, 1):  # what suits a neighbour suits this one, moved as far
-                for shift in (step, -step, step * width, -step * width):
-                    neighbour = self.index[(self.targets - shift).clamp(0, len(self.pixels) - 1)]
-                    rows = every[neighbour >= 0]
-                    attempt(match[neighbour[rows]] + shift, rows)
+            attempt(best)
+            for shift, neighbours in self.near:  # what suits a neighbour suits this one, moved as far
+                attempt(match.index_select(0, neighbours[part]).add_(shift).clamp_(0, last))
+                match[part] = best
             radius = max(height, width)
             while radius >= 1:  # nearer and nearer around the best so far
-                moves = ((2 * torch.rand(2, len(self.targets), generator=generator) - 1) * radius).long()
-                row, column = match // width + moves[0], match % width + moves[1]
-                rows = every[(row >= 0) & (row < height) & (column >= 0) & (column < width)]
-                attempt((row * width + column)[rows], rows)
-                radius //= 3
-        return match, error
+                down, right = ((2 * torch.rand(2, len(best), generator=generator) - 1) * radius).long()
+                attempt((best + down * width).add_(right).clamp_(0, last))
+                radius //= NEARER
+            match[part], error[part] = best, least
+        return match, (error + own).clamp(min=0)
 
-    def say(self, error: Tensor, last: bool) -> Tensor:
-        """What each target's match counts for in `average`; the last time, few count."""
-        spread = error.kthvalue(1 + int(0.75 * (len(error) - 1))).values.clamp(min=1e-9)
-        return (-error / ((0.2 if last else 2) * spread)).exp() * self.trust[self.targets] ** (2 if last else 1) + 1e-20
+    def _asked(self) -> tuple[Tensor, Tensor]:
+        """What the numbers of a source are multiplied with for each target (N, numbers), and what is added (N,)."""
+        field = self.field
+        centred = field.pixels - self.middle
+        weighed = centred * field.trust[:, None]
+        squares = (weighed * centred).sum(1).view(1, 1, *field.size)
+        side = 2 * REACH + 1
+        own = _mean(squares, side).flatten()[field.targets] * side**2 / self.total[:, 0]
+        products = torch.cat([field.patches(weighed, piece) @ self.up for piece in field.targets.split(PIECE)])
+        return torch.cat([products * (-2 / self.total), self.shares, torch.ones(len(own), 1)], dim=1), own
 
-    def average(self, match: Tensor, say: Tensor, lost: Tensor) -> None:
-        """Make missing pixels the mean of what the patches around them were matched with, if any."""
-        total = torch.zeros(len(lost), self.pixels.shape[1])
-        weight = torch.zeros(len(lost), 1)
-        for offset in self.offsets.tolist():
-            target = self.index[lost - offset]
-            share = (say[target] * (target >= 0))[:, None]
-            total += self.pixels.index_select(0, match[target] + offset) * share
-            weight += share
-        self.pixels[lost] = torch.where(weight > 0, total / weight, self.pixels[lost])
-
-    def _patches(self, middles: Tensor) -> Tensor:
-        """Patches (N, 7 * 7 * C) around pixels."""
-        rows = (middles[:, None] + self.below).flatten()
-        return self.runs.index_select(0, rows).view(len(middles), -1)  # many times faster than indexing
+    def _weights(self, middles: Tensor) -> Tensor:
+        """What the pixels of patches count (N, 7 * 7)."""
+        around = (middles[:, None] + self.field.offsets).flatten()
+        return self.field.trust.index_select(0, around).view(len(middles), -1)

@@ -9,11 +9,12 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from PIL import ImageColor
+from scipy import ndimage
 from skimage import data
 from torch.nn import functional as F
 
 import restoration
-from restoration import inpainting, running, tasks
+from restoration import inpainting, running, tasks, texture
 from restoration.__main__ import main as command_line
 from restoration.files import read, write
 from restoration.fill_choice import AMONG
@@ -317,6 +318,30 @@ def test_patches_that_were_found_at_half_of_the_resolution_give_the_detail_of_al
     assert torch.equal(result[~inside], image[~inside])
     assert result[inside].std() > 0.7 * image[inside].std() > 2 * fill[inside].std()
     assert torch.equal(returned(finer_texture(fill, hole, no_patches(fill))), fill)
+
+
+@pytest.mark.parametrize("shapes, tolerance", [(49, 0.001), (6, 0.1)])
+def test_patches_that_are_copied_differ_by_what_is_said(monkeypatch, shapes, tolerance):
+    monkeypatch.setattr(texture, "SHAPES", shapes)
+    monkeypatch.setattr(texture, "ROUNDS", 1)
+    monkeypatch.setattr(texture, "ENERGY", 0)
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(80.0), indexing="ij")
+    image = 0.5 + 0.3 * torch.sin((rows + columns) * 0.9 + torch.tensor([0.0, 1.0, 2.0])[:, None, None])[None]
+    hole = torch.zeros(1, 1, 64, 80)
+    hole[..., 20:44, 24:56] = 1
+    fill = pull_push(image, hole)
+    _, patches = found_texture(fill, hole)
+    known = 1.6 ** -torch.from_numpy(ndimage.distance_transform_edt(hole[0, 0].numpy()))
+
+    def patch(planes: torch.Tensor, row: int, column: int) -> torch.Tensor:
+        return planes[..., row - 3 : row + 4, column - 3 : column + 4].double()
+
+    for row, column in ((18, 40), (21, 25), (32, 40), (46, 58)):
+        down, right, error = patches[0, :, row, column].tolist()
+        copied = patch(fill[0], row + int(down), column + int(right))
+        difference, weights = (patch(fill[0], row, column) - copied).square().sum(0), patch(known, row, column)
+        assert error == pytest.approx(float((difference * weights).sum() / weights.sum()), rel=tolerance, abs=1e-6)
+    assert patches[0, 2].isinf().sum() == 64 * 80 - 30 * 38
 
 
 @pytest.mark.slow
