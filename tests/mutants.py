@@ -9,7 +9,8 @@
 It works on a copy of the checkout, in which it first finds out which of the quick tests runs which line; those that
 fail as they are, on a machine that is busy for instance, are left out.  The quickest test comes first.  Code that
 runs when it is imported is tested by the files that name its module, as is what the quick tests leave alive, by the
-slow ones.  Survivors are printed with their difference: they are holes, or mean nothing.
+slow ones; the page is tried with what asks a server, too.  Survivors are printed with their difference: they are
+holes, or mean nothing.
 """
 
 import argparse
@@ -43,6 +44,7 @@ PYTEST = [sys.executable, "-m", "pytest", *OPTIONS]
 LINES, SECONDS = "lines", "seconds.xml"  # of what was traced
 TESTS, OUTPUT = Path("mutant-tests.txt"), Path("mutant-output.txt")  # names, one a line, which pytest reads; its words
 SHARED = ("torch", "gradio", "gradio_client", "skimage.metrics", "scipy.stats", "httpx")  # imported once for all
+SERVED = [f"tests/test_{name}.py" for name in ("requests", "fair", "api")]
 FAILED, NOTHING_TO_RUN = 1, 5  # pytest's status
 
 
@@ -106,6 +108,8 @@ def trials(mutation: MutationSpec, traced: Traced, slow: bool) -> Iterator[tuple
     first, *others = naming(mutation.module_path)
     for tests in [names] if (names := traced.running(mutation)) else filter(None, ([first], others[:3], others[3:])):
         yield "not slow and not load", tests
+    if "page" in mutation.module_path.parts:  # which mostly runs in a server of its own
+        yield "not slow and not load", SERVED
     if slow:
         yield "slow and not load", naming(mutation.module_path)
 

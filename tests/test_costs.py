@@ -32,6 +32,13 @@ def test_a_quarter_of_a_picture_is_missing_where_holes_are_filled():
     assert costs.middle(costs.noisy_waves(300)).share == pytest.approx(0.25, abs=2e-3)
 
 
+def test_a_forward_pass_is_told_for_a_megapixel(monkeypatch):
+    monkeypatch.setattr(costs, "SIDE", 100)
+    monkeypatch.setattr(costs, "seconds_of", lambda call: call() is not None and 0.5)
+    assert costs.forward_seconds(torch.nn.Conv2d(3, 3, 1)) == pytest.approx(50)
+    assert costs.own_seconds(costs.method("denoise", "median")) == pytest.approx(50)
+
+
 def test_lines_are_printed_with_ratios(monkeypatch, capsys):
     monkeypatch.setattr(costs, "forward_seconds", lambda network: 2.0)
     monkeypatch.setattr(costs, "own_seconds", lambda kind: 0.5)

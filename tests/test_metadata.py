@@ -403,7 +403,8 @@ def test_a_chunk_of_a_png_that_came_is_not_written_twice():
 
 
 @pytest.mark.parametrize("unit, sides, dpi", [
-    (2, (300, 150), (300.0, 150.0)), (3, (100, 50), (254.0, 127.0)), (1, (300, 150), None),
+    (2, (300, 150), (300.0, 150.0)), (2, (72.5, 300.5), (72.5, 300.5)),
+    (3, (100, 50), (254.0, 127.0)), (1, (300, 150), None),
 ])  # fmt: skip
 def test_the_density_of_a_tiff_is_told_in_inches_whatever_it_counts_in(unit, sides, dpi):
     assert read(saved("tiff", resolution_unit=unit, x_resolution=sides[0], y_resolution=sides[1])).dpi == dpi

@@ -117,6 +117,12 @@ def test_what_bf16_costs_is_the_mean_of_decibels_lost_on_the_models_first_sets(t
     assert bf16.bf16_loss(method, tmp_path) == 0
 
 
+def test_how_much_faster_deep_image_prior_is_is_the_ratio_of_its_seconds(monkeypatch):
+    taken = iter([3.0, 2.0])
+    monkeypatch.setattr(bf16, "seconds_of", lambda call: next(taken))
+    assert bf16.prior_pace() == 1.5
+
+
 def test_what_bf16_costs_deep_image_prior_is_decibels_of_fits(monkeypatch, capsys):
     clean = torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     sets = [

@@ -54,6 +54,18 @@ def hurt() -> Image:
     return picture(landscape() + 50 * line(200, 300)[..., None])
 
 
+def test_a_line_is_told_what_else_is_in_the_picture_for_its_area():
+    scores, lengths = np.array([9.0, 9.0, -1.0, -9.0]), np.array([10.0, 30.0, 50.0, 70.0])
+    clear = lengths / (1 + np.exp(1.5 * (1 - scores)))
+    for height, width in ((150, 100), (600, 400)):
+        share = height * width / 15_000
+        told = search.company(scores, lengths, (height, width))
+        assert np.allclose(told[:, 0], scores)
+        assert np.allclose(np.expm1(told[:, 1]) * share, clear.sum() - clear)
+        assert np.allclose(told[:, 2], scores * told[:, 1])
+        assert np.allclose(np.expm1(told[:, 3]) * share, 50)  # the one that is doubtful
+
+
 @pytest.mark.parametrize("offset", [50, -50])
 def test_a_light_or_dark_line_is_found_over_an_edge_and_little_else(offset):
     found = find_scratches(picture(landscape() + offset * line(200, 300)[..., None]))
