@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from train import costs
+from restoration.files import encode
+from restoration.image import Image
+from train import capacity, costs
 
 
 @pytest.mark.parametrize("title, parameters, scale", [("DnCNN, 17 x 64", 557_443, 1), ("SRVGG, 16 x 64", 620_336, 4)])
@@ -37,6 +39,20 @@ def test_a_forward_pass_is_told_for_a_megapixel(monkeypatch):
     monkeypatch.setattr(costs, "seconds_of", lambda call: call() is not None and 0.5)
     assert costs.forward_seconds(torch.nn.Conv2d(3, 3, 1)) == pytest.approx(50)
     assert costs.own_seconds(costs.method("denoise", "median")) == pytest.approx(50)
+
+
+def test_the_photos_that_are_counted_with_have_their_megapixels(monkeypatch):
+    shapes = []
+
+    def encoded(image: Image, *rest: object) -> bytes:
+        shapes.append(image.samples.shape)
+        return encode(image, *rest)
+
+    monkeypatch.setattr(capacity, "encode", encoded)
+    photo = capacity.photo_of(0.16)
+    assert shapes == [(400, 400, 3)] * 2  # larger than the cat, so that it stands there twice
+    assert 0 < photo.bytes_in < photo.bytes_out < 3 * 400 * 400
+    assert min(photo.read, photo.write) >= 0
 
 
 def test_lines_are_printed_with_ratios(monkeypatch, capsys):
