@@ -6,7 +6,7 @@ python -m train.bf16 deep-image-prior --data ../data     # minutes for each pict
 
 Of the two test sets that a model's card names first, some images are restored in fp32 and in bf16; the larger loss of
 mean PSNR, in dB, goes into the model's `run.json`.  Where there are no units for bf16 it is emulated, and slow.
-Deep Image Prior, which has no such file, is fitted to small middles of a few grey pictures, noisy ones and holed ones:
+Deep Image Prior, which has no such file, is fitted to small middles of a few pictures, damaged as its tasks have them:
 `restoration.precision` gives it bf16 as long as it loses less than a tenth of a decibel.
 """
 
@@ -33,7 +33,12 @@ from train.data import centre_crop
 
 SETS_EACH, IMAGES_EACH = 2, 8
 PRIOR = "deep-image-prior"
-PRIOR_SETS = {"denoise": "Set12 σ25", "inpaint": "Set12 50 % of pixels"}  # a set by task
+PRIOR_SETS = {  # a set by task
+    "denoise": "Set12 σ25",
+    "artifacts": "Classic5 q10",
+    "upscale": "Set5 x2",
+    "inpaint": "Set12 50 % of pixels",
+}
 PRIOR_IMAGES, PRIOR_SIDE = 6, 48
 PACE_STEPS, PACE_SIDE = 6, 256  # that tell how much faster it is
 PRIOR_LOSS = 0.1  # dB that it may lose by bf16; other seeds are as far apart
@@ -45,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../data"), help="folder with the test sets")
     arguments = parser.parse_args(argv)
     known = {method.name: method for method in methods() if method.learned}
-    priors = [method for method in methods() if method.name == PRIOR and method.task in PRIOR_SETS]
+    priors = [method for method in methods() if method.prior]
     if unknown := set(arguments.methods) - {*known, PRIOR}:
         parser.error(f"there is no model called {', '.join(sorted(unknown))}")
     print("| model | dB lost by bf16 | used |\n|---|---|---|")
