@@ -76,7 +76,7 @@ def told_more(
     """What images are told that are told too much, and what they shall then give.
 
     A level that is too high asks for a smoother picture.  That is what the network makes of them with so much more
-    white noise that the level is true.
+    white noise that the level would be true, and more still, as smooth noise hides less than white noise of its level.
 
     Args:
         noisy: (B, C, H, W).
@@ -89,10 +89,11 @@ def told_more(
     draw = torch.rand(len(noisy), 1, 1, 1, generator=generator, device=noisy.device)
     true = sigma.square().mean((2, 3), keepdim=True).sqrt().clamp(min=1 / 255)
     told = (true * (low + (high - low) * draw).exp()).clamp(max=0.2)
-    noisier = GaussianNoise((told**2 - true**2).clamp(min=0).sqrt())(noisy, generator)
-    told = told.expand(-1, -1, *noisy.shape[-2:])
+    aim = (told * (told / true).clamp(min=1).sqrt()).clamp(max=0.3)
+    noisier = GaussianNoise((aim**2 - true**2).clamp(min=0).sqrt())(noisy, generator)
+    shape = (-1, -1, *noisy.shape[-2:])
     with torch.no_grad():
-        return told, network(noisier, told)[1].float()
+        return told.expand(shape), network(noisier, aim.expand(shape))[1].float()
 
 
 def write_samples(recipe: DenoiseRecipe, model: Denoiser, path: Path, images: list[Tensor]) -> None:

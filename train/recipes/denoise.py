@@ -66,8 +66,7 @@ class PhotoNoise:
         white_share: probability of white Gaussian noise instead, of a standard deviation from 0 to `white_sigma`.
         clean_share: probability of no noise at all.
         shot, read: ranges of `CameraNoise`'s, logarithmically uniform.
-        smoothing: largest of `CameraNoise`'s; a third of the images has none.
-        colour_smoothing: range of `CameraNoise`'s.
+        smoothing, colour_smoothing: ranges of `CameraNoise`'s.
         jpeg_share: probability that a noisy image is saved as JPEG of a quality in `qualities`, in half of the cases
             4:2:0 and else 4:4:4.
         grey_share: see `RandomNoise`.
@@ -78,9 +77,9 @@ class PhotoNoise:
     clean_share: float = 0.08
     shot: tuple[float, float] = (6e-5, 1e-2)
     read: tuple[float, float] = (5e-7, 2e-4)
-    smoothing: float = 1.2
-    colour_smoothing: tuple[float, float] = (0.0, 2.2)
-    jpeg_share: float = 0.4
+    smoothing: tuple[float, float] = (0.0, 1.3)
+    colour_smoothing: tuple[float, float] = (0.4, 3.5)
+    jpeg_share: float = 0.5
     qualities: tuple[int, int] = (60, 98)
     grey_share: float = 0.15
 
@@ -95,7 +94,7 @@ class PhotoNoise:
             read=drawn(*map(math.log, self.read)).exp(),
             red_gain=drawn(1.2, 2.6),
             blue_gain=drawn(1.2, 2.6),
-            smoothing=drawn(-self.smoothing / 2, self.smoothing).clamp(min=0),
+            smoothing=drawn(*self.smoothing).clamp(min=0),
             colour_smoothing=drawn(*self.colour_smoothing),
             saturation=drawn(1.0, 1.5),
         )(clean, generator)
@@ -203,15 +202,15 @@ RECIPES: dict[str, DenoiseRecipe] = {
         learning_rate=2e-3,
         noise=PhotoNoise(white_share=0.4),
         scored=(
-            CameraNoise(1e-3, 1e-5, smoothing=0.5, colour_smoothing=1.5),
-            CameraNoise(8e-3, 1e-4, smoothing=0.3, colour_smoothing=1.0),
+            CameraNoise(1e-3, 1e-5, smoothing=0.7, colour_smoothing=2.0),
+            CameraNoise(8e-3, 1e-4, smoothing=0.4, colour_smoothing=1.5),
             GaussianNoise(25 / 255),
         ),
         blind_share=0.4,
         blind_from=0.4,
         told_factors=(0.9, 1.1),
         kept_share=0.06,
-        over_share=0.1,
+        over_share=0.12,
         shift_weight=0.3,
         text_share=0.06,
     ),
