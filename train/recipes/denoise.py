@@ -208,7 +208,7 @@ RECIPES: dict[str, DenoiseRecipe] = {
         ),
         blind_share=0.4,
         blind_from=0.4,
-        told_factors=(0.9, 1.1),
+        told_factors=(0.65, 1.1),
         kept_share=0.06,
         over_share=0.12,
         shift_weight=0.3,
