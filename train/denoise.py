@@ -43,10 +43,10 @@ def main(argv: list[str] | None = None) -> None:
     run = Run(arguments, accelerator, recipe, data, lambda model: recipe.validate(model, validation))
     for progress in run:
         generator = run.generator()
-        clean, noisy, sigma = recipe.noise(crops(*recipe.crops_at(progress), generator), generator)
+        clean, noisy, sigma, white = recipe.noise(crops(*recipe.crops_at(progress), generator), generator)
         inputs, wanted = [noisy], clean
         if run.model.takes_sigma:
-            given = recipe.level_given(sigma, progress, generator)
+            given = recipe.level_given(sigma, white, progress, generator)
             inputs.append(given.expand(-1, -1, *noisy.shape[-2:]).contiguous())
             kept = (given == 0).all(-1, keepdim=True).all(-2, keepdim=True)
             wanted = torch.where(kept, noisy, clean)

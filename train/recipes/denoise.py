@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -27,6 +28,21 @@ from restoration.running import with_channels
 from train.recipes._recipe import Recipe
 
 
+class Noisy(NamedTuple):
+    """Images of a batch, clean and with noise.
+
+    Args:
+        clean, noisy: (B, C, H, W).
+        sigma: standard deviation of the noise on [0, 1], (B, 1, 1, 1) or (B, 1, H, W).
+        white: where neighbouring pixels have nothing to do with each other, bool (B, 1, 1, 1).
+    """
+
+    clean: Tensor
+    noisy: Tensor
+    sigma: Tensor
+    white: Tensor
+
+
 @dataclass(frozen=True)
 class RandomNoise:
     """A noise level drawn for each image, and the noise of that level.
@@ -43,8 +59,8 @@ class RandomNoise:
     uniform_share: float = 0.0
     grey_share: float = 0.0
 
-    def __call__(self, clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """The clean images, the noisy ones, and their levels (B, 1, 1, 1)."""
+    def __call__(self, clean: Tensor, generator: Generator) -> Noisy:
+        """Images with noise, and their levels (B, 1, 1, 1)."""
         draw = torch.rand(3, clean.shape[0], 1, 1, 1, generator=generator, device=clean.device)
         sigma = self.low + (self.high - self.low) * draw[0]
         noisy = GaussianNoise(sigma)(clean, generator)
@@ -52,7 +68,8 @@ class RandomNoise:
             uniform = UniformNoise(sigma * 3**0.5)(clean, generator)
             noisy = torch.where(draw[1] < self.uniform_share, uniform, noisy)
         grey = draw[2] < self.grey_share
-        return *(torch.where(grey, image[:, :1], image) for image in (clean, noisy)), sigma
+        clean, noisy = (torch.where(grey, image[:, :1], image) for image in (clean, noisy))
+        return Noisy(clean, noisy, sigma, torch.ones_like(sigma, dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -83,8 +100,8 @@ class PhotoNoise:
     qualities: tuple[int, int] = (60, 98)
     grey_share: float = 0.15
 
-    def __call__(self, clean: Tensor, generator: Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """The clean images, the noisy ones, and the levels that they have around every pixel (B, 1, H, W)."""
+    def __call__(self, clean: Tensor, generator: Generator) -> Noisy:
+        """Images with noise, and the levels that they have around every pixel (B, 1, H, W)."""
 
         def drawn(low: float = 0.0, high: float = 1.0) -> Tensor:
             return low + (high - low) * torch.rand(len(clean), 1, 1, 1, generator=generator, device=clean.device)
@@ -109,7 +126,7 @@ class PhotoNoise:
                 jpeg = Jpeg(round(float(quality)), "4:2:0" if half else "4:4:4")
                 noisy[index : index + 1] = jpeg(noisy[index : index + 1])
         noisy = torch.where(kind > 1 - self.clean_share, clean, noisy)
-        return clean, noisy, level_around(noisy - clean)
+        return Noisy(clean, noisy, level_around(noisy - clean), kind < self.white_share)
 
 
 LEVEL_CELL = 4  # a level is known for squares of so many pixels a side
@@ -131,7 +148,8 @@ class DenoiseRecipe(Recipe):
         scored: what is added to the images of the validation score.
         blind_share: probability that a model which takes a noise level is not told it.
         blind_from: share of the run after which it is blind at all.
-        told_factors: by what the level that it is told may be wrong.
+        told_factors: by what the level that it is told may be wrong; white noise hides all of what it is, other noise
+            less, so that is told `smooth_factors`.
         kept_share: probability that a model which takes a noise level is told 0 and shall give back what it is given.
         over_share: probability that a model which estimates noise levels is told more than the truth and shall remove
             more; see `train.denoise.told_more`.
@@ -146,19 +164,20 @@ class DenoiseRecipe(Recipe):
     blind_share: float = 0.3
     blind_from: float = 0.0
     told_factors: tuple[float, float] = (1.0, 1.0)
+    smooth_factors: tuple[float, float] = (1.0, 1.0)
     kept_share: float = 0.0
     over_share: float = 0.0
     shift_weight: float = 0.0
 
-    def level_given(self, sigma: Tensor, progress: float, generator: Generator) -> Tensor:
-        """What a model is told of the levels (B, 1, H, W) or (B, 1, 1, 1); negative where it is blind.
+    def level_given(self, sigma: Tensor, white: Tensor, progress: float, generator: Generator) -> Tensor:
+        """What a model is told of the levels of `Noisy`, (B, 1, H, W) or (B, 1, 1, 1); negative where it is blind.
 
         Of levels that differ from place to place, half of the images are told the one that a visitor would set, the
         root of the mean square.
         """
         draw = torch.rand(4, len(sigma), 1, 1, 1, generator=generator, device=sigma.device)
         whole = sigma.square().mean((2, 3), keepdim=True).sqrt()
-        low, high = self.told_factors
+        low, high = (torch.where(white, *pair) for pair in zip(self.told_factors, self.smooth_factors, strict=True))
         given = torch.where(draw[0] < 0.5, whole, sigma) * (low + (high - low) * draw[1])
         blind = draw[2] < (self.blind_share if progress >= self.blind_from else 0)
         given = torch.where(blind, Denoiser.UNKNOWN_SIGMA, given)
@@ -208,7 +227,8 @@ RECIPES: dict[str, DenoiseRecipe] = {
         ),
         blind_share=0.4,
         blind_from=0.4,
-        told_factors=(0.65, 1.1),
+        told_factors=(0.9, 1.1),
+        smooth_factors=(0.75, 1.05),
         kept_share=0.06,
         over_share=0.12,
         shift_weight=0.3,
