@@ -118,7 +118,8 @@ def test_crops_are_windows_of_the_images_in_all_eight_orientations():
 
 def test_random_noise_tells_the_level_it_drew():
     clean = torch.zeros(64, 1, 64, 64)
-    _, noisy, sigma = RandomNoise(0.05, 0.2, uniform_share=0.5)(clean, torch.Generator().manual_seed(0))
+    _, noisy, sigma, white = RandomNoise(0.05, 0.2, uniform_share=0.5)(clean, torch.Generator().manual_seed(0))
+    assert white.all() and white.shape == sigma.shape
     assert 0.05 <= sigma.min() < 0.08
     assert 0.17 < sigma.max() <= 0.2
     assert torch.allclose(noisy.std((1, 2, 3)), sigma.flatten(), rtol=0.06)
@@ -137,8 +138,22 @@ def test_told_too_much_an_image_shall_look_as_a_noisier_one_does():
     told, wanted = denoise.told_more(network, torch.zeros(3, 3, 128, 128), sigma, torch.Generator().manual_seed(0))
     assert (told > 1.2 * sigma).all() and (told <= 0.2).all() and told.shape == (3, 1, 128, 128)
     added = wanted.square().mean((1, 2, 3), keepdim=True)
-    torch.testing.assert_close(added + sigma**2, told[:, :, :1, :1] ** 2, rtol=0.05, atol=0)
-    assert seen[0][1] is told
+    aim = (told * (told / sigma).sqrt()).clamp(max=0.3)[:, :, :1, :1]
+    torch.testing.assert_close(added + sigma**2, aim**2, rtol=0.05, atol=0)
+    assert torch.equal(seen[0][1], aim.expand_as(told))
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_smooth_noise_is_told_lower_than_white_noise_of_its_level(white):
+    recipe = dataclasses.replace(
+        DENOISE["drunet-photo"], told_factors=(0.9, 1.1), smooth_factors=(0.5, 0.6), blind_from=0.5, kept_share=0.0
+    )
+    sigma, generator = torch.full((500, 1, 8, 8), 0.1), torch.Generator().manual_seed(0)
+    whites = torch.full((500, 1, 1, 1), white)
+    told = recipe.level_given(sigma, whites, 0.0, generator)
+    low, high = (0.09, 0.11) if white else (0.05, 0.06)
+    assert low <= told.min() < low + 0.001 and high - 0.001 < told.max() <= high
+    assert (recipe.level_given(sigma, whites, 0.5, generator) < 0).float().mean() == pytest.approx(0.4, abs=0.1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
