@@ -133,6 +133,9 @@ class Rows:
     def float(self):
         return rowwise(Tensor.float, self)
 
+    def clamp(self, min=None, max=None):
+        return rowwise(partial(torch.clamp, min=min, max=max), self)
+
     def detach(self):
         return self
 

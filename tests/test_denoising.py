@@ -10,6 +10,7 @@ from restoration import catalog, denoising, running, tasks
 from restoration.degradations import CameraNoise
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
+from restoration.models.photo_drunet import PhotoDRUNet
 from restoration.orders import Order
 from tests.conftest import in_pairs
 
@@ -19,6 +20,17 @@ LEARNED = [method.name for method in restoration.methods("denoise") if method.le
 def noisy_version(image: Image, sigma_255: float = 25) -> Image:
     noise = torch.randn(image.tensor().shape, generator=torch.Generator().manual_seed(0)) * sigma_255 / 255
     return from_tensor(image.tensor() + noise, image.name, image.bits)
+
+
+@pytest.mark.parametrize("told, found, asked", [
+    (-0.2, 0.03, 0.03),  # blind
+    (0.0, 0.03, 0.0), (0.02, 0.03, 0.02), (0.03, 0.03, 0.03),  # no more than there is
+    (0.06, 0.03, 0.12), (0.2, 0.1, 0.3), (0.08, 0.001, 0.3), (0.02, 0.0, 0.08),  # more, and where that ends
+])  # fmt: skip
+def test_who_tells_a_photo_denoiser_more_than_it_finds_gets_more(told, found, asked):
+    model = PhotoDRUNet(widths=(4, 6), blocks=1)
+    given = model.asked(torch.full((1, 1, 4, 8), told), torch.full((1, 1, 4, 8), found))
+    torch.testing.assert_close(given, torch.full((1, 1, 4, 8), asked))
 
 
 def test_the_flagship_comes_first_and_is_the_only_one():

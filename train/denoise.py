@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from restoration.degradations import GaussianNoise
 from restoration.files import write_grid
+from restoration.models.photo_drunet import PhotoDRUNet
 from restoration.restorer import Denoiser
 from train.arguments import changed, command, run_arguments
 from train.data import split
@@ -76,7 +77,7 @@ def told_more(
     """What images are told that are told too much, and what they shall then give.
 
     A level that is too high asks for a smoother picture.  That is what the network makes of them with so much more
-    white noise that the level would be true, and more still, as smooth noise hides less than white noise of its level.
+    white noise that what it then is told is true, see `PhotoDRUNet.asked`.
 
     Args:
         noisy: (B, C, H, W).
@@ -89,7 +90,7 @@ def told_more(
     draw = torch.rand(len(noisy), 1, 1, 1, generator=generator, device=noisy.device)
     true = sigma.square().mean((2, 3), keepdim=True).sqrt().clamp(min=1 / 255)
     told = (true * (low + (high - low) * draw).exp()).clamp(max=0.2)
-    aim = (told * (told / true).clamp(min=1).sqrt()).clamp(max=0.3)
+    aim = (told * (told / true).clamp(min=1)).clamp(max=PhotoDRUNet.LARGEST)
     noisier = GaussianNoise((aim**2 - true**2).clamp(min=0).sqrt())(noisy, generator)
     shape = (-1, -1, *noisy.shape[-2:])
     with torch.no_grad():

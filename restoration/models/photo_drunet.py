@@ -4,7 +4,7 @@ Guo, Yan, Zhang, Zuo, Zhang. "Toward Convolutional Blind Denoising of Real Photo
 arXiv:1807.04686; the denoiser is Zhang et al., DRUNet, arXiv:2008.13751.
 Differs from the papers: the estimator sees squares of 4 x 4 pixels as channels and gives one level for each, of all
 colours together; the denoiser is never blind, so that it obeys what it is told, and learns from true levels, the
-estimator's only near the end, without a gradient between the two.
+estimator's only near the end, without a gradient between the two; a level higher than what was found is raised.
 """
 
 import torch
@@ -30,6 +30,8 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
     takes_sigma = True
     estimates_sigma = True
     CELL = 4  # side of the squares that have one level each
+    MOST_BEYOND = 4.0  # by how much a level that is too high may be raised
+    LARGEST = 0.3  # level on [0, 1] that the denoiser is told
     checkpoints = (
         Checkpoint(
             "drunet-photo",
@@ -67,8 +69,16 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         estimated = self.level(noisy)
-        level = torch.where(sigma < 0, estimated.detach(), sigma)
-        return estimated, self.denoiser(noisy, level)
+        return estimated, self.denoiser(noisy, self.asked(sigma, estimated.detach()))
+
+    def asked(self, sigma: Tensor, found: Tensor) -> Tensor:
+        """What the denoiser is told: what was found where sigma is negative, else sigma, and more where it is higher.
+
+        Smooth noise is all gone at its own level, so a higher one would change nothing; who asks for twice what is
+        there is given what four times as much noise would get.
+        """
+        beyond = (sigma / found.clamp(min=1 / 255)).clamp(min=1, max=self.MOST_BEYOND)
+        return torch.where(sigma < 0, found, (sigma * beyond).clamp(max=self.LARGEST))
 
     def level(self, noisy: Tensor) -> Tensor:
         """The noise level on [0, 1] around every pixel, (B, 1, H, W), of an image whose sides `CELL` divides."""
