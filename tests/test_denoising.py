@@ -25,7 +25,7 @@ def noisy_version(image: Image, sigma_255: float = 25) -> Image:
 @pytest.mark.parametrize("told, found, asked", [
     (-0.2, 0.03, 0.03),  # blind
     (0.0, 0.03, 0.0), (0.02, 0.03, 0.02), (0.03, 0.03, 0.03),  # no more than there is
-    (0.06, 0.03, 0.12), (0.2, 0.1, 0.3), (0.08, 0.001, 0.3), (0.02, 0.0, 0.08),  # more, and where that ends
+    (0.06, 0.03, 0.12), (0.2, 0.1, 0.4), (0.09, 0.001, 0.4), (0.02, 0.0, 0.1),  # more, and where that ends
 ])  # fmt: skip
 def test_who_tells_a_photo_denoiser_more_than_it_finds_gets_more(told, found, asked):
     model = PhotoDRUNet(widths=(4, 6), blocks=1)

@@ -138,7 +138,7 @@ def test_told_too_much_an_image_shall_look_as_a_noisier_one_does():
     told, wanted = denoise.told_more(network, torch.zeros(3, 3, 128, 128), sigma, torch.Generator().manual_seed(0))
     assert (told > 1.2 * sigma).all() and (told <= 0.2).all() and told.shape == (3, 1, 128, 128)
     added = wanted.square().mean((1, 2, 3), keepdim=True)
-    aim = (told * told / sigma).clamp(max=0.3)[:, :, :1, :1]
+    aim = (told * told / sigma).clamp(max=0.4)[:, :, :1, :1]
     torch.testing.assert_close(added + sigma**2, aim**2, rtol=0.05, atol=0)
     assert torch.equal(seen[0][1], aim.expand_as(told))
 

@@ -30,8 +30,8 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
     takes_sigma = True
     estimates_sigma = True
     CELL = 4  # side of the squares that have one level each
-    MOST_BEYOND = 4.0  # by how much a level that is too high may be raised
-    LARGEST = 0.3  # level on [0, 1] that the denoiser is told
+    MOST_BEYOND = 5.0  # by how much a level that is too high may be raised
+    LARGEST = 0.4  # level on [0, 1] that the denoiser is told
     checkpoints = (
         Checkpoint(
             "drunet-photo",
