@@ -210,6 +210,12 @@ class _Field:
         return runs.index_select(0, rows).view(len(middles), -1)  # many times faster than indexing
 
 
+def _principal(rows: Tensor, count: int) -> Tensor:
+    """The directions (D, count) in which rows (N, D) are largest; in float64, as float32 fails where all are alike."""
+    rows = rows.double()
+    return torch.linalg.eigh(rows.t() @ rows).eigenvectors[:, -count:].float()
+
+
 class _Search:
     """Sources that differ least from the targets of a field, which are compared as products of a few numbers.
 
@@ -227,8 +233,7 @@ class _Search:
         weights /= weights.sum(1, keepdim=True)
         scale = weights.mean(0).sqrt().repeat_interleave(channels)
         examples = field.patches(centred, sources[:: max(1, len(sources) // EXAMPLES)]) * scale
-        components = torch.linalg.eigh(examples.t() @ examples).eigenvectors[:, -NUMBERS:]
-        shapes = torch.linalg.eigh(weights.t() @ weights).eigenvectors[:, -SHAPES:]
+        components, shapes = _principal(examples, NUMBERS), _principal(weights, SHAPES)
         self.up, down = components / scale[:, None], components * scale[:, None]
 
         self.numbers = torch.zeros(len(centred), components.shape[1] + SHAPES + 1)  # of every pixel as a source

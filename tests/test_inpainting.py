@@ -281,6 +281,15 @@ def test_a_smooth_fill_gets_the_texture_around_it():
     assert not torch.equal(result, copy_texture(fill, hole, seed=1))
 
 
+@pytest.mark.parametrize("size", [(9, 9), (16, 20), (24, 32), (40, 70)])
+@pytest.mark.parametrize("level", range(0, 256, 25))
+def test_what_is_flat_stays_flat_with_the_texture_around_it(level, size):
+    fill = torch.tensor([level, 255 - level, 77]).view(1, 3, 1, 1).expand(1, 3, *size) / 255
+    hole = torch.zeros(1, 1, *size)
+    hole[..., range(4), range(4)] = 1
+    assert torch.allclose(copy_texture(fill, hole), fill, atol=1e-5)
+
+
 def test_texture_leaves_what_is_coarse_as_it_was_filled():
     torch.manual_seed(0)
     slope = torch.linspace(0.2, 0.8, 80).expand(1, 1, 64, 80)
