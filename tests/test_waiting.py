@@ -203,7 +203,7 @@ def test_runs_of_a_chain_tell_how_slow_a_machine_is():
 def test_a_fill_takes_as_long_as_what_is_worked_on_is_large():
     small, large = (measured_seconds("fourier-fill", 10**6, share) for share in (0.01, 0.2))
     assert measured_seconds("fourier-fill", 10**6, 0.2, texture=False) < large
-    assert 5 < large / small < 25
+    assert 2 < large / small < 25  # of 20 times the pixels, and what a run takes besides
 
 
 @pytest.mark.parametrize("name, megapixels, share, texture, seconds", [
