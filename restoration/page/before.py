@@ -34,7 +34,7 @@ ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
 MEASURED_ON = 512**2 / 1e6  # megapixels
 USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
-LEAST, HANDLING = 0.08, 0.22  # seconds of a run, and for a megapixel of the result, to read and write pictures
+LEAST, HANDLING = 0.08, 0.1  # seconds of a run, and for a megapixel of the result, to read and write pictures
 LATEST = 20  # runs that tell how fast this machine is at the moment
 FINDING = 2.6  # seconds a megapixel to find what is to be filled
 
@@ -233,7 +233,7 @@ def seconds_expected(
     seconds = kept.expected_seconds(method.task, method.name, megapixels, recording.device(), usual)
     if seconds is not None:
         return seconds, "by the runs so far"
-    return measured_seconds(method.name, pixels, share, texture) * usual_pace(), MEASURED
+    return measured_seconds(method.name, pixels, share, texture) * usual_pace(by_all_processors(method)), MEASURED
 
 
 def measured_seconds(name: str, pixels: float, share: float = 1, texture: bool = True) -> float:
@@ -245,11 +245,28 @@ def measured_seconds(name: str, pixels: float, share: float = 1, texture: bool =
     return LEAST + pixels / 1e6 * HANDLING + max(0.0, overhead * (1 - worked / MEASURED_ON) + cost * worked)
 
 
-def usual_pace() -> float:
-    """How many times as long as where the methods were scored runs take here at the moment."""
+def by_all_processors(method: Method) -> bool:
+    """Whether most of its work is a network's, which all processors share; the methods were scored on one."""
+    return method.learned and not tasks.named(method.task).holes
+
+
+def usual_pace(shared: bool = True) -> float:
+    """How many times as long as where the methods were scored runs take here at the moment.
+
+    Args:
+        shared: of methods whose work all processors share, or of the others.
+    """
     device = recording.device()
     rows = [row for row in recording.kept().rows(LATEST) if row.outcome == "done" and row.device == device]
-    return pace(rows) or (1.0 if gpu_is_lent() or device != "cpu" else tried_pace())
+    alike = [row for row in rows if _shared(row) == shared]
+    return pace(alike) or (1.0 if gpu_is_lent() or device != "cpu" else tried_pace(shared))
+
+
+def _shared(row: Record) -> bool:
+    try:
+        return all(by_all_processors(step.method) for step in _steps(Order(row.task, row.model, row.settings)))
+    except ValueError:  # a method that is no longer here
+        return False
 
 
 def pace(rows: list[Record]) -> float | None:
@@ -275,9 +292,9 @@ def scored_seconds(row: Record) -> float | None:
 
 
 @cache
-def tried_pace() -> float:
-    """The same by a small run of a network, on a processor that has no other work."""
-    method = catalog.method("denoise", "")
+def tried_pace(shared: bool = True) -> float:
+    """The same by a small run of a network or of a filter, on a processor that has no other work."""
+    method = catalog.method("denoise", "" if shared else "median")
     return seconds_per_megapixel(method) / measured_costs()[method.name]
 
 
