@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gradio.context import LocalContext
-from gradio.queueing import Event
+from gradio.queueing import Event, Queue
 
 from restoration.orders import Order
 from restoration.page.parts import MODEL
@@ -19,11 +19,20 @@ def current_event() -> Event | None:
     return page._queue.event_ids_to_events.get(id) if page and id else None
 
 
+def active(queue: Queue) -> Iterator[Event]:
+    """What goes on at the moment, runs and all else."""
+    return (event for job in queue.active_jobs for event in job or ())
+
+
+def runs_of(queue: Queue) -> list[Event]:
+    """The runs that go on at the moment."""
+    return [event for event in active(queue) if event.concurrency_id == MODEL]
+
+
 def going() -> int:
     """How many runs go on at the moment, this one among them."""
     page = LocalContext.blocks.get(None)
-    jobs = page._queue.active_jobs if page else ()
-    return max(1, sum(event.concurrency_id == MODEL for job in jobs for event in job or ()))
+    return max(1, len(runs_of(page._queue))) if page else 1
 
 
 class Work:

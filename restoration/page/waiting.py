@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from restoration.cleaning import PROMISED_SECONDS
 from restoration.limits import WAITING, Limits
 from restoration.page.before import seconds_of
+from restoration.page.event import active, runs_of
 from restoration.page.inputs import completed
 from restoration.page.parts import MODEL, duration
 from restoration.page.requests import complaint, is_session
@@ -179,8 +180,7 @@ class Waiting:
     @property
     def running(self) -> list[Event]:
         """The jobs that go on."""
-        jobs = (event for job in self.queue.active_jobs for event in job or ())
-        return [event for event in jobs if event.concurrency_id == MODEL]
+        return runs_of(self.queue)
 
     # Listening
 
@@ -344,4 +344,4 @@ class Waiting:
 
     def runs(self, event_id: object) -> bool:
         """Whether a job has begun and not ended: gradio would end what else its session does with the same button."""
-        return any(event._id == event_id for job in self.queue.active_jobs for event in job or ())
+        return any(event._id == event_id for event in active(self.queue))
