@@ -258,15 +258,16 @@ def usual_pace(shared: bool = True) -> float:
     """
     device = recording.device()
     rows = [row for row in recording.kept().rows(LATEST) if row.outcome == "done" and row.device == device]
-    alike = [row for row in rows if _shared(row) == shared]
+    alike = [row for row in rows if all(by_all_processors(step.method) for step in _steps_of(row)) == shared]
     return pace(alike) or (1.0 if gpu_is_lent() or device != "cpu" else tried_pace(shared))
 
 
-def _shared(row: Record) -> bool:
+def _steps_of(row: Record) -> list[Order]:
+    """What a run did; nothing where one of its methods is no longer here."""
     try:
-        return all(by_all_processors(step.method) for step in _steps(Order(row.task, row.model, row.settings)))
-    except ValueError:  # a method that is no longer here
-        return False
+        return _steps(Order(row.task, row.model, row.settings))
+    except ValueError:
+        return []
 
 
 def pace(rows: list[Record]) -> float | None:
@@ -277,12 +278,8 @@ def pace(rows: list[Record]) -> float | None:
 
 def scored_seconds(row: Record) -> float | None:
     """How long a run would have taken where the methods were scored; None where that is not known."""
-    try:
-        steps = _steps(Order(row.task, row.model, row.settings))
-    except ValueError:  # a method that is no longer here
-        return None
     pixels, seconds = row.width * row.height, 0.0
-    for step in steps:
+    for step in _steps_of(row):
         if step.method.name not in measured_costs() or step.method.prior:
             return None
         pixels *= step.method.scale**2
