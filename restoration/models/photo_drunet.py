@@ -77,7 +77,7 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
         Smooth noise is all gone at its own level, so a higher one would change nothing; who asks for twice what is
         there is given what four times as much noise would get.
         """
-        beyond = (sigma / found.clamp(min=1 / 255)).clamp(min=1, max=self.MOST_BEYOND)
+        beyond = (sigma / found.clamp(min=1 / 255)).clamp(min=1.0, max=self.MOST_BEYOND)
         return torch.where(sigma < 0, found, (sigma * beyond).clamp(max=self.LARGEST))
 
     def level(self, noisy: Tensor) -> Tensor:
