@@ -107,10 +107,12 @@ def drawn(kind: str) -> np.ndarray:
     down, across = np.mgrid[:300, :400]
     if kind == "gradient":
         return np.stack([across * 255 // 399, down * 255 // 299, (across + down) % 256], axis=2).astype(np.uint8)
+    if kind == "noise":
+        return np.random.default_rng(0).normal(128, 20, (300, 400, 3)).clip(0, 255).astype(np.uint8)
     return {"photo": data.astronaut, "writing": data.page, "coarse": data.horse}[kind]()
 
 
-@pytest.mark.parametrize("kind", ["photo", "writing", "coarse", "gradient"])
+@pytest.mark.parametrize("kind", ["photo", "writing", "coarse", "gradient", "noise"])
 def test_our_png_is_not_larger_than_a_fast_one_of_pillows(kind):
     samples = drawn(kind)
     samples = samples.astype(np.uint8) * 255 if samples.dtype == bool else samples
