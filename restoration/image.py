@@ -284,7 +284,7 @@ class Canvas:
         for rows in bands_of(len(codes), 16):  # which the processor's cache holds
             part = values[rows].contiguous().numpy()
             if self.original.bits == 8:
-                part = np.multiply(part, 65280, dtype=np.float64)
+                part = part * np.float32(65280)
                 part += 128
                 codes[rows] = part  # without what lies behind the point
             else:

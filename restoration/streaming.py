@@ -142,6 +142,11 @@ class Rows:
     def flatten(self, start: int, end: int):
         return rowwise(partial(torch.flatten, start_dim=start, end_dim=end), self)
 
+    def repeat_interleave(self, repeats: int, dim: int):
+        if dim != 1:
+            raise UnsupportedError("repeat_interleave")
+        return rowwise(partial(torch.repeat_interleave, repeats=repeats, dim=1), self)
+
     def chunk(self, count: int, dim: int):
         if dim != 1:
             raise UnsupportedError("chunk")
