@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -34,7 +34,9 @@ ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
 MEASURED_ON = 512**2 / 1e6  # megapixels
 USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
-LEAST, HANDLING = 0.08, 0.1  # seconds of a run, and for a megapixel of the result, to read and write pictures
+LEAST, HANDLING = 0.03, 0.085  # seconds of a run, and for a megapixel of the result, to read and write pictures
+STARTING = 0.03  # seconds from there to a method's first result
+BRIEF = 0.15  # seconds of a method, of which a shorter run says nothing
 LATEST = 20  # runs that tell how fast this machine is at the moment
 FINDING = 2.6  # seconds a megapixel to find what is to be filled
 
@@ -179,7 +181,7 @@ def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str
         seconds, source = seconds_expected(method, pixels, worked, texture)
         total, known = total + seconds, {*known, source}
         if tasks.named(step.task).holes and step is not order and hole is None:
-            total += FINDING * pixels / 1e6 * usual_pace()
+            total += FINDING * pixels / 1e6 * usual_pace(shared=False)
     return total, min(known, default=MEASURED), pixels
 
 
@@ -227,22 +229,33 @@ def seconds_expected(
     share = (USUAL if worked is None else worked) if tasks.named(method.task).holes else 1
 
     def usual(megapixels: float) -> float:
-        return measured_seconds(method.name, 1e6 * megapixels, 1, texture)
+        return usual_seconds(method, 1e6 * megapixels, 1, texture)
 
     kept, megapixels = recording.kept(), pixels / 1e6 * share
     seconds = kept.expected_seconds(method.task, method.name, megapixels, recording.device(), usual)
     if seconds is not None:
         return seconds, "by the runs so far"
-    return measured_seconds(method.name, pixels, share, texture) * usual_pace(by_all_processors(method)), MEASURED
+    return usual_seconds(method, pixels, share, texture), MEASURED
+
+
+def usual_seconds(method: Method, pixels: float, share: float = 1, texture: bool = True) -> float:
+    """How long a method takes as fast as this machine is at the moment, with reading and writing."""
+    work = measured_seconds(method.name, pixels, share, texture)
+    return handled_seconds(pixels) * handling_pace() + STARTING + work * usual_pace(by_all_processors(method))
+
+
+def handled_seconds(pixels: float) -> float:
+    """What a run takes besides where methods were scored, to read pictures and to write a result of so many pixels."""
+    return LEAST + HANDLING * pixels / 1e6
 
 
 def measured_seconds(name: str, pixels: float, share: float = 1, texture: bool = True) -> float:
-    """How long a method took where it was scored, with reading and writing; see `seconds_expected`."""
+    """How long a method itself took where it was scored; see `seconds_expected`."""
     costs = measured_costs()
     cost = costs.get(f"{name} textured" if texture else name) or costs.get(name, 1.0)
     worked = pixels * share / 1e6
     overhead = measured_overheads().get(name, 0.0)  # which is a part of what `MEASURED_ON` took
-    return LEAST + pixels / 1e6 * HANDLING + max(0.0, overhead * (1 - worked / MEASURED_ON) + cost * worked)
+    return max(0.0, overhead * (1 - worked / MEASURED_ON) + cost * worked)
 
 
 def by_all_processors(method: Method) -> bool:
@@ -256,35 +269,75 @@ def usual_pace(shared: bool = True) -> float:
     Args:
         shared: of methods whose work all processors share, or of the others.
     """
-    device = recording.device()
-    rows = [row for row in recording.kept().rows(LATEST) if row.outcome == "done" and row.device == device]
-    alike = [row for row in rows if all(by_all_processors(step.method) for step in _steps_of(row)) == shared]
-    return pace(alike) or (1.0 if gpu_is_lent() or device != "cpu" else tried_pace(shared))
+    alike = [row for row in _last() if {by_all_processors(step.method) for step in _steps_of(row)} == {shared}]
+    return pace(alike) or (1.0 if gpu_is_lent() or recording.device() != "cpu" else tried_pace(shared))
 
 
-def _steps_of(row: Record) -> list[Order]:
-    """What a run did; nothing where one of its methods is no longer here."""
+def handling_pace() -> float:
+    """How many times as long as there it takes to read and to write pictures."""
+    ratios = [_handling(row) / handled_seconds(row.out_width * row.out_height) for row in _last()]
+    return _bounded(median(ratios)) if len(ratios) >= FEWEST else 1.0
+
+
+def _last() -> list[Record]:
+    """The last runs here that went well."""
+    rows = recording.kept().rows(LATEST)
+    return [row for row in rows if row.outcome == "done" and row.device == recording.device()]
+
+
+def _handling(row: Record) -> float:
+    """The seconds of a run that no method took."""
+    return seconds_worked(row.seconds) - row.seconds.get("restoring", 0.0)
+
+
+class Step(NamedTuple):
+    """What a run did."""
+
+    method: Method
+    texture: bool  # where a hole was filled, with fine detail
+
+
+def _steps_of(row: Record) -> tuple[Step, ...]:
+    return _known_steps(row.task, row.model, json.dumps(row.settings, sort_keys=True))
+
+
+@lru_cache(maxsize=10 * LATEST)  # as every estimate looks at the last runs
+def _known_steps(task: str, model: str, settings: str) -> tuple[Step, ...]:
+    """Nothing where one of the methods is no longer here."""
     try:
-        return _steps(Order(row.task, row.model, row.settings))
+        orders = _steps(Order(task, model, json.loads(settings)))
+        return tuple(Step(order.method, order.settings.get("texture", True)) for order in orders)
     except ValueError:
-        return []
+        return ()
 
 
 def pace(rows: list[Record]) -> float | None:
-    """The same by the last runs; None if there are too few of them."""
-    found = [seconds_worked(row.seconds) / seconds for row in rows if (seconds := scored_seconds(row))]
-    return min(20.0, max(0.05, median(found))) if len(found) >= FEWEST else None
+    """The same by the last runs, of which every method's count alike; None if there are too few of them."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if (seconds := scored_seconds(row)) and seconds > BRIEF:
+            taken = row.seconds.get("restoring", 0.0) - STARTING
+            found.setdefault(row.model, []).append(max(0.0, taken) / seconds)
+    if sum(map(len, found.values())) < FEWEST:
+        return None
+    return _bounded(median(median(ratios) for ratios in found.values()))
+
+
+def _bounded(pace: float) -> float:
+    return min(20.0, max(0.05, pace))
 
 
 def scored_seconds(row: Record) -> float | None:
-    """How long a run would have taken where the methods were scored; None where that is not known."""
+    """How long a run's methods would have taken where they were scored; None where that is not known."""
     pixels, seconds = row.width * row.height, 0.0
     for step in _steps_of(row):
         if step.method.name not in measured_costs() or step.method.prior:
             return None
         pixels *= step.method.scale**2
-        texture = step.settings.get("texture", True)
-        seconds += measured_seconds(step.method.name, pixels, share_worked(row.metrics), texture)
+        filled = "worked_share" in (row.metrics or {})
+        if step.method.task != row.task and tasks.named(step.method.task).holes and not filled:
+            return None  # nothing was found that had to be
+        seconds += measured_seconds(step.method.name, pixels, share_worked(row.metrics), step.texture)
     return seconds or None
 
 
