@@ -253,6 +253,8 @@ def test_a_chain_takes_what_its_steps_take(photo, tmp_path):
     filling = Order("photo", settings={**steps, "scratches": True})
     hole = Mask(np.pad(np.ones((2, 2), np.float32), ((100, 598), (100, 798))))
     more = [seconds_expected_of(filling, file, known) for known in (hole, None)]
+    nothing = Mask(np.zeros((700, 900), np.float32))
+    assert seconds_expected_of(filling, file, nothing) == told
     assert told < more[0] < more[1] - FINDING * 900 * 700 / 1e6 * usual_pace(shared=False)
     assert seconds_expected_of(Order("denoise"), "gone.png") is None
 

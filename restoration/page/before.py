@@ -175,6 +175,8 @@ def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str
         scale *= step.method.scale
         pixels = result_pixels(path, scale)
         method, worked, texture = step.method, _worked(step, hole), step.settings.get("texture", True)
+        if step is not order and tasks.named(step.task).holes and worked == 0:
+            continue  # nothing was found
         if method.chooses:
             choice = at_first_sight(hole.opacity > 0) if hole else Choice(AMONG[0], True, "")
             method, texture = catalog.method(step.task, choice.name), texture and choice.texture
@@ -182,7 +184,7 @@ def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str
         total, known = total + seconds, {*known, source}
         if tasks.named(step.task).holes and step is not order and hole is None:
             total += FINDING * pixels / 1e6 * usual_pace(shared=False)
-    return total, min(known, default=MEASURED), pixels
+    return max(LEAST + STARTING, total), min(known, default=MEASURED), pixels
 
 
 def _worked(order: Order, hole: Mask | None) -> float | None:
