@@ -255,6 +255,8 @@ def test_a_chain_takes_what_its_steps_take(photo, tmp_path):
     more = [seconds_expected_of(filling, file, known) for known in (hole, None)]
     nothing = Mask(np.zeros((700, 900), np.float32))
     assert seconds_expected_of(filling, file, nothing) == told
+    fill = Order("photo", settings={"artifacts": False, "denoise": False, "scratches": True, "enlarge": 0})
+    assert seconds_expected_of(fill, file, nothing) == handled_seconds(900 * 700) + STARTING
     assert told < more[0] < more[1] - FINDING * 900 * 700 / 1e6 * usual_pace(shared=False)
     assert seconds_expected_of(Order("denoise"), "gone.png") is None
 

@@ -184,7 +184,7 @@ def _cost(order: Order, path: str, hole: Mask | None = None) -> tuple[float, str
         total, known = total + seconds, {*known, source}
         if tasks.named(step.task).holes and step is not order and hole is None:
             total += FINDING * pixels / 1e6 * usual_pace(shared=False)
-    return max(LEAST + STARTING, total), min(known, default=MEASURED), pixels
+    return total or handled_seconds(pixels) + STARTING, min(known, default=MEASURED), pixels
 
 
 def _worked(order: Order, hole: Mask | None) -> float | None:
