@@ -241,6 +241,7 @@ def test_a_chain_that_found_nothing_to_fill_says_nothing_of_the_pace():
         replace(row("steps", 0.1), task="photo", settings=steps, metrics=m) for m in ({}, {"worked_share": 0.01})
     )
     assert scored_seconds(none) is None
+    assert scored_seconds(replace(row("auto", 9.0), task="inpaint", metrics={"worked_share": 0.1})) is None
     assert scored_seconds(some) == measured_seconds("fourier-fill", 10**6, 0.01, texture=False)
 
 

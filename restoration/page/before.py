@@ -333,7 +333,7 @@ def scored_seconds(row: Record) -> float | None:
     """How long a run's methods would have taken where they were scored; None where that is not known."""
     pixels, seconds = row.width * row.height, 0.0
     for step in _steps_of(row):
-        if step.method.name not in measured_costs() or step.method.prior:
+        if step.method.name not in measured_costs() or step.method.prior or step.method.chooses:
             return None
         pixels *= step.method.scale**2
         filled = "worked_share" in (row.metrics or {})
