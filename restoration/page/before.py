@@ -34,8 +34,8 @@ ALIKE = 0.05  # dB that nobody sees
 MEASURED = "by the measured cost"
 MEASURED_ON = 512**2 / 1e6  # megapixels
 USUAL = 0.3  # share of a picture that is worked on to fill what visitors mark
-LEAST, HANDLING = 0.03, 0.085  # seconds of a run, and for a megapixel of the result, to read and write pictures
-STARTING = 0.03  # seconds from there to a method's first result
+LEAST, HANDLING = 0.02, 0.085  # seconds of a run, and for a megapixel of the result, to read and write pictures
+STARTING = 0.025  # seconds from there to a method's first result
 BRIEF = 0.15  # seconds of a method, of which a shorter run says nothing
 LATEST = 20  # runs that tell how fast this machine is at the moment
 FINDING = 2.6  # seconds a megapixel to find what is to be filled
@@ -235,7 +235,7 @@ def seconds_expected(
 
     kept, megapixels = recording.kept(), pixels / 1e6 * share
     seconds = kept.expected_seconds(method.task, method.name, megapixels, recording.device(), usual)
-    if seconds is not None:
+    if seconds is not None and texture:  # as nearly all of its runs had
         return seconds, "by the runs so far"
     return usual_seconds(method, pixels, share, texture), MEASURED
 
