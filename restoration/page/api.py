@@ -17,17 +17,13 @@ from gradio import processing_utils, utils
 import restoration
 from restoration import tasks, weights
 from restoration.batch import store
-from restoration.deadline import within
 from restoration.files import check_holds, left_out, output_name, read
 from restoration.inpainting import hole_of, transparent_pixels
-from restoration.limits import in_force
 from restoration.orders import Order
 from restoration.page.before import seconds_expected_of
-from restoration.page.countdown import Countdown
-from restoration.page.event import Work, current_event, going, logged
+from restoration.page.event import countdown, current_event, in_time, logged
 from restoration.page.inputs import JPEG_QUALITY, Report, inputs_of, missing, model_of
 from restoration.page.parts import TAKING_TURNS, checked_format, sentences
-from restoration.page.runs import BEST_BY_THEN
 from restoration.page.waiting import GAVE_WAY
 from restoration.receipts import OrderResult
 from restoration.running import Job
@@ -100,16 +96,13 @@ def answer(kind: Task, given: Mapping[str, object], progress: Callable) -> Job[t
             hole = hole_of(image, *masks)
 
         def tell(step: Progress) -> Progress:
-            left = countdown.told(step.share, step.seconds_left)
+            left = clock.told(step.share, step.seconds_left)
             progress((step.done, step.total), desc=f"Restoring{left}")
             return step
 
-        seconds = in_force().deadline
         with log.stage("restoring"):
-            expected = seconds_expected_of(order, file, hole)
-            countdown = Countdown(expected and expected * going())
-            job = within(order.run(image, hole), seconds, lambda: notes.append(BEST_BY_THEN.format(seconds)), Work())
-            done = yield from relayed(job, tell)
+            clock = countdown(seconds_expected_of(order, file, hole))
+            done = yield from relayed(in_time(order.run(image, hole), notes.append), tell)
         log.finished(done)
         with tempfile.TemporaryDirectory() as folder, log.stage("writing"):
             result = Path(folder) / output_name(done.picture, done.suffix, format)

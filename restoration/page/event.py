@@ -1,16 +1,22 @@
 """The run that goes on, as Gradio's queue has it, what share of the machine it has, and its record."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from gradio.context import LocalContext
 from gradio.queueing import Event, Queue
 
+from restoration import limits
+from restoration.deadline import Outcome, Step, steps_within, within
 from restoration.orders import Order
+from restoration.page.countdown import Countdown
 from restoration.page.parts import MODEL
 from restoration.recording import Log, kept, recorded
 from restoration.records import WAITING
+from restoration.tiling import Progress
+
+BEST_BY_THEN = "A run gets {:g} s here: this is the best that it had then."
 
 
 def current_event() -> Event | None:
@@ -51,6 +57,28 @@ class Work:
         self.done += (now - self.last) / self.going()
         self.last = now
         return self.done
+
+
+def countdown(expected: float | None) -> Countdown:
+    """Of a run that is expected to take so many seconds by itself, None where that is unknown."""
+    return Countdown(expected and expected * going())
+
+
+def in_time(
+    job: Generator[Progress, None, Outcome], late: Callable[[str], object]
+) -> Generator[Progress, None, Outcome]:
+    """A job that ends when a run's time is up; see `within`.
+
+    Args:
+        late: is told when the best so far becomes the result.
+    """
+    seconds = limits.in_force().deadline
+    return within(job, seconds, lambda: late(BEST_BY_THEN.format(seconds)), Work())
+
+
+def steps_in_time(work: Generator[Step, None, object]) -> Generator[Step, None, bool]:
+    """What a work yields until a run's time is up; see `steps_within`."""
+    return steps_within(work, limits.in_force().deadline, Work())
 
 
 @contextmanager

@@ -6,10 +6,9 @@ from functools import cache
 import gradio as gr
 
 import restoration
-from restoration import card, catalog, limits, weights
-from restoration.deadline import steps_within
+from restoration import card, catalog, weights
 from restoration.page.before import measured, typical_score
-from restoration.page.event import Work
+from restoration.page.event import steps_in_time
 from restoration.page.parts import FOLLOWING, QUIET, sentences, start_and_cancel
 from restoration.page.snippets import snippets
 from restoration.page.turns import run_on_click
@@ -69,7 +68,7 @@ def paces(progress=gr.Progress()) -> Generator:
     offered = [method for method in restoration.methods() if not method.prior]
     tried = ((method, seconds_per_megapixel(method)) for method in offered)
     with sentences():
-        for method, pace in steps_within(tried, limits.in_force().deadline, Work()):
+        for method, pace in steps_in_time(tried):
             seconds[method.task, method.name] = pace
             progress((len(seconds), len(offered)), desc=method.title)
             yield model_rows(seconds)

@@ -15,7 +15,7 @@ import gradio as gr
 from restoration import catalog, limits, metrics
 from restoration.bakeoff import Entry, bake_off, bake_off_damaged
 from restoration.batch import Batch, restore_all, store
-from restoration.deadline import steps_within, time_is_up, within
+from restoration.deadline import time_is_up
 from restoration.files import check_holds, left_out, output_name
 from restoration.image import Image
 from restoration.inpainting import Mask
@@ -23,8 +23,7 @@ from restoration.inventory import Inventory
 from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.before import seconds_expected_of
-from restoration.page.countdown import Countdown
-from restoration.page.event import Work, going, logged
+from restoration.page.event import countdown, in_time, logged, steps_in_time
 from restoration.page.masks import chosen_hole, mask_for_all
 from restoration.page.parts import checked_format, chosen, compared, opened, preview, sentences, unchanged
 from restoration.page.turns import same_picture
@@ -34,7 +33,6 @@ from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
 SHOWN = 6  # outputs of a run in every tab
-BEST_BY_THEN = "A run gets {:g} s here: this is the best that it had then."
 
 
 def stepped(
@@ -52,17 +50,15 @@ def stepped(
         show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
         expected: seconds that it is expected to take by itself, None where that is unknown.
     """
-    countdown = Countdown(expected and expected * going())
-    seconds = limits.in_force().deadline
-    job = within(job, seconds, lambda: gr.Warning(BEST_BY_THEN.format(seconds)), Work())
+    clock, job = countdown(expected), in_time(job, gr.Warning)
     while True:
         try:
             step = next(job)
         except StopIteration as end:
             return end.value
-        left = countdown.told(step.share, step.seconds_left)
+        left = clock.told(step.share, step.seconds_left)
         count = "" if step.so_far is None else f" {step.done} of {step.total}"
-        progress(countdown.passed(step.share), desc=f"Restoring{count}{left}")
+        progress(clock.passed(step.share), desc=f"Restoring{count}{left}")
         if step.so_far is None or show is None:
             yield unchanged(outputs)
         else:
@@ -362,7 +358,7 @@ def run_batch(
             format=checked_format(format),
             quality=round(quality),
         )
-        for step in steps_within(restore_all(batch), limits.in_force().deadline, Work()):
+        for step in steps_in_time(restore_all(batch)):
             progress((step.done + step.share) / step.total, desc=f"{step.done + 1} of {step.total}")
             if step.row is None:
                 yield unchanged(3)
@@ -383,7 +379,7 @@ def bake(entries: Callable[[], Iterator[Entry]]) -> Generator:
     """The patches with their captions as they come, and the names of the methods that made them."""
     shown, names = [], []
     with sentences(), tempfile.TemporaryDirectory() as folder:
-        for entry in steps_within(entries(), limits.in_force().deadline, Work()):
+        for entry in steps_in_time(entries()):
             file = Path(folder) / f"{len(shown)}.png"
             file.write_bytes(preview(entry.image))
             score = "" if entry.score is None else f" · {metrics.text(entry.score.psnr)}"
