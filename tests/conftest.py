@@ -76,7 +76,10 @@ SERVED = {"server", "serve", "trusting", "tools"}  # fixtures that start a proce
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Mark as `slow` what asks for a server, and leave out what is marked `load` unless it is asked for."""
+    """Mark as `slow` what asks for a server, and leave out what is marked `load` unless it is asked for.
+
+    Files that take long come first: a worker that began one of them last would have it for itself, the others nothing.
+    """
     for item in items:
         if not SERVED.isdisjoint(item.fixturenames):
             item.add_marker("slow")
@@ -85,6 +88,9 @@ def pytest_collection_modifyitems(config, items):
         heavy = [item for item in items if item.get_closest_marker("load")]
         items[:] = [item for item in items if not item.get_closest_marker("load")]
         config.hook.pytest_deselected(items=heavy)
+    browsing = {item.path for item in items if "browser" in item.fixturenames}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in browsing, item.path not in slow))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -92,6 +98,7 @@ def pytest_xdist_make_scheduler(config, log):
     """Give each file to one worker, so that what its tests share, a server for instance, is made once."""
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False  # by the number of tests, which says little of their time
     return LoadFileScheduling(config, log)
 
 

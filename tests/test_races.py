@@ -26,7 +26,7 @@ EXAMPLES = {"photo": 5, "denoise": 7, "upscale": 5}  # quick ones: the first in 
 SLOWLY = 20_000  # bytes a second, at which pictures are on their way for seconds
 DELAYS = 0, 100, 250, 400  # ms from one click to the next
 REST = 2500  # ms without a request after which nothing feeds itself
-_widths = count(40)
+_widths, _turns = count(40), count()
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
@@ -35,9 +35,10 @@ pytestmark = [
 
 
 def visits(each: int, *tabs: str):
-    """A visit to each tab at each latency, of so many tries; without `load` one try in each tab at some latency."""
-    tabs = tabs or TABS
-    few = [(LATENCIES[place % len(LATENCIES)], tab, 1, pytest.mark.slow) for place, tab in enumerate(tabs)]
+    """A visit to each tab at each latency, of so many tries; without `load` one try in one of them, each race in its
+    turn in another."""
+    tabs, turn = tabs or TABS, next(_turns)
+    few = [(LATENCIES[turn % len(LATENCIES)], tabs[turn % len(tabs)], 1, pytest.mark.slow)]
     all_of_them = [(latency, tab, each, pytest.mark.load) for latency in LATENCIES for tab in tabs]
     cases = [
         pytest.param((latency, tab, tries), marks=mark, id=f"{latency} ms, {tab}, {tries}")
