@@ -15,7 +15,8 @@ from restoration.scratches import find_scratches
 
 QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
 GRAINY_FROM_255 = 7.0  # noise level that three quarters of a grainy picture have at least,
-EVEN_FROM_255, EVEN = 4.8, 1.6  # or this one everywhere, and nowhere more than so many times what it has elsewhere
+EVEN_FROM_255, EVEN = 4.8, 1.6  # or this one everywhere, and nowhere more than so many times what it has elsewhere;
+EVEN_IN_JPEG_FROM_255, EVEN_IN_JPEG = 4.0, 1.8  # the same in a JPEG that lost more than noise
 SLIGHT_BELOW = 88  # a JPEG quality from which removing its artifacts can only lose detail
 SMALL_MEGAPIXELS = 0.8
 FINE = "This picture is fine, nothing to do."
@@ -40,7 +41,8 @@ class Finding:
 
 def diagnosed(image: Image) -> list[Finding]:
     """What was found in an image at a glance, in the order in which it is to be put right; see `scratches` for more."""
-    return [_compression(image), _grain(image), _size(image)]
+    compression = _compression(image)
+    return [compression, _grain(image, compression.advised), _size(image)]
 
 
 def scratches(image: Image) -> tuple[Finding, Mask]:
@@ -66,9 +68,12 @@ def _compression(image: Image) -> Finding:
     return Finding("artifacts", f"JPEG of quality {quality}: {seen}", True)
 
 
-def _grain(image: Image) -> Finding:
-    grain = measured_grain(image)
-    level, even = 255 * grain.level, 255 * grain.least >= EVEN_FROM_255 and grain.most <= EVEN * grain.least
+def _grain(image: Image, lossy: bool) -> Finding:
+    """The grain, of which a lossy JPEG has lost a part."""
+    grain, least, times = measured_grain(image), EVEN_FROM_255, EVEN
+    if lossy:
+        least, times = EVEN_IN_JPEG_FROM_255, EVEN_IN_JPEG
+    level, even = 255 * grain.level, 255 * grain.least >= least and grain.most <= times * grain.least
     if level < GRAINY_FROM_255 and not even:
         return Finding("denoise", f"no grain to speak of: level {level:.0f}")
     kind = "grainy" if level < 20 else "very grainy"

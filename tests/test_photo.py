@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from restoration import catalog, diagnosis, gallery
 from restoration.__main__ import main
@@ -53,6 +54,13 @@ def advised(image: Image) -> set[str]:
 )
 def test_what_was_done_to_a_picture_is_found_and_nothing_else(worn, name, steps):
     assert advised(worn[name]) == steps
+
+
+@pytest.mark.parametrize("level, steps", [(0, {"artifacts"}), (16, {"artifacts", "denoise"})])
+def test_noise_that_a_strong_compression_has_mostly_taken_is_found(level, steps):
+    cat = torch.from_numpy(data.chelsea()[100:356, 100:356] / np.float32(255)).permute(2, 0, 1)[None]
+    noisy = GaussianNoise(level / 255)(cat, torch.Generator().manual_seed(0)).clamp(0, 1)
+    assert advised(from_tensor(Jpeg(30)(noisy))) == steps
 
 
 def test_the_findings_are_told_with_their_numbers(worn):
