@@ -9,7 +9,7 @@ from torch import Tensor
 from restoration import tasks
 from restoration.catalog import Chain, Method
 from restoration.contract import check_image
-from restoration.diagnosis import FINE, diagnosed, scratches
+from restoration.diagnosis import FINE, Finding, diagnosed, scratches
 from restoration.image import Image, enlarged, from_tensor, visible_colours
 from restoration.inpainting import Mask, Painting
 from restoration.orders import Order
@@ -105,9 +105,17 @@ class Photo(Task):
     compared = "Before and after"
 
     def facts(self, image, method):
-        found = [*diagnosed(image), scratches(image)[0]]
+        found = self.found(image)
         wrong = any(finding.advised or finding.offered for finding in found)
         return [finding.words for finding in found], [] if wrong else [FINE]
+
+    def found(self, image: Image) -> list[Finding]:
+        return [*diagnosed(image), scratches(image)[0]]
+
+    def left(self, image: Image) -> str:
+        """What is wrong with an image with which nothing was done."""
+        wrong = [finding.words for finding in self.found(image) if finding.advised or finding.offered]
+        return f"No step was asked for, though there is something: {'; '.join(wrong)}." if wrong else FINE
 
     def marks(self, image: Image) -> Mask:
         return scratches(image)[1]
@@ -144,12 +152,14 @@ class Photo(Task):
             parts.append(done)
             notes += done.notes
             now = replace(done.picture, jpeg_quality=None)
+        if not parts and not notes:
+            notes = [self.left(image)]
         return Result(
             Painting(replace(now, jpeg_quality=image.jpeg_quality)),
             method,
             sum(done.seconds for done in parts),
             Course(tuple(done.order for done in parts)),
-            tuple(dict.fromkeys(notes)) or (() if parts else (FINE,)),
+            tuple(dict.fromkeys(notes)),
             chosen,
             tuple(parts),
         )
