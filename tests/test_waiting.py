@@ -231,7 +231,8 @@ def test_reading_and_writing_have_a_pace_of_their_own(monkeypatch):
     runs = [row("mean", 1e6)] + 3 * [row("drunet-fast", 4 * measured_seconds("drunet-fast", 10**6))]
     for run in runs:
         run.seconds.update(reading=1.5 * handled, writing=0.5 * handled)
-    monkeypatch.setattr(before, "_last", lambda: runs)
+    batch = 9 * [row("drunet-fast", 4 * measured_seconds("drunet-fast", 10**6))]
+    monkeypatch.setattr(before, "_last", lambda: runs + batch)
     assert usual_seconds(method, 10**6) == pytest.approx(2 * handled + STARTING + 4 * usual)
 
 

@@ -277,7 +277,8 @@ def usual_pace(shared: bool = True) -> float:
 
 def handling_pace() -> float:
     """How many times as long as there it takes to read and to write pictures."""
-    ratios = [_handling(row) / handled_seconds(row.out_width * row.out_height) for row in _last()]
+    told = [row for row in _last() if "writing" in row.seconds]  # unlike those of a batch
+    ratios = [_handling(row) / handled_seconds(row.out_width * row.out_height) for row in told]
     return _bounded(median(ratios)) if len(ratios) >= FEWEST else 1.0
 
 
