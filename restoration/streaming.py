@@ -278,11 +278,11 @@ def _repeated(x: Rows, size=None, scale_factor=None, mode="nearest", **more) -> 
     return _scaled_up(nearest, x.shape[1], int(scale_factor), x)
 
 
-def _pooled(x: Rows, kernel_size, stride=None, padding=0, **more) -> Rows:
+def _pooled(pool: Callable[..., Tensor], x: Rows, kernel_size, stride=None, padding=0, **more) -> Rows:
     factor, _ = _pair(kernel_size)
     if _pair(kernel_size) != _pair(stride or kernel_size) or _pair(padding) != (0, 0) or len({*_pair(kernel_size)}) > 1:
         raise UnsupportedError("pooling")
-    return _scaled_down(partial(F.max_pool2d, kernel_size=factor), x.shape[1], factor, x)
+    return _scaled_down(partial(pool, kernel_size=factor), x.shape[1], factor, x)
 
 
 def _bent(x: Rows, weight: Tensor) -> Rows:
@@ -305,8 +305,9 @@ _SPECIAL = {
     F.pixel_shuffle: _shuffled,
     F.pixel_unshuffle: _unshuffled,
     F.interpolate: _repeated,
-    F.max_pool2d: _pooled,
-    torch.max_pool2d: _pooled,
+    F.max_pool2d: partial(_pooled, F.max_pool2d),
+    torch.max_pool2d: partial(_pooled, F.max_pool2d),
+    F.avg_pool2d: partial(_pooled, F.avg_pool2d),
 }
 _ROWWISE = {
     torch.cat, torch.stack, torch.where, torch.relu, torch.sigmoid, torch.tanh, F.relu, F.leaky_relu, F.softplus,

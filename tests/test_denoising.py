@@ -10,7 +10,7 @@ from restoration import catalog, denoising, running, tasks
 from restoration.degradations import CameraNoise
 from restoration.image import Image, from_tensor
 from restoration.metrics import psnr
-from restoration.models.photo_drunet import PhotoDRUNet
+from restoration.models.photo_drunet import Coarse, PhotoDRUNet
 from restoration.orders import Order
 from tests.conftest import in_pairs
 
@@ -214,3 +214,20 @@ def test_parts_of_one_size_are_measured_as_one_by_one():
     estimator = denoising._estimator()
     together = denoising._all_noisy_cells(estimator, parts)
     torch.testing.assert_close(together, torch.cat([denoising._all_noisy_cells(estimator, [part]) for part in parts]))
+
+
+def test_slow_changes_are_what_a_mean_over_far_more_pixels_than_grain_has_leaves(rng):
+    coarse = Coarse(3)
+    ramp = torch.linspace(0, 1, 256).expand(1, 3, 256, 256)
+    inside = (..., slice(coarse.receptive_field, -coarse.receptive_field), slice(64, -64))
+    assert (coarse(ramp) - ramp)[inside].abs().max() < 1e-5
+    assert coarse(torch.from_numpy(rng.normal(size=(1, 3, 256, 256))).float()).std() < 0.02
+
+
+@pytest.mark.parametrize("tint, left", [(0.5 / 255, 0.0), (5 / 255, 4 / 255)])
+def test_a_denoiser_may_move_colours_only_by_more_than_a_level(monkeypatch, tint, left):
+    model = PhotoDRUNet(widths=(4, 6), blocks=1).eval()
+    monkeypatch.setattr(model.denoiser, "forward", lambda noisy, sigma: noisy - tint)
+    picture = torch.full((1, 3, 256, 256), 0.5)
+    moved = picture - model.restore(picture)
+    assert moved[..., 100:156, 100:156].sub(left).abs().max() < 1e-5

@@ -4,15 +4,50 @@ Guo, Yan, Zhang, Zuo, Zhang. "Toward Convolutional Blind Denoising of Real Photo
 arXiv:1807.04686; the denoiser is Zhang et al., DRUNet, arXiv:2008.13751.
 Differs from the papers: the estimator sees squares of 4 x 4 pixels as channels and gives one level for each, of all
 colours together; the denoiser is never blind, so that it obeys what it is told, and learns from true levels, the
-estimator's only near the end, without a gradient between the two; a level higher than what was found is raised.
+estimator's only near the end, without a gradient between the two; a level higher than what was found is raised; and
+colours stay, as what is removed has no part that changes slowly, but for such noise as black and white cut off.
 """
+
+from math import lcm
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.models.drunet import DRUNet
-from restoration.restorer import Checkpoint, Denoiser
+from restoration.restorer import Checkpoint, Denoiser, in_full
+
+
+class Coarse(nn.Module):
+    """What of an image (B, C, H, W) changes slowly: a Gaussian over means of squares, joined bilinearly.
+
+    Args:
+        channels: of the image.
+    """
+
+    SIDE = 8  # of the squares, in pixels
+    DEVIATION, RADIUS = 2.5, 6  # of the Gaussian, in squares
+
+    def __init__(self, channels: int):
+        super().__init__()
+        own = torch.eye(channels)[:, :, None, None]
+        bell = torch.exp(-((torch.arange(-self.RADIUS, self.RADIUS + 1) / self.DEVIATION) ** 2) / 2)
+        bell = torch.outer(bell, bell)
+        self.register_buffer("bell", own * bell / bell.sum(), persistent=False)  # (C, C, k, k)
+        places = (torch.arange(self.SIDE) + 0.5) / self.SIDE - 0.5  # of pixels, from the middle of their square
+        line = torch.stack([(-places).clamp(min=0), 1 - places.abs(), places.clamp(min=0)], dim=1)
+        tents = torch.einsum("ya,xb->yxab", line, line).flatten(0, 1)  # (SIDE * SIDE, 3, 3)
+        tents = torch.einsum("ij,nab->injab", torch.eye(channels), tents).flatten(0, 1)
+        self.register_buffer("tents", tents, persistent=False)  # (C * SIDE * SIDE, C, 3, 3)
+
+    @property
+    def receptive_field(self) -> int:
+        return self.SIDE * (self.RADIUS + 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        means = F.avg_pool2d(image, self.SIDE)
+        means = F.conv2d(means, self.bell, padding=self.RADIUS)
+        return F.pixel_shuffle(F.conv2d(means, self.tents, padding=1), self.SIDE)
 
 
 class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
@@ -32,6 +67,7 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
     CELL = 4  # side of the squares that have one level each
     MOST_BEYOND = 5.0  # by how much a level that is too high may be raised
     LARGEST = 0.4  # level on [0, 1] that the denoiser is told
+    TINT = 1 / 255  # what removed noise leaves of slow changes is kept up to this: more is noise that black cut off
     checkpoints = (
         Checkpoint(
             "drunet-photo",
@@ -64,12 +100,16 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
         layers.append(nn.Conv2d(inputs, 1, 3, padding=1))
         self.estimator = nn.Sequential(*layers)
         self.denoiser = DRUNet(channels, widths, blocks, unshuffle)
-        self.multiple_of = max(self.CELL, self.denoiser.multiple_of)
+        self.coarse = Coarse(channels)
+        self.multiple_of = lcm(self.CELL, self.denoiser.multiple_of, self.coarse.SIDE)
         self.receptive_field = self.denoiser.receptive_field + self.CELL * (estimator_depth + 1)
+        self.receptive_field += self.coarse.receptive_field
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         estimated = self.level(noisy)
-        return estimated, self.denoiser(noisy, self.asked(sigma, estimated.detach()))
+        denoised = self.denoiser(noisy, self.asked(sigma, estimated.detach()))
+        tint = in_full(self.coarse, noisy - denoised).clamp(-self.TINT, self.TINT)
+        return estimated, denoised + tint
 
     def asked(self, sigma: Tensor, found: Tensor) -> Tensor:
         """What the denoiser is told: what was found where sigma is negative, else sigma, and more where it is higher.
