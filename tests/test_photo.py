@@ -80,13 +80,13 @@ def test_a_fine_picture_is_left_as_it_is_and_that_is_said(worn):
     done = finish(Order("photo").run(worn["fine"]))
     np.testing.assert_array_equal(done.picture.samples, worn["fine"].samples)
     assert FINE in done.summary
+    assert done.receipt["settings"] == {"artifacts": False, "denoise": False, "scratches": False, "enlarge": 0}
 
 
 def test_what_is_wrong_is_told_when_no_step_was_asked_for(worn):
     done = finish(Order("photo", settings={"denoise": False, "artifacts": False}).run(worn["both"]))
     assert "No step was asked for, though there is something: JPEG of quality 50" in done.summary
     assert "grainy: level" in done.summary and FINE not in done.summary
-    assert done.receipt["settings"] == {"artifacts": False, "denoise": False, "scratches": False, "enlarge": 0}
 
 
 def test_the_steps_are_the_orders_of_their_tasks_one_after_the_other(worn):
