@@ -182,6 +182,18 @@ def test_importing_the_package_needs_neither_gradio_nor_the_training_code():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
+def test_loading_a_model_does_not_wait_for_a_compiler():
+    """Importing it takes longer than all models take to load; sizes on the device "meta" ask for it here and there."""
+    code = (
+        "import sys; from restoration import catalog\n"
+        "for method in catalog.methods():\n"
+        "    method.learned and method.load()\n"
+        "    assert 'torch._dynamo' not in sys.modules, method.name"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_jpeg_of_a_transparent_picture_is_refused_before_the_run(photo, tmp_path, monkeypatch, capsys):
     for name in ("a.png", "b.png"):
         write(Image(photo.samples, np.full((70, 90), 128, np.uint8)), tmp_path / name)

@@ -30,14 +30,16 @@ class Coarse(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        own = torch.eye(channels)[:, :, None, None]
-        bell = torch.exp(-((torch.arange(-self.RADIUS, self.RADIUS + 1) / self.DEVIATION) ** 2) / 2)
-        bell = torch.outer(bell, bell)
-        self.register_buffer("bell", own * bell / bell.sum(), persistent=False)  # (C, C, k, k)
-        places = (torch.arange(self.SIDE) + 0.5) / self.SIDE - 0.5  # of pixels, from the middle of their square
-        line = torch.stack([(-places).clamp(min=0), 1 - places.abs(), places.clamp(min=0)], dim=1)
-        tents = torch.einsum("ya,xb->yxab", line, line).flatten(0, 1)  # (SIDE * SIDE, 3, 3)
-        tents = torch.einsum("ij,nab->injab", torch.eye(channels), tents).flatten(0, 1)
+        with torch.device("cpu"):  # where sizes alone are asked for, on "meta", this would import for a second
+            own = torch.eye(channels)
+            bell = torch.exp(-((torch.arange(-self.RADIUS, self.RADIUS + 1) / self.DEVIATION) ** 2) / 2)
+            bell = torch.outer(bell, bell)
+            places = (torch.arange(self.SIDE) + 0.5) / self.SIDE - 0.5  # of pixels, from the middle of their square
+            line = torch.stack([(-places).clamp(min=0), 1 - places.abs(), places.clamp(min=0)], dim=1)
+            tents = torch.einsum("ya,xb->yxab", line, line).flatten(0, 1)  # (SIDE * SIDE, 3, 3)
+            tents = torch.einsum("ij,nab->injab", own, tents).flatten(0, 1)
+        bell = own[:, :, None, None] * bell / bell.sum()
+        self.register_buffer("bell", bell, persistent=False)  # (C, C, k, k)
         self.register_buffer("tents", tents, persistent=False)  # (C * SIDE * SIDE, C, 3, 3)
 
     @property
