@@ -248,6 +248,7 @@ def methods(task: str | None = None) -> list[Method]:
             purpose=checkpoint.purpose,
         )
         for architecture in architectures().values()
+        if task in (None, architecture.task)
         for checkpoint in architecture.checkpoints
         if place(checkpoint.name)
     ]

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -106,26 +106,34 @@ class Example:
 
     Args:
         thumbnail: file with a part of the picture on the left and what becomes of it on the right.
-        picture: file.
         title: what it is.
         order: what becomes of it.
-        mask: file of what is missing, for "inpaint".
+        make: gives the picture's file, which is made when it is first asked for.
+        make_mask: gives the file of what is missing, for "inpaint".
     """
 
     thumbnail: str
-    picture: str
     title: str
     order: Order
-    mask: str | None = None
+    make: Callable[[], str]
+    make_mask: Callable[[], str] | None = None
+
+    @property
+    def picture(self) -> str:
+        return self.make()
+
+    @property
+    def mask(self) -> str | None:
+        return self.make_mask() if self.make_mask else None
 
 
 @cache
 def examples(task: str) -> list[Example]:
     """Examples of a task, the most telling one first; none for a task without, or of a model that is off."""
     found = []
-    for path, model, settings, *mask in _ORDERS[task]() if task in _ORDERS else []:
+    for file, model, settings, *makers in _ORDERS[task]() if task in _ORDERS else []:
         with suppress(ValueError):
-            found.append(_example(path, Order(task, model, settings), *mask))
+            found.append(_example(file, Order(task, model, settings), *makers))
     return found
 
 
@@ -136,33 +144,47 @@ def free() -> dict[str, dict[str, str]]:
         return {row.pop("file"): row for row in csv.DictReader(table, delimiter="\t")}
 
 
+def mask_names() -> set[str]:
+    """How the files of the examples' masks are called."""
+    return {f"{Path(name).stem}_mask.png" for name in (*SCRATCHED, *free())}
+
+
 def _real(task: str, **settings: object) -> list[tuple]:
-    """Of every photo of a tab the picture, the model and the settings, and for holes the mask."""
+    """Of every photo of a tab its name, the model, the settings, what gives its file, and for holes its mask."""
     rows = [(file, row) for file, row in free().items() if task in row["tabs"].split()]
-    return [(str(_PHOTOS / file), "", settings, *([_drawn(file)] if row["hole"] else [])) for file, row in rows]
+    return [
+        (file, "", settings, partial(str, _PHOTOS / file), *([partial(_drawn, file)] if row["hole"] else []))
+        for file, row in rows
+    ]
+
+
+def _made(make: Callable[[str], str], models: dict[str, str]) -> list[tuple]:
+    """The same of pictures that are made, each with its model."""
+    return [(name, model, {}, partial(make, name)) for name, model in models.items()]
 
 
 def _denoise() -> list[tuple]:
-    """Of every example the picture, the model and the settings, and for holes the mask."""
     models = {"astronaut.png": "", "camera.png": "median", "phantom.png": "total-variation"}
-    return [*_real("denoise"), *((noisy(name), model, {}) for name, model in models.items())]
+    return [*_real("denoise"), *_made(noisy, models)]
 
 
 def _artifacts() -> list[tuple]:
-    return [*_real("artifacts"), *((compressed(name), "", {}) for name in ("page.png", "chelsea.png"))]
+    return [*_real("artifacts"), *_made(compressed, {"page.png": "", "chelsea.png": ""})]
 
 
 def _upscale() -> list[tuple]:
     families = {"page.png": "compact", "astronaut.png": "compact", "logo.png": "lanczos"}
-    known = [(small(name), family, {"scale": SMALL[name]}) for name, family in families.items()]
+    known = [(name, family, {"scale": SMALL[name]}, partial(small, name)) for name, family in families.items()]
     return [*_real("upscale", scale=2), *known]
 
 
 def _inpaint() -> list[tuple]:
     exact = {"grow": 0, "feather": 0}  # the masks are where the scratches are
-    return [*_real("inpaint"), *((scratched(name), "", exact, mask(name)) for name in SCRATCHED)]
+    made = [(name, "", exact, partial(scratched, name), partial(mask, name)) for name in SCRATCHED]
+    return [*_real("inpaint"), *made]
 
 
+@cache
 def _drawn(file: str) -> str:
     """The mask of a photo: ellipses, as a brush would draw them, by middles and half axes."""
     image, numbers = read(_PHOTOS / file), np.array(free()[file]["hole"].split(), int)
@@ -186,11 +208,10 @@ _PHOTOS = Path(__file__).parent / "assets" / "gallery"
 _THUMBNAIL = 144  # side in pixels
 
 
-def _example(path: str, order: Order, mask: str | None = None) -> Example:
-    name = Path(path).stem.split("_")[0]
-    told = free().get(Path(path).name)
+def _example(file: str, order: Order, *makers: Callable[[], str]) -> Example:
+    name, told = Path(file).stem.split("_")[0], free().get(file)
     title = told["title"] + (" (made)" if told["damage"].startswith("made") else "") if told else name.capitalize()
-    return Example(str(_ASSETS / f"{order.task}_{name}.jpg"), path, title, order, mask)
+    return Example(str(_ASSETS / f"{order.task}_{name}.jpg"), title, order, *makers)
 
 
 def draw(example: Example) -> Image:

@@ -177,5 +177,4 @@ def show_mask(
 
 def own_mask(uploaded: str | None) -> object:
     """The uploaded mask, which stays when another picture comes, unless it is that of an example."""
-    names = {Path(example.mask).name for example in gallery.examples("inpaint") if example.mask}
-    return None if uploaded and Path(uploaded).name in names else gr.skip()
+    return None if uploaded and Path(uploaded).name in gallery.mask_names() else gr.skip()
