@@ -95,9 +95,11 @@ def measured(browser: Browser, address: str, size: tuple[int, int], named: list[
         page.locator(f"#{name}-examples button.thumbnail-item").first.click()
         expect(page.locator(f"#{name}-facts")).to_contain_text("px", timeout=LONGEST)
         yield f"{name}: example", settled(page)
+        clicked = time.monotonic()
         page.locator(f"#{name}-run").click()
         expect(page.locator(f"#{name}-download")).to_be_enabled(timeout=LONGEST)
-        yield f"{name}: run", settled(page)
+        taken = time.monotonic() - clicked
+        yield f"{name}: run, {taken:.1f} s from the click to the file", settled(page)
     page.close()
 
 

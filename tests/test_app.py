@@ -34,11 +34,12 @@ from restoration.page.inpaint_tab import begun, undone, went_on_from
 from restoration.page.layout import tab_of
 from restoration.page.masks import canvas, own_mask, show_mask
 from restoration.page.parts import unchanged
-from restoration.page.runs import Runs, rate
+from restoration.page.runs import NEWS, Runs, rate, stepped
 from restoration.page.runs import again as result_of
 from restoration.page.snippets import snippets
 from restoration.page.waiting import WAITING
 from restoration.records import Record, Records
+from restoration.tiling import Progress
 from tests.conftest import built, by_api, serving, until
 
 
@@ -882,6 +883,28 @@ def test_no_run_shows_its_progress_on_what_holds_an_editor():
     for dependency in page.config["dependencies"]:
         shown = dependency["show_progress_on"]
         assert not holding.intersection(dependency["outputs"] if shown is None else shown)
+        assert shown == [] or dependency["show_progress"] != "hidden"
+
+
+def test_a_run_of_many_short_steps_has_few_news_for_the_page():
+    """Of each the server makes all outputs anew, and the browser looks at all that shows progress."""
+
+    def job():
+        yield from (Progress(step, 5000) for step in range(5000))
+        return "done"
+
+    steps, news = [], 0
+    work = stepped(job(), lambda share, desc: steps.append(share), 3)
+    started = time.monotonic()
+    while True:
+        try:
+            assert next(work) == unchanged(3)
+        except StopIteration as end:
+            assert end.value == "done"
+            break
+        news += 1
+    assert len(steps) == 5000
+    assert 1 <= news <= 1 + (time.monotonic() - started) / NEWS
 
 
 @pytest.mark.parametrize("task", tasks.every())

@@ -44,14 +44,15 @@ def painter(name: str, label: str = "Paint here", *, kept: bool = True) -> gr.Im
 
 
 def spare(page: gr.Blocks) -> None:
-    """Let no editor show the progress of a run, nor anything that holds one.
+    """Let no editor show the progress of a run, nor anything that holds one, nor what shows no progress anyway.
 
-    At every news of a run Gradio's page asks what shows progress for its value, and all that lies inside; an editor
-    then draws its whole picture anew, compresses it and uploads it, dozens of times in a run.
+    At every news of a run Gradio's page asks all that ever showed progress for its value, and what lies inside; an
+    editor then draws its whole picture anew, compresses it and uploads it, dozens of times in a run.
     """
     held = {id(block) for editor in page.blocks.values() if isinstance(editor, gr.ImageEditor) for block in up(editor)}
     for function in page.fns.values():
         shown = function.outputs if function.show_progress_on is None else function.show_progress_on
+        shown = [] if function.show_progress == "hidden" else shown
         function.show_progress_on = [block for block in shown if id(block) not in held]
 
 

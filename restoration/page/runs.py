@@ -5,6 +5,7 @@ Inputs of a handler are the picture, the model, what the controls of the setting
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from restoration.running import Score
 from restoration.tasks._task import Setting, Task
 
 SHOWN = 6  # outputs of a run in every tab
+NEWS = 0.25  # seconds from one news of a run to the next: of each the server and the browser have work for all outputs
 
 
 def stepped(
@@ -42,7 +44,7 @@ def stepped(
     show: Callable[[object], Generator] | None = None,
     expected: float | None = None,
 ) -> Generator:
-    """Run a job, yielding "no change" to the page's outputs at every step; gives what the job returns.
+    """Run a job, yielding "no change" to the page's outputs now and then; gives what the job returns.
 
     It ends by the deadline, perhaps with the best so far.
 
@@ -50,7 +52,7 @@ def stepped(
         show: yields the outputs for what a job has so far, which then stays when the job is cancelled.
         expected: seconds that it is expected to take by itself, None where that is unknown.
     """
-    clock, job = countdown(expected), in_time(job, gr.Warning)
+    clock, job, told = countdown(expected), in_time(job, gr.Warning), 0.0
     while True:
         try:
             step = next(job)
@@ -59,10 +61,11 @@ def stepped(
         left = clock.told(step.share, step.seconds_left)
         count = "" if step.so_far is None else f" {step.done} of {step.total}"
         progress(clock.passed(step.share), desc=f"Restoring{count}{left}")
-        if step.so_far is None or show is None:
-            yield unchanged(outputs)
-        else:
+        if step.so_far is not None and show is not None:
             yield from show(step.so_far)
+        elif time.monotonic() - told >= NEWS:
+            told = time.monotonic()
+            yield unchanged(outputs)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Runs:
     # One picture
 
     def run(self, progress=gr.Progress(), path=None, model="", *values) -> Generator:
-        """Restore the upload; yields after every tile, so that Cancel stops it there.
+        """Restore the upload; yields every quarter of a second or after a tile, so that Cancel stops it there.
 
         Args:
             values: of the controls; format and JPEG quality of the file; what marks holes.
