@@ -5,6 +5,7 @@ from itertools import combinations
 from statistics import median, quantiles
 
 FEWEST = 3  # runs that an expectation is made of
+FAR = 2.0  # times the sizes of the runs, beyond which their line tells nothing
 
 
 def percentiles(values: list[float]) -> tuple[float | None, float | None, float | None]:
@@ -20,10 +21,13 @@ def expected(runs: list[tuple[float, float]], size: float, usual: Callable[[floa
 
     Args:
         runs: megapixels and seconds of each.
-        usual: seconds for megapixels in another place, which tell how they grow where the runs are of one size.
+        usual: seconds for megapixels in another place, which tell how they grow where the runs are of one size, or all
+            far from this one.
     """
+    sizes = [ran for ran, _ in runs]
+    near = min(sizes) / FAR <= size <= max(sizes) * FAR
     slopes = [(t - s) / (b - a) for (a, s), (b, t) in combinations(runs, 2) if max(a, b) >= 2 * min(a, b)]
-    if len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
+    if near and len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
         overhead = median(seconds - slope * ran for ran, seconds in runs)
         if overhead > 0:
             return overhead + slope * size

@@ -632,6 +632,19 @@ def test_runs_of_one_size_grow_as_they_do_elsewhere(kept):
     assert kept.expected_seconds("denoise", "drunet", 1) == pytest.approx(25 * 0.5)
 
 
+def test_runs_that_are_far_smaller_tell_the_pace_alone(kept):
+    """A fill that first solves a problem of one size, whatever the picture's, grows fast where it is smaller."""
+
+    def elsewhere(size):
+        return min(2.0, 20 * size) + size
+
+    for side in (100, 150, 200, 300):
+        seconds = 3 * elsewhere(side**2 / 1e6)
+        kept.add(run(out_width=side, out_height=side, seconds={"restoring": seconds}))
+    assert kept.flush()
+    assert kept.expected_seconds("denoise", "drunet", 4, usual=elsewhere) == pytest.approx(3 * 6)
+
+
 def test_the_overhead_is_never_negative(kept):
     for side in (1000, 2000, 3000):
         kept.add(run(out_width=side, out_height=side, seconds={"restoring": side**3 / 1e9}))

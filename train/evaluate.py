@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from restoration import manifest, memory
+from restoration import manifest, memory, tasks
 from restoration.catalog import Filter, methods
 from restoration.denoising import denoise
 from restoration.files import read, write_grid
@@ -33,6 +33,7 @@ from restoration.gallery import NOISY, examples
 from restoration.gallery import noisy as noisy_example
 from restoration.image import ImageError
 from restoration.metrics import Lpips
+from restoration.resampling import enlarge
 from restoration.restorer import Restorer
 from restoration.running import finish, typical, with_channels
 from restoration.weights import bundled
@@ -185,15 +186,17 @@ def one_thread() -> Iterator[None]:
 def cost(restorer: Restorer | Filter, task: str) -> dict:
     """Parameters, multiply-accumulates per output pixel, seconds of one thread per output megapixel, best of 3.
 
-    By half the side too it is told how many of these seconds a picture takes whatever its size.
+    By another side it is told how many of these seconds a picture takes whatever its size: by half of it, for holes by
+    twice as much, as fills that solve a problem at low resolution first take as long for all that are not small.
     """
-    taken = {}
-    for side in (SIDE // 2, SIDE):
+    taken, other = {}, 2 * SIDE if tasks.named(task).holes else SIDE // 2
+    for side in (other, SIDE):
         given = typical_picture(restorer, task, side // restorer.scale)
         with one_thread():
             taken[side] = costs.seconds_of(partial(restorer.restore, *given))
     pixels = (SIDE // restorer.scale * restorer.scale) ** 2
-    overhead = max(0.0, (4 * taken[SIDE // 2] - taken[SIDE]) / 3)
+    small, large = taken[min(taken)], taken[max(taken)]
+    overhead = max(0.0, (4 * small - large) / 3)
     result = {"seconds_per_megapixel": taken[SIDE] / pixels * 1e6, "overhead_seconds": overhead}
     result |= {"parameters": 0, "macs_per_pixel": 0}
     if isinstance(restorer, Restorer):
@@ -206,7 +209,8 @@ def cost(restorer: Restorer | Filter, task: str) -> dict:
 
 def typical_picture(restorer: Restorer | Filter, task: str, side: int) -> tuple[Tensor, ...]:
     """A square of a photo (1, C, side, side), and what a task takes with it."""
-    photo = read(next(example.picture for example in examples("inpaint"))).tensor()[..., :side, :side]
+    photo = read(next(example.picture for example in examples("inpaint"))).tensor()[..., :SIDE, :SIDE]
+    photo = enlarge(photo, 2).clamp(0, 1) if side > SIDE else photo[..., :side, :side]
     return photo.mean(1, keepdim=True) if restorer.channels == 1 else photo, *typical(task, side)
 
 
