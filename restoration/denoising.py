@@ -66,33 +66,18 @@ def _overall(levels: Tensor) -> float:
     return float(levels.square().mean().sqrt()) if len(levels) else 0.0
 
 
-@dataclass(frozen=True)
-class Grain:
-    """How noise lies over an image, on [0, 1]: levels that nine tenths, three quarters and a tenth of it exceed.
-
-    Where it is textured the estimator reads some noise in any photo, where it is smooth only in a noisy one: so these
-    tell whether there is noise at all, and `measured_sigma` how strong it is.
-    """
-
-    least: float
-    level: float
-    most: float
-
-
-def measured_grain(image: Image) -> Grain:
-    """How noise lies over an image, from a few samples of it."""
-    levels = _measured_levels(image, FEW_SAMPLES).clamp(max=MAX_SIGMA_255 / 255)
-    found = levels.quantile(levels.new_tensor([0.1, 0.25, 0.9])) if len(levels) else torch.zeros(3)
-    return Grain(*found.tolist())
-
-
 def _measured_levels(image: Image, samples: int) -> Tensor:
     """The noise levels (count,) of the cells of an image that tell any."""
-    estimator = _estimator()
-    parts = [image.tensor(window) for window in _sample_windows(image.height, image.width, samples)]
-    if estimator is None or min(image.height, image.width) < 8:
+    estimator, parts = sampled(image, samples)
+    if estimator is None:
         return torch.tensor([estimate_sigma(part) for part in parts])
     return _all_noisy_cells(estimator, parts)
+
+
+def sampled(image: Image, samples: int) -> tuple[Denoiser | None, list[Tensor]]:
+    """What measures the noise level of an image, None where nothing can, and samples of the image (1, C, H, W)."""
+    parts = [image.tensor(window) for window in _sample_windows(image.height, image.width, samples)]
+    return None if min(image.height, image.width) < 8 else _estimator(), parts
 
 
 def _sample_windows(height: int, width: int, samples: int) -> list[tuple[slice, slice]]:
@@ -119,9 +104,14 @@ def _kept(method: Method) -> Denoiser | None:
     return model if getattr(model, "estimates_sigma", False) else None
 
 
-@torch.inference_mode()
 def _all_noisy_cells(estimator: Denoiser, parts: list[Tensor]) -> Tensor:
     """The levels (count,) of the cells of parts (1, C, H, W) of an image that are neither flat nor clipped."""
+    return torch.cat([_noisy_cells(part, level, estimator.CELL) for part, level in in_cells(estimator, parts)])
+
+
+@torch.inference_mode()
+def in_cells(estimator: Denoiser, parts: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Parts (1, C, H, W) of an image, cut to whole cells, each with the levels (1, 1, H / cell, W / cell) found."""
     whole = [
         part[..., : height // estimator.CELL * estimator.CELL, : width // estimator.CELL * estimator.CELL]
         for part in parts
@@ -131,18 +121,26 @@ def _all_noisy_cells(estimator: Denoiser, parts: list[Tensor]) -> Tensor:
     alike = len({part.shape for part in whole}) == 1
     levels = [estimator.level(each) for each in ([torch.cat(whole)] if alike else whole)]  # faster all at once
     levels = [F.avg_pool2d(each, estimator.CELL) for level in levels for each in level.split(1)]
-    return torch.cat([_noisy_cells(part, level, estimator.CELL) for part, level in zip(whole, levels, strict=True)])
+    return list(zip(whole, levels, strict=True))
 
 
 def _noisy_cells(part: Tensor, levels: Tensor, cell: int) -> Tensor:
     """Those of a part whose cells of a side have levels (1, 1, H / cell, W / cell)."""
+    alive = alive_cells(part, cell)
+    return torch.tensor([estimate_sigma(part)]) if alive is None else bounded(levels[alive], part, alive, cell)
+
+
+def alive_cells(part: Tensor, cell: int) -> Tensor | None:
+    """Which cells (1, 1, H / cell, W / cell) of a part are neither flat nor clipped; None where too few are."""
     lowest, highest = _extremes(part, cell)
     clipped = F.avg_pool2d(((part < 0.5 / 255) | (part > 254.5 / 255)).float(), cell).amax(1, keepdim=True)
     uneven = (highest - lowest).amax(1, keepdim=True) > 0.5 / 255
     alive = uneven & (clipped < CLIPPED)
-    if alive.sum() < FEW * uneven.sum():  # black and white dots, for instance
-        return torch.tensor([estimate_sigma(part)])
-    found = levels[alive]
+    return None if alive.sum() < FEW * uneven.sum() else alive  # black and white dots, for instance
+
+
+def bounded(found: Tensor, part: Tensor, alive: Tensor, cell: int) -> Tensor:
+    """The levels (count,) found in cells of a part, which cannot have more noise than it has fine detail."""
     at_most = BOUND * _fine_detail(part, F.interpolate(alive.float(), scale_factor=cell) > 0)
     return found * min(1.0, at_most / max(1e-9, float(found.square().mean().sqrt())) if len(found) else 1.0)
 

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 from restoration.artifacts import BLOCKY_BELOW, measured_quality
 from restoration.bakeoff import around, patch
-from restoration.denoising import measured_grain
+from restoration.grain import measured_grain
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.scratches import find_scratches
 
 QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
-GRAINY_FROM_255 = 7.0  # noise level that three quarters of a grainy picture have at least,
-EVEN_FROM_255, EVEN = 4.8, 1.6  # or this one everywhere, and nowhere more than so many times what it has elsewhere;
-EVEN_IN_JPEG_FROM_255, EVEN_IN_JPEG = 4.0, 1.8  # the same in a JPEG that lost more than noise
+GRAIN = (11.82, 3.02, -8.97, -14.22, 7.34)  # weights of the signs of grain, by `train.grain`,
+GRAIN_IN_JPEG = (8.18, 1.94, -8.81, -13.57, 8.09)  # and in a JPEG that lost more than noise
+GRAINY_FROM_255 = 7.0  # noise level that three quarters of a picture have that is too small for signs
 SLIGHT_BELOW = 88  # a JPEG quality from which removing its artifacts can only lose detail
+TEXTURED_FROM_255 = 4.0  # the level that is found in fine texture
 SMALL_MEGAPIXELS = 0.8
 FINE = "This picture is fine, nothing to do."
 
@@ -70,12 +71,11 @@ def _compression(image: Image) -> Finding:
 
 def _grain(image: Image, lossy: bool) -> Finding:
     """The grain, of which a lossy JPEG has lost a part."""
-    grain, least, times = measured_grain(image), EVEN_FROM_255, EVEN
-    if lossy:
-        least, times = EVEN_IN_JPEG_FROM_255, EVEN_IN_JPEG
-    level, even = 255 * grain.level, 255 * grain.least >= least and grain.most <= times * grain.least
-    if level < GRAINY_FROM_255 and not even:
-        return Finding("denoise", f"no grain to speak of: level {level:.0f}")
+    grain = measured_grain(image)
+    level, signs = 255 * grain.level, grain.signs
+    if not (level >= GRAINY_FROM_255 if signs is None else signs.odds(GRAIN_IN_JPEG if lossy else GRAIN) > 0):
+        told = "no grain to speak of" if level < TEXTURED_FROM_255 else "texture rather than grain"
+        return Finding("denoise", f"{told}: level {level:.0f}")
     kind = "grainy" if level < 20 else "very grainy"
     return Finding("denoise", f"{kind}: level {level:.0f}", True)
 

@@ -1,0 +1,51 @@
+"""Grain, and what tells it from fine texture."""
+
+import numpy as np
+import pytest
+import torch
+
+from restoration.diagnosis import diagnosed
+from restoration.grain import LEAST, LEAST_CONTRAST, measured_grain, signs_of
+from restoration.image import Image
+
+
+def test_even_levels_have_no_signs_of_texture():
+    brightness = torch.linspace(0.1, 0.9, 500)
+    contrast = torch.rand(500, generator=torch.Generator().manual_seed(0))
+    signs = signs_of(torch.full((500,), 0.02), brightness, contrast)
+    assert signs.most == pytest.approx(np.log(0.02 + LEAST))
+    assert (signs.fall, signs.rise, signs.bond) == pytest.approx((0, 0, 0), abs=5e-3)
+
+
+def test_levels_that_follow_brightness_alone_are_grain_and_those_that_follow_contrast_are_texture():
+    generator = torch.Generator().manual_seed(0)
+    brightness, contrast = torch.rand(2, 4000, generator=generator)
+    signs = signs_of((0.02 * (1 + brightness - brightness**2).exp()) - LEAST, brightness, contrast)
+    assert (signs.rise, signs.bond) == pytest.approx((0, 0), abs=5e-3)
+    signs = signs_of(0.05 * (contrast + LEAST_CONTRAST).sqrt() - LEAST, brightness, contrast)
+    assert (signs.rise, signs.bond) == pytest.approx((0.5, 1), abs=1e-3)
+    assert signs.fall == pytest.approx(0.5 * np.log(5), rel=0.1)  # from a tenth of an even distribution to its half
+
+
+def ground(rng) -> np.ndarray:
+    """A smooth ground in levels, float (300, 400, 3)."""
+    y, x = np.mgrid[:300, :400]
+    return (110 + 50 * np.sin(x / 70) + 30 * np.cos(y / 50))[..., None] * np.array([1.0, 0.9, 0.8])
+
+
+@pytest.mark.parametrize("noisy", [0.3, 0.85, 1.0])
+def test_noise_all_over_a_picture_is_grain_and_in_a_part_of_it_texture(rng, noisy):
+    there = np.arange(400)[None, :, None] < noisy * 400
+    image = Image(np.rint((ground(rng) + rng.normal(0, 9, (300, 400, 3)) * there).clip(0, 255)).astype(np.uint8))
+    found = next(finding for finding in diagnosed(image) if finding.step == "denoise")
+    assert found.advised == (noisy == 1.0)
+    if noisy == 0.85:  # of which the words say why
+        assert found.words.startswith("texture rather than grain: level ")
+
+
+def test_a_picture_too_small_for_signs_is_grainy_by_its_level(rng):
+    noise = rng.normal(0, 25, (24, 24, 3))
+    image = Image(np.rint((ground(rng)[:24, :24] + noise).clip(0, 255)).astype(np.uint8))
+    assert measured_grain(image).signs is None
+    assert diagnosed(image)[1].words.startswith(("grainy", "very grainy"))
+    assert measured_grain(Image(np.full((300, 300, 1), 90, np.uint8))).level == 0
