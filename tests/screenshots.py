@@ -1,8 +1,10 @@
 """Take the README's pictures of every tab anew: `python -m tests.screenshots`; needs Chromium."""
 
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 import restoration
@@ -36,7 +38,7 @@ def shoot(page: Page, name: str) -> None:
 def save(page: Page, name: str) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(2500)
-    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=80)
+    Image.open(BytesIO(page.screenshot())).convert("RGB").save(FOLDER / f"{name}.webp", quality=75, method=6)
 
 
 def main() -> None:

@@ -160,8 +160,8 @@ def test_the_space_has_the_page_valid_front_matter_and_its_models(hub, client):
     assert data.models == ["me/srcnn-x2"]  # the others are not on this Hub
     assert data.license == ["apache-2.0", "cc-by-nc-4.0"]
     assert data.suggested_hardware in [hardware.value for hardware in SpaceHardware]
-    assert data.thumbnail == f"{hub.url}/spaces/me/demo/resolve/main/restoration/assets/example.png"
-    assert "restoration/assets/example.png" in files
+    assert data.thumbnail == f"{hub.url}/spaces/me/demo/resolve/main/restoration/assets/example.jpg"
+    assert "restoration/assets/example.jpg" in files
     assert data.preload_from_hub == [f"me/srcnn-x2 model.safetensors,config.json,run.json {model}"]
     hub.put("me/demo", {"old.py": b"gone"})
     client("-m", "train.publish", "--space", "me/demo")

@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         write_cards(scores)
         write_tables()
         if arguments.task == "denoise":
-            write_picture(SCORES.parent / "example.png")
+            write_picture(SCORES.parent / "example.jpg")
     return 0
 
 

@@ -34,7 +34,7 @@ PARTS = ("app.py", "restoration", "train", "checkpoints", "requirements.txt", "p
 WEIGHTS = ("model.safetensors", "config.json", "run.json")
 PYTHON = "3.12"  # what ZeroGPU runs
 HARDWARE = SpaceHardware.ZERO_A10G.value
-THUMBNAIL = "restoration/assets/example.png"
+THUMBNAIL = "restoration/assets/example.jpg"
 SIDE = 192  # of the sample picture's halves
 
 
