@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from restoration.restorer import Restorer
 
 
+FREE = "apache-2.0"  # the licence of weights for every use, as the Hub calls it
+
+
 @dataclass(frozen=True)
 class Source:
     """Training images, as their provider states it.
@@ -76,7 +79,7 @@ def licence(run: dict) -> str:
     """Apache-2.0 if every training image allows commercial use, else CC BY-NC 4.0."""
     sources = _sources(run)
     free = sources and all(name in SOURCES and SOURCES[name].commercial for name in sources)
-    return "apache-2.0" if free else "cc-by-nc-4.0"
+    return FREE if free else "cc-by-nc-4.0"
 
 
 def _sources(run: dict) -> dict[str, int]:
@@ -329,7 +332,7 @@ def _training(run: dict) -> list[str]:
 
 
 def _licence_text(run: dict) -> str:
-    if licence(run) == "apache-2.0":
+    if licence(run) == FREE:
         return "Apache-2.0: every training image allows commercial use."
     return "CC BY-NC 4.0, for non-commercial use, since not all training images allow more. The code is Apache-2.0."
 

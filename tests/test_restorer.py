@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import nn
 
 import restoration
+from restoration.card import FREE
 from restoration.models.fourier_fill import FourierFill
 from restoration.models.mwcnn import MWCNN
 from restoration.models.srcnn import SRCNN
@@ -237,6 +238,11 @@ def test_every_bundled_file_says_what_it_is(name):
     assert header["licence"] == ModelCard.load(folder / "README.md").data.license
     assert header["training_data"]
     assert len(header["commit"]) == 40
+
+
+@pytest.mark.parametrize("name", ["drunet-photo", "photo-x2", "photo-x4", "photo-gan-x4"])
+def test_the_photo_models_are_for_every_use(name):
+    assert ModelCard.load(bundled() / name / "README.md").data.license == FREE
 
 
 @pytest.mark.parametrize("name", [method.name for method in restoration.methods() if method.learned])
