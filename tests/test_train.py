@@ -387,6 +387,17 @@ def test_a_run_that_starts_anew_leaves_no_record_of_an_earlier_one(folder, tmp_p
 
 
 @pytest.mark.slow
+def test_the_best_weights_of_a_run_that_is_cut_tell_what_they_were_trained_on(folder, tmp_path, monkeypatch):
+    learn, steps = Run.learn, iter(range(3))
+    with monkeypatch.context() as cut, pytest.raises(ZeroDivisionError):
+        cut.setattr(Run, "learn", lambda *given: learn(*given) if next(steps, None) is not None else 1 / 0)
+        denoise.main([*command(folder, tmp_path / "cut", "--steps", "9"), "--validate-every", "2"])
+    assert restoration.load(tmp_path / "cut").run["data"]["sources"] == {"cid22": 40}
+    denoise.main(command(folder, tmp_path / "next", "--steps", "1", "--init", str(tmp_path / "cut")))
+    assert "unknown" not in json.loads((tmp_path / "next" / "run.json").read_text())["data"]["sources"]
+
+
+@pytest.mark.slow
 def test_a_network_of_equal_shapes_that_computes_something_else_is_no_start(folder, tmp_path):
     MWCNN(channels=1, widths=(32, 64, 96), depth=3, rectified=True).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="other has rectified=True, but mwcnn-gray is built with rectified=False"):
@@ -448,6 +459,12 @@ def test_the_ratchet_bundles_a_winner_and_refuses_a_loser(folder, tmp_path, monk
         capsys.readouterr().out
     )
     run["ratchet"]["score"] -= 1
+    record.write_text(json.dumps({**run, "ratchet": {"score": 0.0}}))
+    (tmp_path / "identity" / "run.json").write_text(json.dumps({**model.run, "data": {"sources": {"unknown": 0}}}))
+    manifest.write(bundled)
+    monkeypatch.setattr(ratchet, "standing", lambda *_: 0.0)
+    assert evaluate.main(["--promote", str(tmp_path / "identity"), *arguments]) == 1
+    assert "is not for commercial use" in capsys.readouterr().err
     record.write_text(json.dumps(run))
     manifest.write(bundled)
     kept = restoration.load("mwcnn-gray")

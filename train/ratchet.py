@@ -11,6 +11,7 @@ from torch import Tensor
 
 import restoration
 from restoration import manifest
+from restoration.card import FREE, licence
 from restoration.catalog import methods
 from restoration.metrics import Lpips
 from restoration.restorer import Restorer
@@ -26,7 +27,7 @@ MARGIN = 0.01  # dB, or hundredths of LPIPS, that rounding the weights to 16 bit
 def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals: list[Path], data: Path) -> bool:
     """Bundle `candidate` if it beats the bundled checkpoint of its name on the held-out training images.
 
-    One that is its task's default must not be worse on photos with real damage either.
+    One that is its task's default must not be worse on photos with real damage either, and none may be less free.
 
     Args:
         rivals: runs of the same model by other recipes, which it must beat as well; its card then tells of them.
@@ -49,6 +50,9 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
     if old_score is not None and score <= old_score:
         print(f"refused: {candidate} does not beat the bundled {name}", file=sys.stderr)
+        return False
+    if old_score is not None and licence(_record(name)) == FREE != licence(run):
+        print(f"refused: {candidate} is not for commercial use, as the bundled {name} is", file=sys.stderr)
         return False
     if old_score is not None and any(method.flagship and method.name == name for method in methods(new.task)):
         now, before = (on_photos(model, data) for model in (new, restoration.load(name)))
@@ -107,7 +111,7 @@ def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], imag
     """
     if not (bundled() / name / "model.safetensors").exists():
         return None
-    ratchet = json.loads((bundled() / name / "run.json").read_text()).get("ratchet", {})
+    ratchet = _record(name).get("ratchet", {})
     scores = [ratchet["score"]] if ratchet.get("images") == len(images) else []
     try:
         scores.append(quality(restoration.load(name), images))
@@ -115,6 +119,11 @@ def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], imag
         if not scores:
             raise
     return max(scores)
+
+
+def _record(name: str) -> dict:
+    """How the bundled checkpoint came about."""
+    return json.loads((bundled() / name / "run.json").read_text())
 
 
 def judge(name: str, lpips: Lpips | None) -> tuple[Callable[[Restorer, list[Tensor]], float], str]:

@@ -183,13 +183,13 @@ class Run:
         if self.accelerator.is_main_process:  # which alone reads and clears them
             self.losses.append(loss.detach())
 
-    def finish(self) -> Restorer:
-        """Write the training record, the card and the curve beside the best weights; gives the model with those.
+    def record(self) -> dict:
+        """What the run was so far.
 
         Weights that it started from count with their data, whose licences apply to what became of them.
         """
         data = {**self.data, "sources": {**self.inherited, **self.data["sources"]}}
-        facts = {
+        return {
             **self._terms(),
             "data": data,
             "revived": self.revived,
@@ -202,7 +202,10 @@ class Run:
             f"validation_{self.metric}": self.best,
             "curve": self.curve,
         }
-        (self.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+    def finish(self) -> Restorer:
+        """Write the training record, the card and the curve beside the best weights; gives the model with those."""
+        (self.out / "run.json").write_text(json.dumps(self.record(), indent=1) + "\n")
         write_curve(self.out / "curve.png", self.curve, self.metric)
         trained = load(self.out)
         trained.generate_model_card().save(self.out / "README.md")
@@ -258,6 +261,7 @@ class Run:
         self.losses.clear()
         self.curve.append({"step": self.step, "minutes": round(self.elapsed / 60, 3), "loss": loss, self.metric: score})
         if math.isfinite(score) and score == self.best:
+            averaged.run = self.record()  # also for those who start from here when the run is cut
             averaged.cpu().save_pretrained(self.out)
         return f"step {self.step}, loss {loss:.4f}, validation {self.metric} {score:.3f}, best {self.best or score:.3f}"
 
