@@ -7,6 +7,7 @@ import torch
 from restoration.diagnosis import diagnosed
 from restoration.grain import LEAST, LEAST_CONTRAST, measured_grain, signs_of
 from restoration.image import Image
+from train.grain import fitted, scored, variants
 
 
 def test_even_levels_have_no_signs_of_texture():
@@ -49,3 +50,23 @@ def test_a_picture_too_small_for_signs_is_grainy_by_its_level(rng):
     assert measured_grain(image).signs is None
     assert diagnosed(image)[1].words.startswith(("grainy", "very grainy"))
     assert measured_grain(Image(np.full((300, 300, 1), 90, np.uint8))).level == 0
+
+
+def test_the_weights_part_what_can_be_parted_whatever_its_units(rng):
+    grainy = np.arange(400) % 2 == 0
+    signs = rng.normal(size=(400, 3)) + np.where(grainy, 3.0, 0.0)[:, None] * (1.0, 0.0, -1.0)
+    for units in (np.ones(3), np.array([1e-3, 1.0, 500.0])):
+        weights = fitted(signs * units, grainy)
+        assert ((scored(signs * units, weights) > 0) == grainy).mean() > 0.97
+        assert weights[1] * units[0] > 1 and weights[3] * units[2] < -1 and abs(weights[2] * units[1]) < 0.5
+
+
+def test_variants_of_a_photo_are_of_both_kinds_and_know_their_noise():
+    clean = torch.full((1, 3, 48, 48), 0.5)
+    found = list(variants(clean, torch.Generator().manual_seed(3)))
+    assert {kind.split()[0] for kind, *_ in found} == {"slight", "lossy"}
+    assert [level for kind, level, _ in found if " none" in kind] == [0, 0, 0]
+    assert all(level > 0 for kind, level, _ in found if " none" not in kind)
+    for kind, level, picture in found:
+        if kind == "slight white":
+            assert 255 * float((picture - clean).std()) == pytest.approx(level, rel=0.02)
