@@ -333,6 +333,6 @@ def _chunks(
     return [*chunks, *(png.text_chunk(key, text) for key, text in texts)]
 
 
-def write_grid(path: str | Path, rows: Sequence[Sequence[Tensor]]) -> None:
-    """Write rows of equally large tensors (1, C, H, W) as one picture."""
-    write(from_tensor(torch.cat([torch.cat(tuple(row), dim=3) for row in rows], dim=2)), path)
+def write_grid(path: str | Path, rows: Sequence[Sequence[Tensor]], quality: int = 95) -> None:
+    """Write rows of equally large tensors (1, C, H, W) as one picture; see `write`."""
+    write(from_tensor(torch.cat([torch.cat(tuple(row), dim=3) for row in rows], dim=2)), path, quality)

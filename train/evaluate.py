@@ -248,7 +248,7 @@ def write_picture(path: Path) -> None:
         restored = finish(denoise(noisy)).image().tensor()[..., :300, :400]
         halves = noisy.tensor()[..., :300, :200], restored[..., 200:]
         columns.append(torch.cat(halves, dim=3))
-    write_grid(path, [columns])
+    write_grid(path, [columns], quality=85)
 
 
 if __name__ == "__main__":
