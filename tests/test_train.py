@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,13 +23,16 @@ from restoration import manifest
 from restoration.degradations import GaussianNoise, UniformNoise
 from restoration.files import write
 from restoration.image import Image
+from restoration.models.compact import Compact
 from restoration.models.drunet import DRUNet
 from restoration.models.mwcnn import MWCNN
+from restoration.models.photo_compact import PhotoCompact
+from restoration.models.photo_drunet import PhotoDRUNet
 from restoration.weights import place
-from train import artifacts, denoise, esrgan, evaluate, inpaint, precision, ratchet
+from train import artifacts, denoise, esrgan, evaluate, inpaint, precision, ratchet, upscale
 from train.arguments import command as run_command
 from train.arguments import run_arguments
-from train.data import Crops, Sample, TrainingError, samples
+from train.data import Crops, Sample, TrainingError, flat_page, samples
 from train.losses import build_loss
 from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step_generator
 from train.precision import PRECISIONS
@@ -337,6 +341,37 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
     card = (tmp_path / "third" / "README.md").read_text()
     assert "license: cc-by-nc-4.0" in card  # unknown images may not allow more
     assert "\n- images of the weights that the training started from, which tell nothing of them (unknown)\n" in card
+
+
+@pytest.mark.slow
+def test_a_model_starts_from_those_that_are_its_parts(folder, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    parts = {"cleaner": PhotoDRUNet(3, (4, 8), blocks=1), "upscaler": Compact(2, width=4, depth=1)}
+    for name, part in parts.items():
+        part.save_pretrained(tmp_path / name)
+    build = partial(PhotoCompact, 2, 4, 1, cleaner_widths=(4, 8), cleaner_blocks=1)
+    recipe = dataclasses.replace(UPSCALE["photo-x2"], build=build, optimizer="adam", learning_rate=1e-9)
+    monkeypatch.setitem(UPSCALE, "photo-x2", recipe)
+    monkeypatch.setattr("train.run.revive", lambda *_: 0)  # what random weights have dead stays
+    given = ["photo-x2", *command(folder, tmp_path / "whole", "--steps", "1")[1:], "--crop", "16", "--init"]
+    upscale.main([*given, *(str(tmp_path / name) for name in parts)])
+    run = json.loads((tmp_path / "whole" / "run.json").read_text())
+    assert run["init"] == "cleaner and upscaler"
+    whole = weights(tmp_path / "whole")
+    for name, part in parts.items():
+        for key, value in part.state_dict().items():
+            torch.testing.assert_close(whole[f"{name}.{key}"], value, rtol=0, atol=1e-3)
+    Compact(2, width=5, depth=1).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match=r"other does not fit photo-x2: upscaler\.body"):
+        upscale.main([*given[:4], str(tmp_path / "none"), *given[5:], str(tmp_path / "other")])
+
+
+def test_pictures_of_one_colour_are_drawn_with_the_corners_of_the_colour_cube():
+    pages = [flat_page(seed, 5) for seed in range(300)]
+    assert all(page.dtype == torch.uint8 and (page == page[:, :1, :1]).all() for page in pages)
+    colours = {tuple(page[:, 0, 0].tolist()) for page in pages}
+    assert {(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)} <= colours
+    assert len(colours) > 60
 
 
 @pytest.mark.parametrize(("script", "model"), [

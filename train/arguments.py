@@ -41,7 +41,9 @@ def run_arguments(
     parser.add_argument(
         "--steps", type=_positive(int), help="length in steps instead: equal seeds then give equal weights"
     )
-    parser.add_argument("--init", help="start from this checkpoint: folder, bundled name or user/repo")
+    parser.add_argument(
+        "--init", nargs="+", help="start from this checkpoint, or those of its parts: folder, bundled name, user/repo"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to write; runs/MODEL by default")
     parser.add_argument("--batch", type=_positive(int), help="crops per step and process instead of the recipe's")

@@ -200,8 +200,21 @@ def text_page(seed: int, side: int = 512) -> Tensor:
     return torch.from_numpy(np.array(page)).permute(2, 0, 1).contiguous()
 
 
+def flat_page(seed: int, side: int) -> Tensor:
+    """One colour, uint8 (3, side, side), the corners of the colour cube among them, which no photo comes near."""
+    rng = np.random.default_rng(seed)
+    colour = np.where(rng.random(3) < 0.2, rng.integers(0, 256, 3), rng.choice([0, 255], 3))
+    return torch.from_numpy(colour.astype(np.uint8)).view(3, 1, 1).expand(3, side, side)
+
+
 def split(
-    sources: Iterable[str], channels: int, largest: int, side: int, accelerator: Accelerator, text_share: float = 0.0
+    sources: Iterable[str],
+    channels: int,
+    largest: int,
+    side: int,
+    accelerator: Accelerator,
+    text_share: float = 0.0,
+    flat_share: float = 0.0,
 ) -> tuple[Crops, list[Tensor], dict]:
     """The training crops, the validation images, and what `run.json` says of both.
 
@@ -209,6 +222,7 @@ def split(
         largest: side of the largest crops that will be asked for.
         side: validation images are cut to at most this, and thinned to about 24.
         text_share: of the training images, pages of text that are drawn for it; some are held out like files.
+        flat_share: of them, images of one colour.
 
     Raises:
         TrainingError: nothing to train on or nothing to validate on.
@@ -221,11 +235,11 @@ def split(
     if skipped:
         few = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
         accelerator.print(f"left out {len(skipped)} files that are no images or damaged: {few}")
-    if text_share:
-        count = round(text_share / (1 - text_share) * len(read))
-        pages = [text_page(index, max(512, largest)) for index in range(count)]
-        read += [Sample(f"text_{index}", "text", page) for index, page in enumerate(pages)]
-    crops = Crops((sample.image for sample in read if not sample.held_out), largest, accelerator.device)
+    whole = len(read) / (1 - text_share - flat_share)
+    pages = [text_page(index, max(512, largest)) for index in range(round(text_share * whole))]
+    read += [Sample(f"text_{index}", "text", page) for index, page in enumerate(pages)]
+    flat = [flat_page(index, largest) for index in range(round(flat_share * whole))]
+    crops = Crops([*(sample.image for sample in read if not sample.held_out), *flat], largest, accelerator.device)
     validation = [centre_crop(sample.image, side).clone() for sample in read if sample.held_out]
     validation = [image for image in validation if min(image.shape[1:]) >= 8]
     if not validation:

@@ -71,10 +71,10 @@ class Run:
         self.model = recipe.build().eval()
         self.outer = ends(self.model)
         self.inherited: dict[str, int] = {}  # what the weights that it starts from were trained on
-        if arguments.init:
-            first = load(arguments.init)
-            self.inherited = first.run.get("data", {}).get("sources") or {"unknown": 0}
-            self._start_from(first)
+        for name in arguments.init or ():
+            first = load(name)
+            self.inherited |= first.run.get("data", {}).get("sources") or {"unknown": 0}
+            self._start_from(first, name)
         self.model.to(self.device)
         self.revived = revive(self.model, score) if arguments.init else 0
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay, self.outer)
@@ -215,25 +215,27 @@ class Run:
             print(f"published: {publish(self.out, self.arguments.push_to_hub)}")
         return trained
 
-    def _start_from(self, first: Restorer) -> None:
+    def _start_from(self, first: Restorer, title: str) -> None:
         """Take the weights over; the last layer may have another shape, as between upscalers, and then stays fresh.
+
+        Those of a model that is a part of this one go there.
 
         Raises:
             TrainingError: other layers have other shapes, or equal ones compute something else.
         """
-        own, weights = self.model.state_dict(), first.state_dict()
+        parts = [(name, part) for name, part in self.model.named_modules() if type(part) is type(first)]
+        place, model = parts[0] if parts else ("", self.model)
+        own, weights = model.state_dict(), first.state_dict()
         fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
-        fresh = [name for name in own if name not in fitting]
+        fresh = [f"{place}.{name}".lstrip(".") for name in own if name not in fitting]
         if any(name.rpartition(".")[0] != self.outer[1] for name in fresh):
-            raise TrainingError(f"{self.arguments.init} does not fit {self.arguments.model}: {', '.join(fresh)}")
-        ours, theirs = ({**model._hub_mixin_config, "scale": None} for model in (self.model, first))
+            raise TrainingError(f"{title} does not fit {self.arguments.model}: {', '.join(fresh)}")
+        ours, theirs = ({**part._hub_mixin_config, "scale": None} for part in (model, first))
         other = [name for name in ours if name in theirs and json.dumps(ours[name]) != json.dumps(theirs[name])]
         if other:
             built = [", ".join(f"{name}={config[name]}" for name in other) for config in (theirs, ours)]
-            raise TrainingError(
-                f"{self.arguments.init} has {built[0]}, but {self.arguments.model} is built with {built[1]}"
-            )
-        self.model.load_state_dict({**own, **fitting})
+            raise TrainingError(f"{title} has {built[0]}, but {self.arguments.model} is built with {built[1]}")
+        model.load_state_dict({**own, **fitting})
 
     def _terms(self) -> dict:
         """What must be the same for a run to go on."""
@@ -241,7 +243,7 @@ class Run:
             "model": self.arguments.model,
             "recipe": {key: value for key, value in dataclasses.asdict(self.recipe).items() if key != "build"},
             "seed": self.arguments.seed,
-            "init": Path(self.arguments.init).name if self.arguments.init else None,
+            "init": " and ".join(Path(name).name for name in self.arguments.init or ()) or None,
             "precision": precision_of(self.accelerator),
         }
 

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     scale = untrained.scale
     largest = (max(recipe.crop, recipe.late_crop) + 2 * MARGIN) * scale
     crops, validation, data = split(
-        arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share
+        arguments.data, untrained.channels, largest, VALIDATION_SIDE, accelerator, recipe.text_share, recipe.flat_share
     )
 
     perceptual = {recipe.loss, recipe.first_loss}.intersection(PERCEPTUAL)

@@ -33,19 +33,17 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
             "Noisy or blocky pictures: it enlarges the damage as well. It invents no texture.",
         )
         for scale in (2, 3, 4)
-    ) + tuple(
+    )
+    checkpoints += (
         Checkpoint(
-            f"photo-x{scale}",
+            "photo-x4",
             "Photo",
             "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
             "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
-            flagship=scale == 4,
+            flagship=True,
             cleans=True,
             purpose="Photos",
-        )
-        for scale in (2, 4)
-    )
-    checkpoints += (
+        ),
         Checkpoint(
             "photo-gan-x4",
             "Photo with texture",

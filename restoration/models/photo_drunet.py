@@ -109,9 +109,13 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
 
     def forward(self, noisy: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         estimated = self.level(noisy)
-        denoised = self.denoiser(noisy, self.asked(sigma, estimated.detach()))
+        return estimated, self.denoised(noisy, self.asked(sigma, estimated.detach()))
+
+    def denoised(self, noisy: Tensor, level: Tensor) -> Tensor:
+        """The image without noise of a level (B, 1, H, W), but with its colours."""
+        denoised = self.denoiser(noisy, level)
         tint = in_full(self.coarse, noisy - denoised).clamp(-self.TINT, self.TINT)
-        return estimated, denoised + tint
+        return denoised + tint
 
     def asked(self, sigma: Tensor, found: Tensor) -> Tensor:
         """What the denoiser is told: what was found where sigma is negative, else sigma, and more where it is higher.

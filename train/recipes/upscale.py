@@ -18,6 +18,7 @@ from restoration.degradations import (
 )
 from restoration.metrics import Lpips, psnr_y
 from restoration.models.compact import Compact
+from restoration.models.photo_compact import PhotoCompact
 from restoration.models.rrdb import RRDBNet
 from restoration.models.srcnn import SRCNN
 from restoration.models.unet_sr import UNetSR
@@ -87,24 +88,32 @@ def _scored_photos(scale: int) -> tuple[Degradation | None, ...]:
 
 
 _PHOTO = {
-    f"photo-x{scale}": UpscaleRecipe(
-        build=partial(Compact, scale, width=48, depth=10),
+    f"photo-x{build().scale}": UpscaleRecipe(
+        build=build,
         loss="psnr",
         first_loss="l1",
         crop=32,
         late_crop=64,
-        damage=PhotoDamage(scale),
-        scored=_scored_photos(scale),
+        damage=PhotoDamage(build().scale),
+        scored=_scored_photos(build().scale),
         text_share=0.05,
+        flat_share=0.03,
     )
-    for scale in (2, 4)
+    for build in (
+        partial(PhotoCompact, 2, 48, 10, cleaner_widths=(32, 64, 128), cleaner_blocks=2, cleaner_unshuffle=2),
+        partial(Compact, 4, width=48, depth=10),
+    )
 }
 
 RECIPES: dict[str, UpscaleRecipe] = {
     **_PHOTO,
     **{
         f"compact-x{scale}": UpscaleRecipe(
-            build=partial(Compact, scale, width=48, depth=10), loss="psnr", first_loss="l1", late_crop=32
+            build=partial(Compact, scale, width=48, depth=10),
+            loss="psnr",
+            first_loss="l1",
+            late_crop=32,
+            flat_share=0.03,
         )
         for scale in (2, 3, 4)
     },
