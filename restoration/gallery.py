@@ -146,7 +146,8 @@ def free() -> dict[str, dict[str, str]]:
 
 def mask_names() -> set[str]:
     """How the files of the examples' masks are called."""
-    return {f"{Path(name).stem}_mask.png" for name in (*SCRATCHED, *free())}
+    marked = [file for file, row in free().items() if row["hole"]]
+    return {f"{Path(name).stem}_mask.png" for name in (*SCRATCHED, *marked)}
 
 
 def _real(task: str, **settings: object) -> list[tuple]:

@@ -70,3 +70,7 @@ def test_a_scratched_example_is_filled_where_its_mask_is_and_only_there():
     changed = (filled.samples != scratched.samples).any(axis=2)
     assert not changed[mask.opacity == 0].any()
     assert psnr(filled.tensor(), clean.tensor()) > psnr(scratched.tensor(), clean.tensor()) + 8
+
+
+def test_the_masks_of_examples_are_known_by_name_without_being_made():
+    assert gallery.mask_names() == {Path(example.mask).name for example in gallery.examples("inpaint")}
