@@ -25,9 +25,9 @@ def expected(runs: list[tuple[float, float]], size: float, usual: Callable[[floa
             far from this one.
     """
     sizes = [ran for ran, _ in runs]
-    near = min(sizes) / FAR <= size <= max(sizes) * FAR
-    slopes = [(t - s) / (b - a) for (a, s), (b, t) in combinations(runs, 2) if max(a, b) >= 2 * min(a, b)]
-    if near and len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
+    pairs = combinations(runs, 2) if min(sizes) / FAR <= size <= max(sizes) * FAR else ()
+    slopes = [(t - s) / (b - a) for (a, s), (b, t) in pairs if max(a, b) >= 2 * min(a, b)]
+    if len(slopes) >= FEWEST and (slope := median(slopes)) > 0:
         overhead = median(seconds - slope * ran for ran, seconds in runs)
         if overhead > 0:
             return overhead + slope * size

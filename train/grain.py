@@ -19,7 +19,7 @@ from restoration.degradations import CameraNoise, Degradation, GaussianNoise, Jp
 from restoration.diagnosis import SLIGHT_BELOW
 from restoration.grain import measured_grain
 from restoration.image import from_tensor
-from train.data import samples
+from train.data import centre_crop, samples
 
 SIDE = 384
 FALSE = {"slight": 0.04, "lossy": 0.06}  # share of the photos without noise that pass for grainy
@@ -75,11 +75,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     rows: list[tuple[int, str, float, tuple[float, ...]]] = []
     for index, sample in enumerate(samples(arguments.data, 3, True, [])):
-        height, width = sample.image.shape[1:]
-        if min(height, width) < SIDE:
+        if min(sample.image.shape[1:]) < SIDE:
             continue
-        top, left = (height - SIDE) // 2, (width - SIDE) // 2
-        clean = sample.image[None, :, top : top + SIDE, left : left + SIDE].float() / 255
+        clean = centre_crop(sample.image, SIDE)[None].float() / 255
         for kind, level, picture in variants(clean, Generator().manual_seed(index)):
             if found := measured_grain(from_tensor(picture, sample.name)).signs:
                 rows.append((index, kind, level, astuple(found)))

@@ -13,6 +13,16 @@ from torch.nn import functional as F
 
 from restoration.restorer import Checkpoint, Upscaler
 
+PHOTO = Checkpoint(
+    "photo-x4",
+    "Photo",
+    "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
+    "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
+    flagship=True,
+    cleans=True,
+    purpose="Photos",
+)
+
 
 class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
     """RGB upscaler with a receptive field of depth + 2 input pixels.
@@ -35,15 +45,7 @@ class Compact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
         for scale in (2, 3, 4)
     )
     checkpoints += (
-        Checkpoint(
-            "photo-x4",
-            "Photo",
-            "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
-            "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
-            flagship=True,
-            cleans=True,
-            purpose="Photos",
-        ),
+        PHOTO,
         Checkpoint(
             "photo-gan-x4",
             "Photo with texture",

@@ -6,11 +6,13 @@ Differs from the papers: cleaning and enlarging are one network, trained for the
 whole blocks of a JPEG at a fifth of the cost of the plain convolutions that would.
 """
 
+from dataclasses import replace
+
 from torch import Tensor
 
-from restoration.models.compact import Compact
+from restoration.models.compact import PHOTO, Compact
 from restoration.models.photo_drunet import PhotoDRUNet
-from restoration.restorer import Checkpoint, Upscaler
+from restoration.restorer import Upscaler
 
 
 class PhotoCompact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
@@ -24,16 +26,7 @@ class PhotoCompact(Upscaler, paper_url="https://arxiv.org/abs/2107.10833"):
     """
 
     channels = 3
-    checkpoints = (
-        Checkpoint(
-            "photo-x2",
-            "Photo",
-            "Best choice for photos from phones and the web: removes noise and JPEG blocks on the way.",
-            "Clean pictures at their sharpest, for which Compact is better; it invents no texture.",
-            cleans=True,
-            purpose="Photos",
-        ),
-    )
+    checkpoints = (replace(PHOTO, name="photo-x2", flagship=False),)
 
     def __init__(
         self,

@@ -31,7 +31,6 @@ class Recipe:
         first_loss: the loss of the first third of the run, if it is another.
         patience: the run ends after so many validations in a row without a better score; None never.
         text_share: share of the images that show rendered text and interface.
-        flat_share: share of the images that show one colour.
     """
 
     metric: ClassVar[Literal["psnr", "lpips"]] = "psnr"  # higher is better, or lower
@@ -48,7 +47,6 @@ class Recipe:
     first_loss: LossName | None = None
     patience: int | None = None
     text_share: float = 0.0
-    flat_share: float = 0.0
 
     def crops_at(self, progress: float) -> tuple[int, int]:
         """How many crops a step takes and their side, at a share of the run; the pixels of a step stay the same."""

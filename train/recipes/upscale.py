@@ -35,6 +35,7 @@ class UpscaleRecipe(Recipe):
     Args:
         damage: makes the low resolution of a crop; None is bicubic reduction.
         scored: makes that of the images of the validation score, each in its turn.
+        flat_share: share of the images that show one colour.
     """
 
     crop: int = 32
@@ -42,6 +43,7 @@ class UpscaleRecipe(Recipe):
     learning_rate: float = 2e-3
     damage: Degradation | None = None
     scored: tuple[Degradation | None, ...] = (None,)
+    flat_share: float = 0.0
 
     def validate(self, model: Upscaler, images: list[Tensor], lpips: Lpips | None = None) -> float:
         """Mean of `score` over clean uint8 images (C, H, W) and what reduces them.
@@ -88,21 +90,21 @@ def _scored_photos(scale: int) -> tuple[Degradation | None, ...]:
 
 
 _PHOTO = {
-    f"photo-x{build().scale}": UpscaleRecipe(
+    f"photo-x{scale}": UpscaleRecipe(
         build=build,
         loss="psnr",
         first_loss="l1",
         crop=32,
         late_crop=64,
-        damage=PhotoDamage(build().scale),
-        scored=_scored_photos(build().scale),
+        damage=PhotoDamage(scale),
+        scored=_scored_photos(scale),
         text_share=0.05,
         flat_share=0.03,
     )
-    for build in (
-        partial(PhotoCompact, 2, 48, 10, cleaner_widths=(32, 64, 128), cleaner_blocks=2, cleaner_unshuffle=2),
-        partial(Compact, 4, width=48, depth=10),
-    )
+    for scale, build in {
+        2: partial(PhotoCompact, 2, 48, 10, cleaner_widths=(32, 64, 128), cleaner_blocks=2, cleaner_unshuffle=2),
+        4: partial(Compact, 4, width=48, depth=10),
+    }.items()
 }
 
 RECIPES: dict[str, UpscaleRecipe] = {
