@@ -223,6 +223,18 @@ def test_photo_damage_leaves_its_plain_share_to_bicubic_reduction():
         PhotoDamage(1)
 
 
+def test_fine_jpegs_are_drawn_from_the_upper_quarter_of_the_range_and_nothing_else_changes(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(photo_damage, "Jpeg", lambda quality, half: drawn.append(quality) or Rounding())
+    clean = torch.rand(64, 3, 16, 16, generator=seeded())
+    for share, least in ((0.0, 30), (1.0, 79)):
+        drawn.clear()
+        small = PhotoDamage(2, plain_share=0, twice_share=0, fine_share=share)(clean, seeded())
+        assert min(drawn) in range(least, least + 5)
+        assert max(drawn) in range(91, 96)
+        assert torch.equal(small, PhotoDamage(2, plain_share=0, twice_share=0)(clean, seeded()))
+
+
 def test_scratches_are_as_wide_and_as_deep_as_they_are_told_and_leave_the_rest_alone():
     lines = Scratches((2, 2), (3, 3), (0.2, 0.3), (0.8, 0.9))
     added, middles = lines.drawn((90, 120), torch.Generator().manual_seed(1))

@@ -96,7 +96,7 @@ _PHOTO = {
         first_loss="l1",
         crop=32,
         late_crop=64,
-        damage=PhotoDamage(scale),
+        damage=PhotoDamage(scale, fine_share=0.4),
         scored=_scored_photos(scale),
         text_share=0.05,
         flat_share=0.03,
