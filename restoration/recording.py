@@ -4,7 +4,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,8 +62,8 @@ class Log:
         on_record: whether the run is recorded already.
     """
 
-    def __init__(self, order: Order, path: str, records: Records):
-        self.order, self.path, self.records = order, Path(path), records
+    def __init__(self, order: Order, path: str, records: Records, read: Callable[[str], Image] = read):
+        self.order, self.path, self.records, self._read = order, Path(path), records, read
         self.id = secrets.token_hex(16)
         self.sizes = (0, 0, 0, 0)
         self.seconds: dict[str, float] = {}
@@ -76,7 +76,7 @@ class Log:
         Raises:
             ImageError: see `image.read`.
         """
-        image = read(self.path)
+        image = self._read(str(self.path))
         self.sizes = (image.width, image.height, 0, 0)
         return image
 
@@ -121,12 +121,12 @@ class Log:
 
 
 @contextmanager
-def recorded(order: Order, path: str, records: Records) -> Iterator[Log]:
+def recorded(order: Order, path: str, records: Records, read: Callable[[str], Image] = read) -> Iterator[Log]:
     """Record a run of an order on a file, however it ends; dropping the generator that it is in cancels it.
 
     What was answered stays so, however the rest ends.
     """
-    log = Log(order, path, records)
+    log = Log(order, path, records, read)
     try:
         yield log
     except GeneratorExit:

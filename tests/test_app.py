@@ -1,6 +1,7 @@
 """The page's handlers and the API: the same bytes as the command line, one sentence for every failure."""
 
 import importlib.util
+import os
 import shutil
 import socket
 import sqlite3
@@ -27,7 +28,7 @@ from restoration.__main__ import main as command_line
 from restoration.files import encode, read, write
 from restoration.image import Image, enlarged
 from restoration.orders import Order
-from restoration.page import masks, models, turns
+from restoration.page import masks, models, parts, turns
 from restoration.page.address import Tab, from_address
 from restoration.page.before import displayable, expected, expected_of, facts, guide, in_words
 from restoration.page.inpaint_tab import begun, undone, went_on_from
@@ -294,6 +295,26 @@ def test_facts_name_size_depth_and_noise_and_warn_of_clean_pictures(photo, tmp_p
     assert "90 × 70 px, 8-bit colour" in text
     assert "nearly free of noise" in text
     assert facts("denoise", None) == ""
+
+
+@pytest.mark.parametrize("kept", [10**6, 0], ids=["small", "large"])
+def test_an_upload_is_decoded_once_for_all_that_follows_it(photo, tmp_path, monkeypatch, kept):
+    decoded = []
+    monkeypatch.setattr(parts, "read", lambda path: decoded.append(path) or read(path))
+    monkeypatch.setattr(parts, "AT_HAND", kept)
+    first, second = (str(tmp_path / name) for name in ("first.png", "second.png"))
+    write(photo, first)
+    write(photo, second)
+    list(canvas(first))
+    facts("inpaint", first)
+    list(runs("denoise").run(silent, first, "median", True, 25, 100, "png", 95))
+    assert len(decoded) == (1 if kept else 3)
+    assert "90 × 70 px" in facts("denoise", second)
+    assert decoded[-1] == second
+    os.utime(first, ns=(1, 1))
+    facts("denoise", first)
+    facts("denoise", str(tmp_path / "none.png"))
+    assert decoded[-2:] == [first, str(tmp_path / "none.png")]
 
 
 def test_a_trial_shows_true_scores(photo, tmp_path):

@@ -17,14 +17,14 @@ from restoration import catalog, deep_image_prior, recording, tasks, weights
 from restoration.card import verdict
 from restoration.catalog import Method
 from restoration.decoding import MAX_MEGAPIXELS, check_size
-from restoration.files import file_size, read, write
+from restoration.files import file_size, write
 from restoration.fill_choice import AMONG, Choice, at_first_sight
 from restoration.image import Image, ImageError
 from restoration.inpainting import Mask
 from restoration.memory import BASE_BYTES, BYTES_A_PIXEL
 from restoration.orders import Order
 from restoration.paces import FEWEST, share_worked
-from restoration.page.parts import as_text, duration, tidy
+from restoration.page.parts import as_text, duration, opened, tidy
 from restoration.page.theme import ASSETS
 from restoration.records import Record, seconds_worked
 from restoration.running import gpu_is_lent, seconds_per_megapixel
@@ -47,7 +47,7 @@ def displayable(path: str | None) -> Generator:
     image = None
     if path and Path(path).suffix.lower() in (".tif", ".tiff"):
         with suppress(ImageError):  # the facts below the picture say what is wrong with it
-            image = read(path)
+            image = opened(path)
     if image is None:
         yield gr.skip()
         return
@@ -70,7 +70,7 @@ def facts(task: str, path: str | None, model: str = "", scale: int | None = None
     if not path:
         return ""
     try:
-        image = read(path)
+        image = opened(path)
         more, notes = tasks.named(task).facts(image, catalog.method(task, model, scale))
     except (ImageError, ValueError) as error:
         return f"⚠️ {as_text(str(error))}"

@@ -11,7 +11,7 @@ from restoration import limits
 from restoration.deadline import Outcome, Step, steps_within, within
 from restoration.orders import Order
 from restoration.page.countdown import Countdown
-from restoration.page.parts import MODEL
+from restoration.page.parts import MODEL, opened
 from restoration.recording import Log, kept, recorded
 from restoration.records import WAITING
 from restoration.tiling import Progress
@@ -86,6 +86,6 @@ def logged(order: Order, file: str) -> Iterator[Log]:
     """Record a run of an order on a file, with the seconds for which it waited in the queue; see `recorded`."""
     event = current_event()
     waited = time.monotonic() - event.enqueue_time if event else 0.0
-    with recorded(order, file, kept()) as log:
+    with recorded(order, file, kept(), opened) as log:
         log.seconds[WAITING] = max(0.0, waited)
         yield log

@@ -70,7 +70,7 @@ def canvas(path: str | None) -> Generator:
     image = None
     if path:
         with suppress(ImageError):  # the facts below the picture say what is wrong with it
-            image = read(path)
+            image = opened(path)
     if image is None:
         yield None
         return

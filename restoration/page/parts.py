@@ -2,6 +2,7 @@
 
 import html
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ TAKING_TURNS = {"concurrency_limit": limits.MOST_AT_ONCE, "concurrency_id": MODE
 # What opens pictures but runs no model; a picture in memory is many times as large as its file.
 LOOKING = {"concurrency_limit": 1, "concurrency_id": "looking", **QUIET}
 CHANGING = {"concurrency_limit": 1, "concurrency_id": "changing", **QUIET}
+AT_HAND = 48 * 2**20  # bytes of a picture that stays in memory until the next is opened: 16 megapixels
+_at_hand: tuple[tuple, Image] | None = None
 
 
 @contextmanager
@@ -80,7 +83,18 @@ def chosen(path: str | None) -> str:
 
 
 def opened(path: str | None) -> Image:
-    return read(chosen(path))
+    """The picture of an upload; the last one stays at hand, as several handlers follow an upload."""
+    global _at_hand
+    path = chosen(path)
+    file = path, os.path.exists(path) and os.stat(path).st_mtime_ns
+    last = _at_hand
+    if last and last[0] == file:
+        return last[1]
+    _at_hand = None  # before another comes into memory
+    image = read(path)
+    if image.samples.nbytes <= AT_HAND:
+        _at_hand = file, image
+    return image
 
 
 def duration(seconds: float) -> str:

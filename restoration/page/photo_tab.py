@@ -23,6 +23,7 @@ from restoration.page.parts import (
     compared,
     control,
     follow,
+    opened,
     preview,
     sentences,
     tidy,
@@ -150,7 +151,7 @@ class ChainTab(TaskTab):
             settings = dict(zip([setting.name for setting in self.kind.settings], said, strict=True))
             hole = None
             with suppress(ImageError, ValueError):  # what is wrong with the picture is said beside it
-                hole = self.kind.marks(read(path)) if path and settings[self.kind.marked] else None
+                hole = self.kind.marks(opened(path)) if path and settings[self.kind.marked] else None
             return expected_of(Order(self.kind.name, "", settings), path, hole)
 
         follow([self.source, *boxes], tidy(told), [self.source, *boxes], takes)
@@ -173,7 +174,7 @@ class ChainTab(TaskTab):
                 if picture is None:
                     yield gr.update(visible=False), None
                     return
-                shown = shaded(read(picture["background"]), self.kind.marks(read(path)))
+                shown = shaded(read(picture["background"]), self.kind.marks(opened(path)))
                 file = Path(folder) / "marked.png"
                 file.write_bytes(preview(shown))
                 yield gr.update(value={**picture, "background": str(file)}, visible=True), path
@@ -189,7 +190,7 @@ class ChainTab(TaskTab):
             yield "", *nothing, *rest
             return
         try:
-            image = read(path)
+            image = opened(path)
             found = {finding.step: finding for finding in diagnosed(image)}
             yield line(image, list(found.values())), *self.rows(found), path, *rest[1:]
             found |= {self.kind.marked: scratches(image)[0]}
