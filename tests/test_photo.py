@@ -1,6 +1,7 @@
 """Photo: what is found in a picture, the steps that follow, and the receipt that repeats them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from skimage import data
 from restoration import catalog, diagnosis, gallery
 from restoration.__main__ import main
 from restoration.degradations import GaussianNoise, Jpeg
+from restoration.denoising import measured_sigma
 from restoration.diagnosis import FINE, diagnosed
 from restoration.files import read, write
 from restoration.image import Image, from_tensor
@@ -89,14 +91,26 @@ def test_what_is_wrong_is_told_when_no_step_was_asked_for(worn):
     assert "grainy: level" in done.summary and FINE not in done.summary
 
 
-def test_the_steps_are_the_orders_of_their_tasks_one_after_the_other(worn):
-    done = finish(Order("photo", settings={"enlarge": 2}).run(worn["both"]))
-    now = worn["both"]
-    for order in (Order("denoise"), Order("artifacts"), Order("upscale", "", {"scale": 2})):
+def test_the_steps_are_the_orders_of_their_tasks_each_told_what_was_measured_at_first(worn):
+    image = replace(worn["both"], jpeg_quality=50)
+    done = finish(Order("photo", settings={"enlarge": 2}).run(image))
+    orders = (
+        Order("denoise", "", {"sigma_255": 255 * measured_sigma(image)}),
+        Order("artifacts", "", {"quality": 50}),
+        Order("upscale", "", {"scale": 2}),
+    )
+    now = image
+    for order in orders:
         now = finish(order.run(now)).picture
     np.testing.assert_array_equal(done.picture.samples, now.samples)
     assert [part["task"] for part in done.receipt["chain"]] == ["denoise", "artifacts", "upscale"]
     assert [part["output"]["width"] for part in done.receipt["chain"]] == [160, 160, 320]
+
+
+@pytest.mark.parametrize(("name", "task"), [("noisy", "denoise"), ("blocky", "artifacts")])
+def test_a_single_step_is_the_order_of_its_task(worn, name, task):
+    done = finish(Order("photo").run(worn[name]))
+    np.testing.assert_array_equal(done.picture.samples, finish(Order(task).run(worn[name])).picture.samples)
 
 
 def test_a_step_can_be_refused_and_another_asked_for(worn):
