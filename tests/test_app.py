@@ -153,7 +153,7 @@ def test_inpaint_gives_equal_bytes_by_api_command_line_and_page(client, photo, t
     assert Path(answer).read_bytes() == expected
     painted = {"background": None, "layers": [], "composite": None}
     marks = (painted, mask, not with_mask)
-    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, 0, "png", 95, *marks, None):
+    for shown in runs("inpaint").run(silent, image, "diffusion", False, 1, 2, True, 0, "png", 95, *marks, None, []):
         if isinstance(shown[0], tuple):
             assert Path(shown[1]["value"]).read_bytes() == expected
             assert "every other pixel untouched" in shown[3]
@@ -472,7 +472,7 @@ def test_painted_uploaded_and_transparent_pixels_are_one_mask(photo, tmp_path):
     assert mask[2, 2] == mask[25, 25] == mask[60, 86] == 255
     assert (mask == 255).sum() == 25 + 100 + 70 * 5
     with pytest.raises(gr.Error, match="Nothing is marked"):
-        nothing = (False, 0, 0, True, 0, "png", 95, {"layers": []}, None, False, None)
+        nothing = (False, 0, 0, True, 0, "png", 95, {"layers": []}, None, False, None, [])
         list(runs("inpaint").run(silent, str(tmp_path / "photo.png"), "diffusion", *nothing))
 
 
@@ -486,13 +486,15 @@ def test_one_paints_on_a_reduced_picture_and_goes_on_from_the_result(rng, tmp_pa
     assert list(canvas(None)) == [None]
     mask = Image((255 * (np.mgrid[:45, :63][0] == 22)).astype(np.uint8)[..., None])
     write(mask, tmp_path / "mask.png")
-    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None)
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None, [])
     *_, (*_, state, _, _) = runs("inpaint").run(silent, str(tmp_path / "large.png"), "diffusion", *choices)
-    for shown, file, *others in went_on_from(str(tmp_path / "large.png"), state, []):
+    large = str(tmp_path / "large.png")
+    for *others, earlier, undo, shown in went_on_from(large, state, []):
+        mask, transparent, file = others
         again = read(file)
         assert Path(file).name == "large.png"
         assert read(shown["value"]["background"]).width == 210
-        assert others == [[(str(tmp_path / "large.png"), state)], gr.update(interactive=True), None, False]
+        assert (mask, transparent, earlier, undo) == (None, False, [(large, state, large)], gr.update(interactive=True))
     np.testing.assert_array_equal(again.samples, result_of(state).done.picture.samples)
 
 
@@ -504,26 +506,46 @@ def test_fills_follow_each_other_and_are_undone_one_by_one(photo, tmp_path):
         hole = np.zeros((photo.height, photo.width, 1), np.uint8)
         hole[rows, 30:40] = 255
         write(Image(hole), tmp_path / "mask.png")
-        choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, now)
+        choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, now, earlier)
         *_, shown = inpaint.run(silent, str(first_file), "diffusion", *choices)
         runs_done.append(shown[5])
-        for _, made, before, *_ in went_on_from(str(first_file), shown[5], earlier):
+        for _, _, made, before, *_ in went_on_from(str(first_file), shown[5], earlier):
             now, earlier = str(shutil.copy(made, second_file)), before  # as gradio keeps it
     first, second = (result_of(run).done.picture.samples for run in runs_done)
     assert (second[5:15, 30:40] == first[5:15, 30:40]).all() and (first[40:50] == photo.samples[40:50]).all()
-    assert [run for _, run in earlier] == runs_done
-    late = [went for went in went_on_from(str(first_file), runs_done[1], [])][-1][2]  # Undo came while it went on
-    assert [step[1:3] for step in undone(str(first_file), late)] == [(str(second_file), [])]
+    assert [fill.run for fill in earlier] == runs_done
+    late = [went for went in went_on_from(str(first_file), runs_done[1], [])][-1][3]  # Undo came while it went on
+    assert [step[:2] for step in undone(str(first_file), late)] == [(str(second_file), [])]
     assert list(begun(str(first_file), earlier)) == [tuple(gr.skip() for _ in range(4))]
-    assert [step[1:3] for step in begun(str(second_file), earlier)] == [(None, [])]
-    *_, (shown, file, earlier, undo) = undone(str(first_file), earlier)
+    assert [step[:2] for step in begun(str(second_file), earlier)] == [(None, [])]
+    *_, (file, earlier, undo, shown) = undone(str(first_file), earlier)
     assert (file, len(earlier), undo["interactive"]) == (str(second_file), 1, True)
     assert list(undone(str(first_file), [])) == [tuple(gr.skip() for _ in range(4))]
-    for shown, *others in undone(str(first_file), earlier):
+    for *others, shown in undone(str(first_file), earlier):
         painted = read(shown["value"]["layers"][0])
         assert others == [None, [], gr.update(interactive=False)]
     assert (painted.alpha > 0).sum() == 100 and painted.alpha[5:15, 30:40].all()
     assert list(went_on_from("another.png", runs_done[1], [])) == [tuple(gr.skip() for _ in range(6))]
+
+
+def test_what_was_made_of_another_picture_is_not_filled_instead_of_the_one_that_was_chosen(photo, tmp_path):
+    first, second, filled = (str(tmp_path / name) for name in ("first.png", "second.png", "filled.png"))
+    hole = np.zeros((photo.height, photo.width, 1), np.uint8)
+    hole[5:15, 30:40] = 255
+    write(Image(hole), tmp_path / "mask.png")
+    write(photo, first)
+    write(Image(255 - photo.samples), second)
+    marks = ({}, str(tmp_path / "mask.png"), False)
+    *_, shown = runs("inpaint").run(silent, first, "diffusion", False, 0, 0, True, 0, "png", 95, *marks, None, [])
+    for _, _, made, known, *_ in went_on_from(first, shown[5], []):
+        earlier = known
+        shutil.copy(made, filled)
+    for known in (earlier, []):  # to the server, when the run begins; the browser tells of the first picture still
+        values = (False, 0, 0, True, 0, "png", 95, *marks, filled, known)
+        *_, shown = runs("inpaint").run(silent, second, "diffusion", *values)
+        result = result_of(shown[5])
+        assert result.made_of == second
+        np.testing.assert_array_equal(result.done.picture.samples[20:], 255 - photo.samples[20:])
 
 
 def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_a_tap(photo, tmp_path):
@@ -532,7 +554,7 @@ def test_the_page_says_which_fill_was_taken_and_takes_the_other_or_a_variant_at_
     hole[20:26, 30:36] = 255
     write(Image(hole), tmp_path / "mask.png")
     inpaint, path = runs("inpaint"), str(tmp_path / "photo.png")
-    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None)
+    choices = (False, 0, 0, True, 0, "png", 95, {}, str(tmp_path / "mask.png"), False, None, [])
     *_, first = inpaint.run(silent, path, "auto", *choices)
     assert first[3].startswith("**Fourier fill**")
     assert "Chosen: Fourier fill" in first[3]
@@ -699,7 +721,7 @@ def test_one_mask_serves_many_files_of_any_size(photo, tmp_path, painted):
     marks = (
         ({"layers": [str(tmp_path / "layer.png")]}, None) if painted else ({"layers": []}, str(tmp_path / "mask.png"))
     )
-    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, *marks, False, None)
+    choices = ("diffusion", False, 0, 0, True, 0, "png", 95, *marks, False, None, [])
     for *_, download in runs("inpaint").batch(silent, files, *choices):
         if download.get("value"):
             shutil.unpack_archive(download["value"], tmp_path / "out")

@@ -1,4 +1,5 @@
-// Keeps clicks from being lost: one that starts a run while a picture is still on its way waits for it.  An example that
+// Keeps clicks from being lost: one that starts a run while a picture is still on its way waits for it, and for the
+// canvas that comes with it: what Gradio's page is told of a result before that would be undone by it.  An example that
 // is tapped meanwhile is the picture then: the upload is given up, and so is the click that waited for it.
 (() => {
   if (window.clicksKept) return;
@@ -15,7 +16,8 @@
   const choices = new Map(); // the file that was chosen last for every part of the page, and what stops its upload
 
   const now = () => performance.now();
-  const busy = () => uploads > 0 || now() < expected || now() < settled;
+  const drawing = (button) => document.querySelector(`#${button.id.slice(0, -4)}-coming.kept[data-on]`);
+  const busy = (button) => uploads > 0 || now() < expected || now() < settled || drawing(button);
 
   /** What brings a picture from the server has done so; see `brings` in the page's parts. */
   window.pictureBrought = () => {
@@ -91,7 +93,7 @@
 
   function later() {
     if (!waiting) return;
-    if (busy()) setTimeout(later, 50);
+    if (busy(waiting)) setTimeout(later, 50);
     else {
       const button = released();
       if (button.isConnected) button.click();
@@ -112,7 +114,7 @@
         released();
         window.turns.clicked(cancel.id.slice(0, -7)); // there is one to be cancelled, which has not begun
       }
-      if (!button || !busy()) return;
+      if (!button || !busy(button)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
       const first = waiting === null;

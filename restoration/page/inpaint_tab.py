@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -22,17 +23,31 @@ from restoration.page.turns import same_picture
 from restoration.tasks._task import Setting
 
 
+class Fill(NamedTuple):
+    """What a canvas showed before something was filled in it.
+
+    Args:
+        file: its picture.
+        run: what came of that.
+        path: of the upload.
+    """
+
+    file: str
+    run: str
+    path: str
+
+
 class HoleRuns(Runs):
     """Runs whose results are gone on from, and whose holes can be filled in another way.
 
-    The last value of a handler is what earlier runs made of the picture, None at first.
+    The last values of a handler are what the canvas shows, None at first, and the fills before it, see `shown_now`.
     """
 
     more = 2
 
     def run(self, progress=gr.Progress(), path=None, model="", *values) -> Generator:
         """See `Runs.run`."""
-        *values, now = values
+        *values, now, earlier = values
         with sentences():
             order = self.ordered(model, values[: self.controls])
             *output, painted, uploaded, transparent = values[self.controls :]
@@ -40,16 +55,16 @@ class HoleRuns(Runs):
             def hole(image: Image) -> Mask:
                 return chosen_hole(image, painted, uploaded, transparent)
 
-            yield from self.restore(order, path, hole, tuple(output), progress, now)
+            yield from self.restore(order, path, hole, tuple(output), progress, shown_now(path, now, earlier))
 
     def batch(self, progress=gr.Progress(), files=None, model="", *values) -> Generator:
         """See `Runs.batch`."""
-        yield from super().batch(progress, files, model, *values[:-1])
+        yield from super().batch(progress, files, model, *values[:-2])
 
     def bake(self, event: gr.SelectData, path=None, model="", *values) -> Generator:
         """See `Runs.bake`."""
-        *values, now = values
-        yield from super().bake(event, now or path, model, *values)
+        *values, now, earlier = values
+        yield from super().bake(event, shown_now(path, now, earlier) or path, model, *values)
 
     def besides(self, done, folder) -> tuple:
         """The buttons for that."""
@@ -101,6 +116,11 @@ class HoleRuns(Runs):
             yield from self.restore(order, path, lambda image: made.done.hole, output, progress, made.made_of)
 
 
+def shown_now(path: str | None, now: str | None, earlier: list[Fill]) -> str | None:
+    """What the canvas shows, if that was made of the upload: the browser may tell of another's for a moment."""
+    return now if earlier and path and same_picture(earlier[-1].path, path) else None
+
+
 def other_fill(name: str) -> str:
     """The method that `auto` might have taken instead."""
     return next(other for other in AMONG if other != name)
@@ -148,7 +168,7 @@ class HoleTab(TaskTab):
                 buttons=["download", "fullscreen"],
                 elem_id=f"{self.name}-shown-mask",
             )
-        self.marks = [self.editor, self.uploaded, self.transparent, self.now]
+        self.marks = [self.editor, self.uploaded, self.transparent, self.now, self.earlier]
         return spot
 
     def draw_controls(self, place):
@@ -169,8 +189,11 @@ class HoleTab(TaskTab):
 
     @property
     def painting(self) -> list[gr.components.Component]:
-        """What painting changes: the canvas, what it shows, what it showed, and whether that can be gone back to."""
-        return [self.editor, self.now, self.earlier, self.undo]
+        """What painting changes: what the canvas shows, what it showed, whether that can be gone back to, the canvas.
+
+        Gradio's page changes one after the other, and takes its time for the canvas.
+        """
+        return [self.now, self.earlier, self.undo, self.editor]
 
     def follow_picture(self, picked, known):
         told = self.source.change(begun, [self.source, self.earlier], self.painting, **LOOKING | FOLLOWING)
@@ -183,48 +206,48 @@ class HoleTab(TaskTab):
         edges = [
             part for setting in self.kind.settings if setting.place == "mask" for part in self.controls[setting.name]
         ]
-        looked_at = [self.source, *self.marks[:-1], *edges]
+        looked_at = [self.source, *self.marks[:-2], *edges]
         self.look.click(show_mask, looked_at, self.mask, **LOOKING | {"show_progress": "full"})
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
             self.running.append(self.turns.start(button, handler, [self.shown.state, *self.shown.file]))
         went_on = [self.source, self.shown.state, self.earlier]
         for running in self.running:
-            running.success(tidy(went_on_from), went_on, [*self.painting, self.uploaded, self.transparent], **LOOKING)
+            running.success(tidy(went_on_from), went_on, [self.uploaded, self.transparent, *self.painting], **LOOKING)
         brought(self.undo.click(tidy(undone), [self.source, self.earlier], self.painting, **LOOKING))
 
 
-def begun(path: str | None, earlier: list) -> Generator:
+def begun(path: str | None, earlier: list[Fill]) -> Generator:
     """The canvas of a new picture, unless something was filled in it meanwhile."""
-    if earlier and kept_of(earlier[-1][1], path):
+    if earlier and kept_of(earlier[-1].run, path):
         yield unchanged(4)
         return
     for picture in canvas(path):
-        yield gr.update(value=picture, visible=picture is not None), None, [], gr.update(interactive=False)
+        yield None, [], gr.update(interactive=False), gr.update(value=picture, visible=picture is not None)
 
 
-def went_on_from(path: str | None, run: str | None, earlier: list) -> Generator:
+def went_on_from(path: str | None, run: str | None, earlier: list[Fill]) -> Generator:
     """The result of a run as the canvas for the next stroke, and what it was made of among what can be gone back to.
 
     Args:
         path: of the upload.
-        earlier: files of the pictures that there were before, each with the run that came of it.
+        earlier: the fills before.
     """
     result = kept_of(run, path)
     if result is None:
         yield unchanged(6)
         return
-    files = [file for file, _ in earlier]
+    files = [fill.file for fill in earlier]
     kept = files.index(result.made_of) if result.made_of in files else len(files)
-    earlier = [*earlier[:kept], (result.made_of, run)]
+    earlier = [*earlier[:kept], Fill(result.made_of, run, path)]
     with sentences(), tempfile.TemporaryDirectory() as folder:
         image = result.done.picture
         file = Path(folder) / f"{image.name}.png"
         write(image, file, metadata="all")
         for picture in canvas(str(file)):
-            yield gr.update(value=picture), str(file), earlier, gr.update(interactive=True), None, False
+            yield None, False, str(file), earlier, gr.update(interactive=True), gr.update(value=picture)
 
 
-def undone(path: str | None, earlier: list) -> Generator:
+def undone(path: str | None, earlier: list[Fill]) -> Generator:
     """The canvas as it was before the last fill, with what was marked on it then.
 
     Args:
@@ -234,11 +257,11 @@ def undone(path: str | None, earlier: list) -> Generator:
     if not earlier:
         yield unchanged(4)
         return
-    *earlier, (file, run) = earlier
+    *earlier, (file, run, _) = earlier
     now = None if path and same_picture(file, path) else file
     result = shelf.results().get(run)
     with sentences(), tempfile.TemporaryDirectory() as folder:
         for picture in canvas(file):
             if picture and result is not None:
                 picture = marked_canvas(picture, result.done.hole, folder)
-            yield gr.update(value=picture), now, earlier, gr.update(interactive=bool(earlier))
+            yield now, earlier, gr.update(interactive=bool(earlier)), gr.update(value=picture)
