@@ -106,12 +106,17 @@ def _kept(method: Method) -> Denoiser | None:
 
 def _all_noisy_cells(estimator: Denoiser, parts: list[Tensor]) -> Tensor:
     """The levels (count,) of the cells of parts (1, C, H, W) of an image that are neither flat nor clipped."""
-    return torch.cat([_noisy_cells(part, level, estimator.CELL) for part, level in in_cells(estimator, parts)])
+    return torch.cat([_noisy_cells(part, level, estimator.CELL) for part, level, _ in in_cells(estimator, parts)])
 
 
 @torch.inference_mode()
-def in_cells(estimator: Denoiser, parts: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Parts (1, C, H, W) of an image, cut to whole cells, each with the levels (1, 1, H / cell, W / cell) found."""
+def in_cells(estimator: Denoiser, parts: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """What is found in parts (1, C, H, W) of an image, cut to whole cells.
+
+    Returns:
+        Each part, with the levels (1, 1, H / cell, W / cell) of its cells and their traits (1, features, H / cell,
+        W / cell).
+    """
     whole = [
         part[..., : height // estimator.CELL * estimator.CELL, : width // estimator.CELL * estimator.CELL]
         for part in parts
@@ -119,9 +124,10 @@ def in_cells(estimator: Denoiser, parts: list[Tensor]) -> list[tuple[Tensor, Ten
     ]
     whole = [part.expand(-1, estimator.channels, -1, -1) for part in whole]
     alike = len({part.shape for part in whole}) == 1
-    levels = [estimator.level(each) for each in ([torch.cat(whole)] if alike else whole)]  # faster all at once
-    levels = [F.avg_pool2d(each, estimator.CELL) for level in levels for each in level.split(1)]
-    return list(zip(whole, levels, strict=True))
+    found = [estimator.level_and_traits(each) for each in ([torch.cat(whole)] if alike else whole)]  # faster at once
+    levels = [F.avg_pool2d(each, estimator.CELL) for level, _ in found for each in level.split(1)]
+    traits = [each for _, all_of_them in found for each in all_of_them.split(1)]
+    return list(zip(whole, levels, traits, strict=True))
 
 
 def _noisy_cells(part: Tensor, levels: Tensor, cell: int) -> Tensor:

@@ -14,8 +14,6 @@ from restoration.inpainting import Mask
 from restoration.scratches import find_scratches
 
 QUALITY_SIDE = 384  # the JPEG quality is measured in a square of this side, in the middle
-GRAIN = (11.82, 3.02, -8.97, -14.22, 7.34)  # weights of the signs of grain, by `train.grain`,
-GRAIN_IN_JPEG = (8.18, 1.94, -8.81, -13.57, 8.09)  # and in a JPEG that lost more than noise
 GRAINY_FROM_255 = 7.0  # noise level that three quarters of a picture have that is too small for signs
 SLIGHT_BELOW = 88  # a JPEG quality from which removing its artifacts can only lose detail
 TEXTURED_FROM_255 = 4.0  # the level that is found in fine texture
@@ -73,7 +71,7 @@ def _grain(image: Image, lossy: bool) -> Finding:
     """The grain, of which a lossy JPEG has lost a part."""
     grain = measured_grain(image)
     level, signs = 255 * grain.level, grain.signs
-    if not (level >= GRAINY_FROM_255 if signs is None else signs.odds(GRAIN_IN_JPEG if lossy else GRAIN) > 0):
+    if not (level >= GRAINY_FROM_255 if signs is None else signs.are_grain(lossy=lossy)):
         told = "no grain to speak of" if level < TEXTURED_FROM_255 else "texture rather than grain"
         return Finding("denoise", f"{told}: level {level:.0f}")
     kind = "grainy" if level < 20 else "very grainy"

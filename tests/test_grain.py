@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
+from restoration.degradations import CameraNoise, Jpeg
 from restoration.diagnosis import diagnosed
 from restoration.grain import LEAST, LEAST_CONTRAST, measured_grain, signs_of
-from restoration.image import Image
-from train.grain import fitted, scored, variants
+from restoration.image import Image, from_tensor
+from train.grain import fitted, moved, variants
+
+NONE = torch.zeros(0, 1)  # traits
 
 
 def test_even_levels_have_no_signs_of_texture():
     brightness = torch.linspace(0.1, 0.9, 500)
     contrast = torch.rand(500, generator=torch.Generator().manual_seed(0))
-    signs = signs_of(torch.full((500,), 0.02), brightness, contrast)
+    signs = signs_of(torch.full((500,), 0.02), brightness, contrast, NONE)
     assert signs.most == pytest.approx(np.log(0.02 + LEAST))
     assert (signs.fall, signs.rise, signs.bond) == pytest.approx((0, 0, 0), abs=5e-3)
 
@@ -21,9 +25,9 @@ def test_even_levels_have_no_signs_of_texture():
 def test_levels_that_follow_brightness_alone_are_grain_and_those_that_follow_contrast_are_texture():
     generator = torch.Generator().manual_seed(0)
     brightness, contrast = torch.rand(2, 4000, generator=generator)
-    signs = signs_of((0.02 * (1 + brightness - brightness**2).exp()) - LEAST, brightness, contrast)
+    signs = signs_of((0.02 * (1 + brightness - brightness**2).exp()) - LEAST, brightness, contrast, NONE)
     assert (signs.rise, signs.bond) == pytest.approx((0, 0), abs=5e-3)
-    signs = signs_of(0.05 * (contrast + LEAST_CONTRAST).sqrt() - LEAST, brightness, contrast)
+    signs = signs_of(0.05 * (contrast + LEAST_CONTRAST).sqrt() - LEAST, brightness, contrast, NONE)
     assert (signs.rise, signs.bond) == pytest.approx((0.5, 1), abs=1e-3)
     assert signs.fall == pytest.approx(0.5 * np.log(5), rel=0.1)  # from a tenth of an even distribution to its half
 
@@ -52,13 +56,36 @@ def test_a_picture_too_small_for_signs_is_grainy_by_its_level(rng):
     assert measured_grain(Image(np.full((300, 300, 1), 90, np.uint8))).level == 0
 
 
-def test_the_weights_part_what_can_be_parted_whatever_its_units(rng):
+def test_what_the_estimator_tells_by_is_among_the_signs_in_the_mean(rng):
+    levels, brightness, contrast = torch.rand(3, 400, generator=torch.Generator().manual_seed(0))
+    traits = torch.stack([brightness, 2 * contrast])
+    signs = signs_of(levels, brightness, contrast, traits)
+    np.testing.assert_allclose(signs.numbers()[4:], [brightness.mean(), 2 * contrast.mean()], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "rocket"])
+def test_photos_are_not_grainy_and_the_noise_of_a_camera_in_them_is_found(name):
+    photo = from_tensor(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None] / 255)
+    noise = CameraNoise(5e-3, 1e-5, smoothing=0.6, colour_smoothing=1.2)
+    noisy = noise(photo.tensor(), torch.Generator().manual_seed(0)).clamp(0, 1)
+    level = 255 * float((noisy - photo.tensor()).square().mean().sqrt())
+    assert 5 < level < 8
+    for clean, worn in (
+        (photo, from_tensor(noisy)),
+        (from_tensor(Jpeg(80)(photo.tensor())), from_tensor(Jpeg(80)(noisy))),
+    ):
+        assert not diagnosed(clean)[1].advised
+        assert diagnosed(worn)[1].advised
+
+
+def test_what_can_be_parted_is_parted_whatever_its_units_and_the_threshold_moves(rng):
     grainy = np.arange(400) % 2 == 0
     signs = rng.normal(size=(400, 3)) + np.where(grainy, 3.0, 0.0)[:, None] * (1.0, 0.0, -1.0)
     for units in (np.ones(3), np.array([1e-3, 1.0, 500.0])):
-        weights = fitted(signs * units, grainy)
-        assert ((scored(signs * units, weights) > 0) == grainy).mean() > 0.97
-        assert weights[1] * units[0] > 1 and weights[3] * units[2] < -1 and abs(weights[2] * units[1]) < 0.5
+        fit = fitted(signs * units, grainy)
+        scores = fit.scores(signs * units)
+        assert ((scores > 0) == grainy).mean() > 0.97
+        np.testing.assert_allclose(moved(fit, -1.5).scores(signs * units), scores - 1.5, rtol=1e-5, atol=1e-5)
 
 
 def test_variants_of_a_photo_are_of_both_kinds_and_know_their_noise():

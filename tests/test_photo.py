@@ -33,7 +33,7 @@ LICENCES = ("CC0 1.0", "public domain", "BSD 3-clause", "Apache-2.0")
 def smooth() -> torch.Tensor:
     """A picture without noise or blocks."""
     y, x = torch.meshgrid(torch.arange(128), torch.arange(160), indexing="ij")
-    waves = [0.5 + 0.3 * torch.sin(x / 17 + index) * torch.cos(y / (13 + index)) for index in range(3)]
+    waves = [0.5 + 0.3 * torch.sin(x / 40 + index) * torch.cos(y / (36 + index)) for index in range(3)]
     return torch.stack(waves)[None]
 
 

@@ -276,8 +276,8 @@ def fit_dust(examples: list[SpeckExample], random: np.random.Generator) -> dust.
     return dust.Judge(specks, regression(np.concatenate(beside), true, products=True))
 
 
-def stored(judge: Judge | dust.Judge) -> str:
-    """The regressions as JSON."""
+def stored(judge) -> str:
+    """The regressions of a dataclass as JSON."""
 
     def plain(part: Regression) -> dict:
         rounded = {n: [float(f"{v:.5g}") for v in getattr(part, n)] for n in ("mean", "deviation", "weights")}

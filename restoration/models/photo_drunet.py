@@ -128,5 +128,10 @@ class PhotoDRUNet(Denoiser, paper_url="https://arxiv.org/abs/1807.04686"):
 
     def level(self, noisy: Tensor) -> Tensor:
         """The noise level on [0, 1] around every pixel, (B, 1, H, W), of an image whose sides `CELL` divides."""
-        level = 0.1 * F.softplus(self.estimator(noisy))  # (B, 1, H/4, W/4)
-        return F.interpolate(level, scale_factor=self.CELL, mode="nearest")
+        return self.level_and_traits(noisy)[0]
+
+    def level_and_traits(self, noisy: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and what it was told by: (B, features, H / `CELL`, W / `CELL`)."""
+        traits = self.estimator[:-1](noisy)
+        level = 0.1 * F.softplus(self.estimator[-1](traits))  # (B, 1, H/4, W/4)
+        return F.interpolate(level, scale_factor=self.CELL, mode="nearest"), traits
