@@ -81,6 +81,8 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
     fresh.rename(target)
     manifest.write(bundled(), [name])
     print(f"bundled {name}")
+    if getattr(new, "estimates_sigma", False):
+        print("what tells grain goes by this model: python -m train.grain --write writes that anew")
     return True
 
 
