@@ -344,7 +344,7 @@ def test_starting_from_a_checkpoint_keeps_what_it_computes(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_starts_from_those_that_are_its_parts(folder, tmp_path, monkeypatch):
+def test_a_model_starts_from_those_that_are_its_parts(folder, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     parts = {"cleaner": PhotoDRUNet(3, (4, 8), blocks=1), "upscaler": Compact(2, width=4, depth=1)}
     for name, part in parts.items():
@@ -355,12 +355,15 @@ def test_a_model_starts_from_those_that_are_its_parts(folder, tmp_path, monkeypa
     monkeypatch.setattr("train.run.revive", lambda *_: 0)  # what random weights have dead stays
     given = ["photo-x2", *command(folder, tmp_path / "whole", "--steps", "1")[1:], "--crop", "16", "--init"]
     upscale.main([*given, *(str(tmp_path / name) for name in parts)])
+    assert "starts from nothing" not in capsys.readouterr().out
     run = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert run["init"] == "cleaner and upscaler"
     whole = weights(tmp_path / "whole")
     for name, part in parts.items():
         for key, value in part.state_dict().items():
             torch.testing.assert_close(whole[f"{name}.{key}"], value, rtol=0, atol=1e-3)
+    upscale.main([*given[:4], str(tmp_path / "half"), *given[5:], str(tmp_path / "cleaner")])
+    assert "starts from nothing: upscaler\n" in capsys.readouterr().out
     Compact(2, width=5, depth=1).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match=r"other does not fit photo-x2: upscaler\.body"):
         upscale.main([*given[:4], str(tmp_path / "none"), *given[5:], str(tmp_path / "other")])

@@ -71,10 +71,13 @@ class Run:
         self.model = recipe.build().eval()
         self.outer = ends(self.model)
         self.inherited: dict[str, int] = {}  # what the weights that it starts from were trained on
+        fresh = set(self.model.state_dict()) if arguments.init else set()
         for name in arguments.init or ():
             first = load(name)
             self.inherited |= first.run.get("data", {}).get("sources") or {"unknown": 0}
-            self._start_from(first, name)
+            fresh -= self._start_from(first, name)
+        if fresh and accelerator.is_main_process:
+            print(f"starts from nothing: {', '.join(sorted({name.partition('.')[0] for name in fresh}))}")
         self.model.to(self.device)
         self.revived = revive(self.model, score) if arguments.init else 0
         self.optimizers = Optimizers(self.model, recipe.optimizer, recipe.learning_rate, recipe.decay, self.outer)
@@ -215,10 +218,13 @@ class Run:
             print(f"published: {publish(self.out, self.arguments.push_to_hub)}")
         return trained
 
-    def _start_from(self, first: Restorer, title: str) -> None:
+    def _start_from(self, first: Restorer, title: str) -> set[str]:
         """Take the weights over; the last layer may have another shape, as between upscalers, and then stays fresh.
 
         Those of a model that is a part of this one go there.
+
+        Returns:
+            The names of this model's weights that were taken over.
 
         Raises:
             TrainingError: other layers have other shapes, or equal ones compute something else.
@@ -236,6 +242,7 @@ class Run:
             built = [", ".join(f"{name}={config[name]}" for name in other) for config in (theirs, ours)]
             raise TrainingError(f"{title} has {built[0]}, but {self.arguments.model} is built with {built[1]}")
         model.load_state_dict({**own, **fitting})
+        return {f"{place}.{name}".lstrip(".") for name in fitting}
 
     def _terms(self) -> dict:
         """What must be the same for a run to go on."""
