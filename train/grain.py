@@ -26,7 +26,7 @@ from train.data import centre_crop, samples
 from train.scratches import regression, stored
 
 SIDE = 384
-FALSE = {"slight": 0.04, "lossy": 0.06}  # share of the photos without noise that pass for grainy
+FALSE = {"slight": 0.04, "lossy": 0.1}  # share of photos without noise that pass for grainy: to leave noise costs more
 LEAST = {"slight": 2.5, "lossy": 4.0}  # level of noise that should be found
 PARTS = 5  # of the photos, each of which is looked at by what the others tell
 DECAY = 3e-4
