@@ -86,7 +86,8 @@ def opened(path: str | None) -> Image:
     """The picture of an upload; the last one stays at hand, as several handlers follow an upload."""
     global _at_hand
     path = chosen(path)
-    file = path, os.path.exists(path) and os.stat(path).st_mtime_ns
+    state = os.stat(path) if os.path.exists(path) else None
+    file = path, state and (state.st_mtime_ns, state.st_size)
     last = _at_hand
     if last and last[0] == file:
         return last[1]
