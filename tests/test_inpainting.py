@@ -177,7 +177,7 @@ def test_an_odd_mask_is_answered_alike_on_every_route(cat, tmp_path, capsys, mod
 
     def on_the_page() -> Image:
         runs = tab_of(tasks.named("inpaint")).runs
-        choices = (False, 2, 2, True, 0, "png", 95, {}, str(mask), False, None)
+        choices = (False, 2, 2, True, 0, "png", 95, {}, str(mask), False, None, [])
         *_, shown = runs.run(lambda *_, **__: None, str(picture), model, *choices)
         return again(shown[5]).done.picture
 
