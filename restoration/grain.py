@@ -60,7 +60,7 @@ class Signs:
     fall: float
     rise: float
     bond: float
-    traits: tuple[float, ...] = ()
+    traits: tuple[float, ...]
 
     def numbers(self) -> np.ndarray:
         """All of them, (4 + number of traits,)."""

@@ -85,6 +85,8 @@ def test_what_can_be_parted_is_parted_whatever_its_units_and_the_threshold_moves
         fit = fitted(signs * units, grainy)
         scores = fit.scores(signs * units)
         assert ((scores > 0) == grainy).mean() > 0.97
+        first, second, third = ((fit.scores((signs + step) * units) - scores).mean() for step in np.eye(3) / 2)
+        assert first > 1 and third < -1 and abs(second) < 0.5
         np.testing.assert_allclose(moved(fit, -1.5).scores(signs * units), scores - 1.5, rtol=1e-5, atol=1e-5)
 
 

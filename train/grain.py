@@ -30,7 +30,7 @@ FALSE = {"slight": 0.04, "lossy": 0.1}  # share of photos without noise that pas
 LEAST = {"slight": 2.5, "lossy": 4.0}  # level of noise that should be found
 PARTS = 5  # of the photos, each of which is looked at by what the others tell
 DECAY = 3e-4
-WAVES = 3  # there are waves instead of every such photo
+WAVES = 3  # with every such photo come waves of colour
 BINS = ((2.5, 4), (4, 6), (6, 9), (9, 30))
 
 
