@@ -9,7 +9,7 @@ import pytest
 from gradio.queueing import EventQueue, Queue
 from gradio.state_holder import StateHolder
 
-from restoration import catalog, deep_image_prior
+from restoration import catalog, deep_image_prior, recording
 from restoration.files import write
 from restoration.image import enlarged
 from restoration.inpainting import Mask
@@ -34,7 +34,13 @@ from restoration.page.layout import build
 from restoration.page.server import rule
 from restoration.page.visitors import Visitors
 from restoration.page.waiting import Waiting
-from restoration.records import Record
+from restoration.records import Record, Records
+
+
+@pytest.fixture(autouse=True)
+def no_runs_so_far(monkeypatch):
+    """What other tests ran tells nothing here."""
+    monkeypatch.setattr(recording, "_records", Records(None))
 
 
 @pytest.fixture(scope="module")
