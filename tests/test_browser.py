@@ -137,6 +137,24 @@ def test_an_example_is_two_clicks_from_a_result(page):
 
 
 @on("desktop")
+def test_who_points_at_something_is_not_carried_away_from_it(page):
+    page.set_viewport_size({"width": 390, "height": 400})
+    status = page.locator("#denoise-status")
+    for points in (True, False):
+        page.evaluate("document.getElementById('denoise-run').scrollIntoView({ block: 'end', behavior: 'instant' })")
+        page.locator("#denoise-run").click()
+        if points:
+            page.mouse.down()
+            page.wait_for_timeout(100)  # in which the browser has heard of it
+            before = page.evaluate("scrollY")
+            page.wait_for_timeout(1000)
+            assert page.evaluate("scrollY") == before
+            page.mouse.up()
+        else:
+            page.wait_for_function("document.getElementById('denoise-status').getBoundingClientRect().top < 10")
+    expect(status).to_be_in_viewport()
+
+
 def test_running_without_a_picture_says_so(page):
     page.locator("#denoise-run").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Choose an image first")

@@ -8,11 +8,13 @@
   const SOON = 1500; // ms after a file was chosen in which its upload begins
   const SETTLED = 150; // ms after an upload in which the page has taken the picture
   const BROUGHT = 20_000; // ms after which nobody waits any more for a picture that the server was to bring
+  const SCROLLED = 1000; // ms in which the page has scrolled to where it was told to
   let uploads = 0;
   let expected = 0; // until when an upload may begin
   let settled = 0; // from when on the last upload is known to the page
   let brought = false; // whether that is one of the server's, which brings settings too
   let waiting = null; // the button that was clicked meanwhile
+  let scrolling = 0; // until when the page scrolls of its own
   const choices = new Map(); // the file that was chosen last for every part of the page, and what stops its upload
 
   const now = () => performance.now();
@@ -72,8 +74,20 @@
   function inSight(id) {
     const part = document.getElementById(id);
     const top = part?.getBoundingClientRect().top;
-    if (part && (top < 0 || top > window.innerHeight * 0.6)) part.scrollIntoView({ behavior: "smooth", block: "start" });
+    if (!part || (top >= 0 && top <= window.innerHeight * 0.6)) return;
+    scrolling = now() + SCROLLED;
+    part.scrollIntoView({ behavior: "smooth", block: "start" });
   }
+
+  /** Who points at something is not carried away from it. */
+  document.addEventListener(
+    "pointerdown",
+    () => {
+      if (now() < scrolling) window.scrollTo({ top: window.scrollY, behavior: "instant" });
+      scrolling = 0;
+    },
+    true,
+  );
 
   /** The button that waited, which does so no longer. */
   function released() {
