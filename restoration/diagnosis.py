@@ -41,7 +41,7 @@ class Finding:
 def diagnosed(image: Image) -> list[Finding]:
     """What was found in an image at a glance, in the order in which it is to be put right; see `scratches` for more."""
     compression = _compression(image)
-    return [compression, _grain(image, compression.advised), _size(image)]
+    return [_grain(image, compression.advised), compression, _size(image)]
 
 
 def scratches(image: Image) -> tuple[Finding, Mask]:

@@ -85,6 +85,7 @@ class Photo(Task):
     ending = "restored"
     methods = (STEPWISE,)
     settings = (
+        Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
         Setting(
             "artifacts",
             bool,
@@ -93,7 +94,6 @@ class Photo(Task):
             "Clean JPEG",
             place="first",
         ),
-        Setting("denoise", bool, None, "denoise, by default where there is grain", "Denoise", place="first"),
         Setting(
             "scratches",
             bool,
