@@ -130,6 +130,18 @@ def test_every_handler_answers_or_refuses_in_one_sentence(name, picture, tmp_pat
         assert not error.print_exception
 
 
+@pytest.mark.parametrize("name", [
+    name for name, event in HANDLERS.items() if any(isinstance(part, gr.ImageEditor) for part in event.outputs)
+])  # fmt: skip
+@pytest.mark.parametrize("picture", ["good", "none"])
+def test_what_changes_a_canvas_says_nothing_at_its_end_which_is_told_again_over_what_came_meanwhile(
+    name, picture, tmp_path
+):
+    (tmp_path / "a.png").write_bytes(PICTURES["good"])
+    *_, last = answers(HANDLERS[name], str(tmp_path / "a.png") if picture == "good" else None)
+    assert list(last) == len(HANDLERS[name].outputs) * [gr.skip()]
+
+
 @pytest.mark.parametrize("task", tasks.every())
 def test_whatever_goes_wrong_inside_is_logged_and_one_sentence(task, tmp_path, monkeypatch, caplog):
     (tmp_path / "a.png").write_bytes(located())

@@ -2,11 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from restoration import catalog
 from restoration.files import write
@@ -16,7 +17,7 @@ from restoration.inpainting import Mask
 from restoration.orders import Order
 from restoration.page import shelf
 from restoration.page.masks import canvas, chosen_hole, marked_canvas, own_mask, painter, show_mask
-from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, brought, sentences, tidy, unchanged
+from restoration.page.parts import FOLLOWING, LOOKING, QUIET, UploadedImage, brought, once, sentences, tidy, unchanged
 from restoration.page.runs import Runs, in_hand, kept_of
 from restoration.page.task_tab import TaskTab
 from restoration.page.turns import same_picture
@@ -196,7 +197,7 @@ class HoleTab(TaskTab):
         return [self.now, self.earlier, self.undo, self.editor]
 
     def follow_picture(self, picked, known):
-        told = self.source.change(begun, [self.source, self.earlier], self.painting, **LOOKING | FOLLOWING)
+        told = self.painted(self.source.change, begun, [self.source, self.earlier], **LOOKING | FOLLOWING)
         told.then(None, None, None, js=f"() => window.canvasCame({json.dumps(self.name)})", **QUIET)
         super().follow_picture(picked, known)
 
@@ -210,10 +211,15 @@ class HoleTab(TaskTab):
         self.look.click(show_mask, looked_at, self.mask, **LOOKING | {"show_progress": "full"})
         for button, handler in ((self.other, self.runs.other), (self.another, self.runs.another)):
             self.running.append(self.turns.start(button, handler, [self.shown.state, *self.shown.file]))
-        went_on = [self.source, self.shown.state, self.earlier]
+        went_on, others = [self.source, self.shown.state, self.earlier], [self.uploaded, self.transparent]
         for running in self.running:
-            running.success(tidy(went_on_from), went_on, [self.uploaded, self.transparent, *self.painting], **LOOKING)
-        brought(self.undo.click(tidy(undone), [self.source, self.earlier], self.painting, **LOOKING))
+            self.painted(running.success, went_on_from, went_on, others, **LOOKING)
+        brought(self.painted(self.undo.click, undone, [self.source, self.earlier], **LOOKING))
+
+    def painted(self, event: Callable, handler: Callable, inputs: list, more: Sequence = (), **queue) -> Dependency:
+        """An event after which the canvas shows something else; `more` outputs come before those of `painting`."""
+        outputs = [*more, *self.painting]
+        return event(once(tidy(handler), len(outputs)), inputs, outputs, **queue)
 
 
 def begun(path: str | None, earlier: list[Fill]) -> Generator:

@@ -243,6 +243,21 @@ def follow(
         component.change(function, inputs, outputs, **queue | FOLLOWING)
 
 
+def once(function: Callable, outputs: int) -> Callable:
+    """The same generator for so many outputs, of whose values the page is told once.
+
+    At its end Gradio tells the page the last values again, which takes them once it has drawn the first: a canvas takes
+    its time, and what came meanwhile from other handlers would be undone.
+    """
+
+    @wraps(function)
+    def telling(*values):
+        yield from function(*values)
+        yield unchanged(outputs)
+
+    return telling
+
+
 def tidy(function: Callable) -> Callable:
     """The same function, after which the memory of the pictures that it opened goes back to the system."""
 

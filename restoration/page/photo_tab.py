@@ -23,6 +23,7 @@ from restoration.page.parts import (
     compared,
     control,
     follow,
+    once,
     opened,
     preview,
     sentences,
@@ -140,9 +141,10 @@ class ChainTab(TaskTab):
     def follow_picture(self, picked, known):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
         outputs = [known, *boxes, self.proposed_for, self.editor, self.marked_in]
-        follow([self.source], tidy(self.proposed), [self.source], outputs, LOOKING)
+        follow([self.source], once(tidy(self.proposed), len(outputs)), [self.source], outputs, LOOKING)
         (marked,) = self.controls[self.kind.marked]
-        marked.change(tidy(self.mark), [self.source, marked], [self.editor, self.marked_in], **LOOKING | FOLLOWING)
+        shown = [self.editor, self.marked_in]
+        marked.change(once(tidy(self.mark), len(shown)), [self.source, marked], shown, **LOOKING | FOLLOWING)
 
     def follow_cost(self, picked, takes):
         boxes = [part for setting in self.kind.settings for part in self.controls[setting.name]]
