@@ -132,3 +132,16 @@ def test_no_canvas_is_waited_for_where_a_picture_cannot_be_read(page, tmp_path):
     expect(page.locator("#inpaint-facts")).to_contain_text("⚠️")
     expect(page.locator("#inpaint-coming")).to_be_hidden()
     expect(page.locator("#inpaint-editor")).to_have_count(0)
+
+
+@on("desktop")
+def test_a_fill_does_not_wait_for_a_picture_whose_upload_failed(page, photo, tmp_path):  # noqa: F811
+    page.get_by_role("tab", name="Inpaint").click()
+    page.route("**/upload?*", lambda route: route.fulfill(status=413, json={"detail": "Too large."}))
+    write(photo, tmp_path / "photo.png")
+    page.locator("#inpaint-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.locator("#inpaint-run").click()
+    expect(page.get_by_text("Choose an image first.")).to_be_visible(timeout=10_000)
+    (answer,) = page.errors
+    assert "Too large." in answer
+    page.errors.clear()

@@ -50,6 +50,12 @@
     }, MOUNTED);
   };
 
+  /** An upload failed: no picture comes. */
+  window.canvasForgotten = () => {
+    for (const coming of document.querySelectorAll(".block.coming.kept")) coming.until = 0;
+    look();
+  };
+
   const look = window.whenChanged(showAll, ["src", "disabled"]);
   document.addEventListener("click", ({ target }) => {
     if (target.closest?.(".examples button")) expect(target.closest(".examples").id.slice(0, -9));
