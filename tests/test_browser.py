@@ -155,6 +155,21 @@ def test_who_points_at_something_is_not_carried_away_from_it(page):
     expect(status).to_be_in_viewport()
 
 
+@on("phone")
+def test_a_click_that_waited_for_its_picture_does_not_scroll_again(page, photo, tmp_path):
+    page.set_viewport_size({"width": 390, "height": 400})
+    page.route("**/upload?*", lambda route: (page.wait_for_timeout(1500), route.continue_()))
+    write(photo, tmp_path / "photo.png")
+    page.locator("#denoise-input input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    page.locator("#denoise-run").click()
+    expect(page.locator("#denoise-run")).to_have_attribute("aria-busy", "true")
+    page.wait_for_function("document.getElementById('denoise-status').getBoundingClientRect().top < 100")
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
+    expect(page.locator("#denoise-download")).to_be_enabled()
+    page.wait_for_timeout(500)
+    assert page.evaluate("scrollY") < 100  # what appears above the button moves it by a little
+
+
 def test_running_without_a_picture_says_so(page):
     page.locator("#denoise-run").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Choose an image first")

@@ -119,7 +119,7 @@
     "click",
     (event) => {
       const button = event.target.closest?.("button[id$=-run]");
-      if (button) inSight(`${button.id.slice(0, -4)}-status`);
+      if (button && event.isTrusted) inSight(`${button.id.slice(0, -4)}-status`); // one that waited has done so
       const example = event.target.closest?.(".examples");
       if (example) inSight(`${example.id.slice(0, -9)}-input`);
       if (event.target.closest?.(".examples button")) insteadOf(example.id.slice(0, -9));
