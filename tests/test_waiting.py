@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gradio.queueing import EventQueue, Queue
 from gradio.state_holder import StateHolder
+from gradio_client.utils import apply_diff
 
 from restoration import catalog, deep_image_prior, recording
 from restoration.files import write
@@ -294,3 +295,17 @@ def test_a_session_holds_no_copy_of_the_page():
     assert session.config_values == {}
     session[box._id] = other = gr.Textbox("b")
     assert (holder["one"][box._id], holder["two"][box._id]) == (other, box)
+
+
+def test_what_is_yielded_later_changes_nothing_within_what_came_before():
+    with gr.Blocks() as page:
+        boxes = [gr.Textbox() for _ in range(4)]
+        boxes[0].change(lambda: None, None, boxes)
+    rule(page, Limits())
+    (function,) = page.fns.values()
+    first = [gr.update(value=True, info="grain"), "a", "same", [1, 2]]
+    later = [gr.update(info="dust"), "ab", "same", [1]]
+    told = [page.handle_streaming_diffs(function, list(data), "one", "run", final=False) for data in (first, later)]
+    assert told[0] == first
+    assert [apply_diff(old, new) for old, new in zip(first, told[1], strict=True)] == later
+    assert all(path == [] for edits in told[1] for _, path, _ in edits)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs
 
 import gradio as gr
-from gradio import route_utils, routes, state_holder
+from gradio import route_utils, routes, state_holder, utils
 from gradio.route_utils import GradioMultiPartParser, MultiPartException
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -55,6 +55,7 @@ def rule(page: gr.Blocks, limits: Limits, mcp: bool = False) -> dict:
         gradio_mcp.GradioMCPServer = partial(Tools, waiting=waiting)
     routes.GradioMultiPartParser = route_utils.GradioMultiPartParser = ShortTexts
     state_holder.SessionState = Session
+    utils.diff = whole
     auto.AutoHTTPProtocol = partial(Prompt, patience=limits.patience)
     return {
         "exception_handlers": HANDLERS,
@@ -66,6 +67,15 @@ def rule(page: gr.Blocks, limits: Limits, mcp: bool = False) -> dict:
             Middleware(Sessions, waiting=waiting),
         ],
     }
+
+
+def whole(before: object, after: object) -> list:
+    """What the browser is told of a value that is yielded after another: all of it.
+
+    Of a difference Gradio's client makes the new value within the old one, also where that is still to be shown, since
+    both came before the answer to the call: what only the first had would be lost on a slow line.
+    """
+    return [] if before == after else [["replace", [], after]]
 
 
 class Session(state_holder.SessionState):
