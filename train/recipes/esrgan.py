@@ -60,6 +60,7 @@ RECIPES: dict[str, EsrganRecipe] = {
         optimizer="adam",
         learning_rate=2e-4,
         adversarial_weight=0.2,
+        pixel_weight=0.3,
         grid_weight=10.0,
         grid_window=8,
     ),
