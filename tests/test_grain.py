@@ -6,7 +6,7 @@ import torch
 from skimage import data
 
 from restoration.degradations import CameraNoise, Jpeg
-from restoration.diagnosis import diagnosed
+from restoration.diagnosis import Finding, diagnosed
 from restoration.grain import LEAST, LEAST_CONTRAST, measured_grain, signs_of
 from restoration.image import Image, from_tensor
 from train.grain import fitted, moved, variants
@@ -32,6 +32,10 @@ def test_levels_that_follow_brightness_alone_are_grain_and_those_that_follow_con
     assert signs.fall == pytest.approx(0.5 * np.log(5), rel=0.1)  # from a tenth of an even distribution to its half
 
 
+def grain_of(image: Image) -> Finding:
+    return next(finding for finding in diagnosed(image) if finding.step == "denoise")
+
+
 def ground(rng) -> np.ndarray:
     """A smooth ground in levels, float (300, 400, 3)."""
     y, x = np.mgrid[:300, :400]
@@ -42,7 +46,7 @@ def ground(rng) -> np.ndarray:
 def test_noise_all_over_a_picture_is_grain_and_in_a_part_of_it_texture(rng, noisy):
     there = np.arange(400)[None, :, None] < noisy * 400
     image = Image(np.rint((ground(rng) + rng.normal(0, 9, (300, 400, 3)) * there).clip(0, 255)).astype(np.uint8))
-    found = next(finding for finding in diagnosed(image) if finding.step == "denoise")
+    found = grain_of(image)
     assert found.advised == (noisy == 1.0)
     if noisy == 0.85:  # of which the words say why
         assert found.words.startswith("texture rather than grain: level ")
@@ -52,7 +56,7 @@ def test_a_picture_too_small_for_signs_is_grainy_by_its_level(rng):
     noise = rng.normal(0, 25, (24, 24, 3))
     image = Image(np.rint((ground(rng)[:24, :24] + noise).clip(0, 255)).astype(np.uint8))
     assert measured_grain(image).signs is None
-    assert diagnosed(image)[1].words.startswith(("grainy", "very grainy"))
+    assert grain_of(image).words.startswith(("grainy", "very grainy"))
     assert measured_grain(Image(np.full((300, 300, 1), 90, np.uint8))).level == 0
 
 
@@ -74,8 +78,8 @@ def test_photos_are_not_grainy_and_the_noise_of_a_camera_in_them_is_found(name):
         (photo, from_tensor(noisy)),
         (from_tensor(Jpeg(80)(photo.tensor())), from_tensor(Jpeg(80)(noisy))),
     ):
-        assert not diagnosed(clean)[1].advised
-        assert diagnosed(worn)[1].advised
+        assert not grain_of(clean).advised
+        assert grain_of(worn).advised
 
 
 def test_what_can_be_parted_is_parted_whatever_its_units_and_the_threshold_moves(rng):
