@@ -18,7 +18,7 @@ import gradio as gr
 from anyio import to_thread
 from gradio.data_classes import PredictBodyInternal
 from gradio.mcp import GradioMCPServer
-from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProgressMessage
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessStartsMessage, ProgressMessage
 from mcp import types
 from mcp.server import Server
 from PIL import Image as Pillow
@@ -219,6 +219,8 @@ def told(message) -> tuple[float, float | None, str]:
     if isinstance(message, EstimationMessage) and message.rank:
         left = f", about {parts.duration(message.rank_eta)}" if message.rank_eta is not None else ""
         return 0, None, f"{message.rank} runs before this one{left}"
+    if isinstance(message, ProcessStartsMessage):  # a quick run may tell nothing more
+        return 0, None, "Begun"
     if isinstance(message, ProgressMessage) and message.progress_data:
         unit = message.progress_data[0]
         if unit.index is not None:
