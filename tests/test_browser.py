@@ -170,6 +170,7 @@ def test_a_click_that_waited_for_its_picture_does_not_scroll_again(page, photo, 
     assert page.evaluate("scrollY") < 100  # what appears above the button moves it by a little
 
 
+@on("desktop")
 def test_running_without_a_picture_says_so(page):
     page.locator("#denoise-run").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("Choose an image first")

@@ -87,8 +87,8 @@ def test_a_fine_picture_is_left_as_it_is_and_that_is_said(worn):
 
 def test_what_is_wrong_is_told_when_no_step_was_asked_for(worn):
     done = finish(Order("photo", settings={"denoise": False, "artifacts": False}).run(worn["both"]))
-    assert "No step was asked for, though there is something: grainy" in done.summary
-    assert "grainy: level" in done.summary and FINE not in done.summary
+    assert "No step was asked for, though there is something: grainy: level" in done.summary
+    assert "; JPEG of quality 50" in done.summary and FINE not in done.summary
 
 
 def test_the_steps_are_the_orders_of_their_tasks_each_told_what_was_measured_at_first(worn):

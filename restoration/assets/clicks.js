@@ -52,10 +52,10 @@
     const answer = fetched.call(this, input, signal ? { ...request, signal } : request, ...rest);
     uploads += 1;
     if (!brought) expected = 0;
-    const ended = (answer) => {
+    const ended = (came) => {
       uploads -= 1;
       settled = now() + SETTLED;
-      if (!answer?.ok && !signal?.aborted) window.canvasForgotten();
+      if (!came?.ok && !signal?.aborted) window.canvasForgotten();
     };
     answer.then(ended, ended);
     return unlessStopped(answer, signal);
