@@ -33,6 +33,7 @@ from restoration.files import write
 from restoration.image import Image
 from restoration.restorer import Restorer
 from restoration.running import loaded
+from tests.begun import CHECKOUT, Copied, begun
 from tests.hub import START_UPS
 
 torch.set_num_threads(1)  # several workers share the cores
@@ -40,8 +41,6 @@ torch.set_num_threads(1)  # several workers share the cores
 # Every checkpoint is read once, however many tests ask for it in turn.
 catalog._read = lru_cache(maxsize=None)(catalog._read.__wrapped__)
 receipts.loaded = restoration.running.loaded = lru_cache(maxsize=None)(loaded.__wrapped__)
-
-CHECKOUT = Path(__file__).parent.parent
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -225,7 +224,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def reached(address: str, process: subprocess.Popen, log: Path) -> str:
+def reached(address: str, process: Copied | subprocess.Popen, log: Path) -> str:
     """The address of a server, once it answers."""
     for _ in range(240):
         try:
@@ -248,8 +247,7 @@ def serving(
         traceless: whether its log must be without a traceback in the end.
     """
     port = free_port()
-    environment = {
-        **os.environ,
+    settings = {
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_TEMP_DIR": str(scratch / "uploads"),
@@ -257,12 +255,7 @@ def serving(
         **settings,
     }
     log = scratch / "server.txt"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            [sys.executable, "app.py", *arguments], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
-        ) as process,
-    ):
+    with begun(("app.py", *arguments), settings, folder, log) as process:
         try:
             yield reached(f"http://127.0.0.1:{port}", process, log)
         finally:
@@ -273,30 +266,23 @@ def serving(
 @contextmanager
 def running(
     scratch: Path, settings: dict[str, str], command: tuple[str, ...] = ("app.py",)
-) -> Iterator[tuple[str, subprocess.Popen]]:
+) -> Iterator[tuple[str, Copied | subprocess.Popen]]:
     """A server in a process of its own, which is killed in the end; gives its address too.
 
     Args:
         command: what Python runs.
     """
     port = free_port()
-    environment = {
-        **os.environ,
+    settings = {
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
         "HF_HUB_OFFLINE": "1",
         "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
         "TMPDIR": str(scratch),
-        "PYTHONPATH": str(CHECKOUT),
         **settings,
     }
     log = scratch / f"server-{port}.txt"
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            [sys.executable, *command], cwd=CHECKOUT, env=environment, stdout=output, stderr=output
-        ) as server,
-    ):
+    with begun(command, settings, CHECKOUT, log) as server:
         try:
             yield reached(f"http://127.0.0.1:{port}", server, log), server
         finally:
