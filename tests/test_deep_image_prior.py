@@ -1,5 +1,7 @@
 """Deep Image Prior: it restores, reports, repeats itself, and stops when dropped."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -65,6 +67,19 @@ def test_equal_seeds_give_equal_pictures_and_leave_the_global_generator_alone(cl
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.slow
+def test_fits_at_once_give_what_each_gives_alone(clean):
+    images = clean[..., :16, :16], clean[..., :24, 16:40]
+
+    def fitted(image: torch.Tensor) -> torch.Tensor:
+        return last(deep_image_prior.denoise(image, steps=3, width=8))
+
+    alone = [fitted(image) for image in images]
+    with ThreadPoolExecutor(4) as threads:
+        for image, found in zip(images * 10, threads.map(fitted, images * 10), strict=True):
+            assert torch.equal(found, alone[image is images[1]])
 
 
 def test_progress_is_reported_and_dropping_it_stops_the_work(clean, monkeypatch):

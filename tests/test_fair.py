@@ -236,7 +236,9 @@ def test_a_short_run_does_not_wait_for_the_long_one_of_another_session_but_for_i
         assert "event: complete" in one.hear(behind)
 
 
-@pytest.mark.parametrize("model, side", [("drunet-fast", 200), ("drunet-photo", 700), ("deep-image-prior", 16)])
+@pytest.mark.parametrize("model, side", [
+    ("drunet-fast", 200), ("drunet-photo", 700), pytest.param("deep-image-prior", 16, marks=pytest.mark.load),
+])  # fmt: skip
 def test_runs_that_go_on_at_once_give_the_bytes_that_they_give_alone(twofold, model, side):
     def result(visitor: Visitor, event: str) -> bytes:
         answer = json.loads(visitor.hear(event).split("event: complete\ndata: ")[1].splitlines()[0])
