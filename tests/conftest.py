@@ -66,8 +66,10 @@ def by_api(task: str, *values: object, **named: object) -> tuple[str, dict]:
     """What the endpoint of a task gives: the path of its file, and its report."""
     from restoration import tasks
     from restoration.page.api import endpoint
+    from restoration.page.inputs import inputs_of
 
-    return asyncio.run(endpoint(tasks.named(task))(*values, progress=lambda *_, **__: None, **named))
+    kind = tasks.named(task)
+    return asyncio.run(endpoint(kind, inputs_of(kind))(*values, progress=lambda *_, **__: None, **named))
 
 
 SERVED = {"server", "serve", "trusting", "tools"}  # fixtures that start a process

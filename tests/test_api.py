@@ -22,7 +22,7 @@ from restoration import tasks
 from restoration.files import FORMATS, read, write
 from restoration.image import Image
 from restoration.page.api import REPORT, answer
-from restoration.page.inputs import GivenFile, inputs_of
+from restoration.page.inputs import Given, GivenFile, inputs_of
 from restoration.receipts import read_receipt
 from restoration.running import finish
 from tests.conftest import API, QUICK, built, by_api, until
@@ -175,6 +175,12 @@ def test_an_input_says_what_it_takes_once_for_all_who_ask(info, task, setting):
     assert ("anyOf" in schema) == (setting.default is None)
     assert ("minimum" in inner) == bool(setting.limits) and ("enum" in inner) == bool(setting.choices)
     assert inner["type"] in ("integer", "number", "boolean", "string")
+
+
+def test_an_input_is_drawn_once():
+    drawn = [block._id for block in built().blocks.values() if isinstance(block, Given | GivenFile)]
+    taken = [block._id for fn in built().fns.values() for block in fn.inputs if isinstance(block, Given | GivenFile)]
+    assert sorted(drawn) == sorted(taken)
 
 
 def test_a_file_that_is_needed_is_required_and_the_others_are_not(info):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from inspect import Parameter, Signature
 from math import inf
@@ -128,9 +128,9 @@ def _measured(done: OrderResult) -> dict:
     return {"seconds": round(done.seconds, 3), **({} if psnr in (None, inf) else {"psnr_to_input": round(psnr, 2)})}
 
 
-def endpoint(kind: Task) -> Callable[..., Coroutine]:
+def endpoint(kind: Task, inputs: Sequence[gr.components.Component]) -> Callable[..., Coroutine]:
     """What the API does for a task, with a parameter for each of its inputs."""
-    names = [component.label for component in inputs_of(kind)]
+    names = [component.label for component in inputs]
     parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in names]
     parameters[0] = parameters[0].replace(default=Parameter.empty)
     progress = Parameter("progress", Parameter.POSITIONAL_OR_KEYWORD, default=gr.Progress())
@@ -176,8 +176,6 @@ def api(kind: Task) -> None:
     """The endpoint of a task, with inputs of its own, of which nothing is drawn."""
     about = f"{kind.about} Gives the file and what was measured; the bytes equal those of the command line."
     with gr.Row(visible=False):
-        outputs = [gr.File(label="result"), Report("report", REPORT)]
+        inputs, outputs = inputs_of(kind), [gr.File(label="result"), Report("report", REPORT)]
         button = gr.Button()
-        button.click(
-            endpoint(kind), inputs_of(kind), outputs, api_name=kind.name, api_description=about, **TAKING_TURNS
-        )
+        button.click(endpoint(kind, inputs), inputs, outputs, api_name=kind.name, api_description=about, **TAKING_TURNS)
