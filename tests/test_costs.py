@@ -5,7 +5,7 @@ import torch
 
 from restoration.files import encode
 from restoration.image import Image
-from train import capacity, costs
+from train import capacity, costs, evaluate
 
 
 @pytest.mark.parametrize("title, parameters, scale", [("DnCNN, 17 x 64", 557_443, 1), ("SRVGG, 16 x 64", 620_336, 4)])
@@ -60,6 +60,13 @@ def test_lines_are_printed_with_ratios(monkeypatch, capsys):
     monkeypatch.setattr(costs, "own_seconds", lambda kind: 0.5)
     run = {"reading": 0.1, "restoring": 0.8, "writing": 0.1, "peak": 300.0}
     monkeypatch.setattr(costs, "in_a_process", lambda *_: run)
-    costs.print_costs("denoise", ["median"], [0.5, 1])
+    costs.print_costs(costs.chosen("denoise", ["median"]), [0.5, 1])
     line = capsys.readouterr().out.splitlines()[-1].split()
     assert line == ["median", "0.500", "0.25", "0.25", "1.00", "4.00", "300", "1.00", "2.00", "300", "0.00"]
+
+
+def test_a_method_of_another_task_is_refused_before_anything_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(costs, "forward_seconds", lambda network: pytest.fail("measured"))
+    with pytest.raises(SystemExit):
+        evaluate.main(["--costs", "--task", "denoise", "--methods", "compact-x4"])
+    assert "There is no denoise model called 'compact-x4'" in capsys.readouterr().err

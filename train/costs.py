@@ -136,8 +136,17 @@ def slope(seconds: dict[float, float]) -> float:
     return float(np.polyfit([log(size) for size in seconds], [log(taken) for taken in seconds.values()], 1)[0])
 
 
-def print_costs(task: str, names: Sequence[str] | None = None, sizes: Sequence[float] = SIZES) -> None:
-    """Measure the methods of a task and print a line for each."""
+def chosen(task: str, names: Sequence[str] | None = None) -> list[Method]:
+    """The methods of these names, by default all that are not fitted to each picture.
+
+    Raises:
+        ValueError: the task has no method of such a name.
+    """
+    return [method(task, name) for name in names or [each.name for each in methods(task) if not each.prior]]
+
+
+def print_costs(kinds: Sequence[Method], sizes: Sequence[float] = SIZES) -> None:
+    """Measure methods and print a line for each."""
     torch.set_num_threads(1)
     yardsticks = {title: forward_seconds(build()) for title, build in YARDSTICKS.items()}
     for title, seconds in yardsticks.items():
@@ -147,19 +156,18 @@ def print_costs(task: str, names: Sequence[str] | None = None, sizes: Sequence[f
         + "  ".join(f"{f'{size:g} MP: s':>11} {'/ fwd':>6} {'MiB':>5}" for size in sizes)
         + "  slope"
     )
-    for name in names or [each.name for each in methods(task) if not each.prior]:
-        kind = method(task, name)
+    for kind in kinds:
         forward = own_seconds(kind)
         cells, taken = [], {}
         for size in sizes:
             if size * kind.scale**2 > (MAX_OUTPUT_MEGAPIXELS if kind.scale > 1 else float("inf")):
                 cells.append(f"{'':>11} {'':>6} {'':>5}")
                 continue
-            run = in_a_process(task, name, size)
+            run = in_a_process(kind.task, kind.name, size)
             taken[size] = run["reading"] + run["restoring"] + run["writing"]
             cells.append(f"{taken[size]:11.2f} {taken[size] / size / forward:6.2f} {run['peak']:5.0f}")
         shares = " ".join(f"{forward / seconds:8.2f}" for seconds in yardsticks.values())
-        print(f"{name:20} {forward:8.3f} {shares}  {'  '.join(cells)}  {slope(taken):5.2f}", flush=True)
+        print(f"{kind.name:20} {forward:8.3f} {shares}  {'  '.join(cells)}  {slope(taken):5.2f}", flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

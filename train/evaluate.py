@@ -72,7 +72,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     memory.keep()
     if arguments.costs:
-        costs.print_costs(arguments.task, arguments.methods, arguments.megapixels)
+        try:
+            kinds = costs.chosen(arguments.task, arguments.methods)
+        except ValueError as error:
+            parser.error(str(error))
+        costs.print_costs(kinds, arguments.megapixels)
         return 0
     if arguments.masks and not (arguments.folder and arguments.task == "inpaint"):
         parser.error("--masks goes with --task inpaint --folder")
