@@ -24,6 +24,7 @@ class Copied:
     """
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], folder: Path, log: Path):
+        log.touch()  # for whoever reads it before it is written
         self._process = COPIES.Process(target=_run, args=(tuple(command), environment, folder, log), daemon=True)
         self._process.start()
         self.pid = self._process.pid
