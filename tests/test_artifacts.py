@@ -247,6 +247,47 @@ def test_damage_keeps_pictures_in_place_and_tells_the_lowest_quality(cat):
     assert ((damaged[:, :1] == damaged).flatten(1).all(1) == grey).all()
 
 
+@pytest.fixture
+def damaged_with(cat):
+    """What comes of 80 clean crops when one share is 1 and the others are 0."""
+    clean = (cat[None, :, :72, :72] / 255).repeat(80, 1, 1, 1)
+
+    def damaged(low: int = 5, high: int = 5, **share: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        shares = {field.name: 0.0 for field in dataclasses.fields(RandomJpeg) if field.name.endswith("_share")}
+        return RandomJpeg(low, high, **{**shares, **share})(clean, torch.Generator().manual_seed(0))
+
+    return damaged
+
+
+def test_the_share_whose_grid_begins_elsewhere_shows_its_blocks_elsewhere(damaged_with):
+    def edges(**share: float) -> float:
+        """How much larger steps are where blocks of the corner's grid meet."""
+        steps = damaged_with(**share)[1].diff(dim=-1).abs().mean((0, 1, 2))
+        return float(steps[7::8].mean() / steps.mean())
+
+    assert edges() > 2
+    assert edges(shifted_share=1) < 1.2
+
+
+def test_the_share_that_was_saved_twice_has_the_lower_of_two_qualities(damaged_with):
+    once, twice = (damaged_with(5, 95, double_share=share)[2].float().mean() for share in (0, 1))
+    assert once == pytest.approx(50, abs=8)
+    assert twice == pytest.approx(35, abs=8)  # a third of the range, as the lower of two uniform numbers
+
+
+def test_the_shares_of_full_colour_of_grey_and_of_clean_are_so(damaged_with):
+    def lost(**share: float) -> float:
+        """Of the colours: differences of channels."""
+        wanted, damaged, _ = damaged_with(60, 60, **share)
+        return float((wanted - damaged).diff(dim=1).square().mean())
+
+    assert lost(full_colour_share=1) < 0.8 * lost()
+    assert lost(grey_share=1) == 0
+    wanted, damaged, quality = damaged_with(clean_share=1)
+    assert torch.equal(wanted, damaged)
+    assert (quality == 100).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name, build", [
     ("mwcnn-jpeg", lambda: MWCNNArtifacts(1, (4, 4), 2)),

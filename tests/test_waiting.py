@@ -36,6 +36,7 @@ from restoration.page.server import rule
 from restoration.page.visitors import Visitors
 from restoration.page.waiting import Waiting
 from restoration.records import Record, Records
+from train import costs
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +231,12 @@ def test_what_a_method_takes_adds_up(monkeypatch, name, megapixels, share, textu
     monkeypatch.setattr(before, "measured_costs", lambda: {"one": 3.0, "one textured": 5.0, "free": 0.0})
     monkeypatch.setattr(before, "measured_overheads", lambda: {"one": 0.5, "free": 2.0})
     assert measured_seconds(name, 1e6 * megapixels, share, texture) == pytest.approx(seconds)
+
+
+def test_what_a_method_takes_at_the_size_that_it_was_scored_at_is_what_it_took(monkeypatch):
+    monkeypatch.setattr(before, "measured_costs", lambda: {"one": 3.0})
+    monkeypatch.setattr(before, "measured_overheads", lambda: {"one": 0.5})
+    assert measured_seconds("one", costs.SIDE**2) == pytest.approx(3 * costs.SIDE**2 / 1e6)
 
 
 def test_reading_and_writing_have_a_pace_of_their_own(monkeypatch):
