@@ -18,11 +18,12 @@ from gradio_client import handle_file
 from huggingface_hub import ModelCard, RepoCard, SpaceHardware
 
 import restoration
-from restoration import running
+from restoration import gallery, running
 from restoration.denoising import denoise
 from restoration.files import read, write
 from restoration.weights import bundled
 from tests.hub import Hub
+from train import publish
 
 pytestmark = pytest.mark.slow
 
@@ -221,3 +222,21 @@ def test_a_page_without_bundle_and_cache_restores_with_what_was_published(hub, p
     answer, _ = visitor.predict(handle_file(tmp_path / "photo.png"), api_name="/denoise")
     expected = running.finish(denoise(photo)).image()
     np.testing.assert_array_equal(read(answer).samples, expected.samples)
+
+
+@pytest.mark.parametrize("name", ["drunet-fast", "drunet-jpeg", "compact-x4", "fourier-fill"])
+def test_a_sample_shows_what_was_given_beside_what_was_made_of_it(name):
+    model = restoration.load(name)
+    given, made = np.split(read(publish.sample(model)).samples.astype(int), 2, axis=1)
+    clean = gallery.clean("astronaut.png")
+    clean = read(clean).samples[60:, 160:][: len(given) // model.scale, : len(given) // model.scale].astype(int)
+    if model.task == "inpaint":
+        hole = (given != clean).any(-1)
+        assert 0.05 < hole.mean() < 0.4
+        assert (given[hole] == 255).all()
+        known = (given < 255).any(-1)
+        np.testing.assert_array_equal(made[known], clean[known])
+    assert given.shape == made.shape
+    whole = clean.repeat(model.scale, 0).repeat(model.scale, 1)
+    assert np.square(made - whole).mean() < np.square(given - whole).mean() or model.scale > 1
+    assert model.scale == 1 or (np.array_equal(given, whole) and not np.array_equal(made, given))
