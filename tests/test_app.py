@@ -395,9 +395,22 @@ def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path)
         list(runs("denoise").try_out(silent, path, "median", True, 25, 100, "Gaussian", 25, 0))
 
 
+def test_the_last_picture_stays_at_hand_if_it_is_no_large_one(photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "_at_hand", None)
+    paths = [str(tmp_path / name) for name in ("photo.png", "other.png")]
+    for path in paths:
+        write(photo, path)
+    assert parts.opened(paths[0]) is parts.opened(paths[0])
+    first = parts.opened(paths[0])
+    assert parts.opened(paths[1]) is not first
+    assert parts.opened(paths[0]) is not first  # the other one took its place
+    monkeypatch.setattr(parts, "AT_HAND", photo.samples.nbytes - 1)
+    assert parts.opened(paths[1]) is not parts.opened(paths[1])
+
+
 def test_the_output_size_is_said_before_the_run_and_refused_when_too_large(photo, tmp_path):
     write(photo, tmp_path / "photo.png")
-    assert "becomes 270 × 210 px" in facts("upscale", str(tmp_path / "photo.png"), "lanczos", 3)
+    assert "becomes 270 × 210 px** (0.1 megapixels)" in facts("upscale", str(tmp_path / "photo.png"), "lanczos", 3)
     write(Image(np.zeros((3000, 3000, 1), np.uint8)), tmp_path / "large.png")
     assert "the limit is 64" in facts("upscale", str(tmp_path / "large.png"), "lanczos", 4)
     assert facts("upscale", None, "lanczos", 4) == ""

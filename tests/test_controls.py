@@ -1,5 +1,7 @@
 """The promises of a denoiser's controls, by models whose answers are known."""
 
+import re
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -71,3 +73,14 @@ def test_the_level_is_compared_with_the_true_one(pairs, reading, kept, monkeypat
     monkeypatch.setattr(controls, "level_by", lambda model, parts: model.reading)
     clean = [image for _, image in pairs]
     assert [promise.kept for promise in controls.measures(Fake(reading=reading / 255), pairs, clean)] == kept
+
+
+def test_the_truth_may_be_worse_than_the_best_word_by_a_margin_and_no_more(pairs):
+    def told(margin: float) -> controls.Promise:
+        return controls._best("noise", Fake(), pairs, lambda *_: 20 / 255, margin)
+
+    scores = [float(number) for number in re.findall(r"-?\d+\.\d\d", told(1).found)]
+    behind = scores[1] - scores[0]
+    assert behind > 0.05
+    assert told(behind + 0.03).kept
+    assert not told(behind - 0.03).kept

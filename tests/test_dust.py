@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 from scipy import ndimage
 
+from restoration import dust
 from restoration.diagnosis import scratches
 from restoration.dust import LEAST, TRAITS, find_dust, regular, specks_of
 from restoration.image import Image
@@ -213,3 +214,14 @@ def test_fewer_specks_than_tell_of_dust_are_none():
     assert found_in(samples)[1] > LEAST
     lines[tuple(middles[LEAST // 2 :].T)] = True
     assert find_dust(samples, ndimage.binary_dilation(lines, iterations=6))[1] == 0
+
+
+def test_where_there_are_too_many_the_clearest_are_looked_at(monkeypatch):
+    monkeypatch.setattr(dust, "LIMIT", 2)
+    covered, middles = specks(6, (4, 5))
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    clear = sum(np.hypot(y - row, x - column) < 8 for row, column in middles[2:4])
+    found = specks_of(picture(ground(0) + covered[..., None] * np.where(clear, 70, 25)[..., None]).samples)
+    assert len(found.rows) == 2
+    for row, column in middles[2:4]:
+        assert np.hypot(found.rows - row, found.columns - column).min() < 3

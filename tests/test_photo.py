@@ -25,6 +25,7 @@ from restoration.receipts import read_receipt
 from restoration.running import finish
 from restoration.tasks import every, named
 from restoration.tasks.photo import BEFORE_ENLARGING
+from train import photo as benchmark
 
 LICENCES = ("CC0 1.0", "public domain", "BSD 3-clause", "Apache-2.0")
 
@@ -215,3 +216,13 @@ def test_enlarging_says_what_grows_unless_the_model_cleans(worn):
 
 def _advice(image: Image, task: str, model: str) -> list[str]:
     return named(task).facts(image, catalog.method(task, model, 2 if task == "upscale" else None))[1]
+
+
+@pytest.mark.parametrize("gain, is_as_good, is_better", [
+    (-0.11, False, False), (-0.09, True, False), (0.19, True, False), (0.21, True, True),
+])  # fmt: skip
+def test_the_benchmark_judges_the_chain_by_its_margins(gain, is_as_good, is_better):
+    best, chain = benchmark.Score(30.0, 0.2), benchmark.Score(30.0 + gain, 0.2)
+    assert benchmark.as_good(chain, best) is is_as_good
+    assert benchmark.better(chain, best) is is_better
+    assert not benchmark.better(replace(chain, lpips=0.211), best)

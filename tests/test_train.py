@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -629,9 +630,13 @@ def test_a_step_of_every_recipe_can_be_timed(name, monkeypatch):
     assert precision.step_seconds(recipe, "fp32") > 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("flag", ["--minutes", "--steps", "--batch", "--crop", "--validate-every", "--learning-rate"])
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many"])
+@pytest.mark.parametrize("flag, value", [
+    *product(
+        ["--minutes", "--steps", "--batch", "--crop", "--validate-every", "--learning-rate"],
+        ["0", "-1", "nan", "inf", "many"],
+    ),
+    *product(["--save-every"], ["-1", "nan", "inf", "many"]),
+])  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused_in_one_line(flag, value, capsys):
     with pytest.raises(SystemExit):
         denoise.main(["mwcnn-gray", "--data", "none", flag, value])
