@@ -90,6 +90,17 @@ def test_a_part_of_a_large_picture_tells_the_quality_that_all_of_it_tells(qualit
     assert jpeg.estimated_quality(cut) == quality
 
 
+def test_a_few_coefficients_that_tell_something_else_mislead_nobody():
+    places = np.random.default_rng(0).integers(0, jpeg._STEPS.shape[1], 20_000)
+    quality = 37
+    steps = jpeg._STEPS[quality - 1][places]
+    values = steps * np.random.default_rng(1).integers(1, 4, len(places))
+    values[:: len(values) - jpeg.SKETCH] = 0.6 * steps[:: len(values) - jpeg.SKETCH]
+    qualities = range(1, 101)
+    assert quality in jpeg._shortlist(values, places, qualities, 0.1)
+    assert len(jpeg._shortlist(values, places, qualities, 0.1)) == jpeg.SHORTLIST
+
+
 @pytest.mark.parametrize("frame", [(3, 5, 2, 7), (8, 8, 8, 8), (1, 0, 0, 0)])
 def test_the_pixels_of_a_picture_in_a_frame_tell_its_quality(cat, frame):
     framed = nn.functional.pad(jpeg.compressed(cat, 30).float(), frame, value=255).to(torch.uint8)

@@ -171,6 +171,31 @@ def test_16_bit_tiffs_of_every_layout_keep_every_bit(rng, planes, extra, parts, 
     assert ("An extra channel of unknown meaning was dropped." in image.notes) == (extra == "unspecified")
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_whose_bytes_were_parted_and_told_by_differences_are_read(rng, kind, channels):
+    """Adobe's technical note 3: the bytes of equal weight of a row together, then each less the one before it."""
+    samples = rng.random((5, 7, channels)).astype(kind)
+    size = samples.itemsize
+    parted = samples.astype(samples.dtype.newbyteorder(">")).view(np.uint8).reshape(5, 7 * channels, size)
+    parted = parted.transpose(0, 2, 1).reshape(5, 7 * size, channels)
+    parts = [zlib.compress(np.diff(parted, axis=1, prepend=np.uint8(0)).tobytes())]
+    told = {"photometric": "rgb" if channels == 3 else "minisblack", "compression": "zlib", "metadata": None}
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer,
+        iter(parts),
+        shape=(5, 7, channels)[: 2 + (channels > 1)],
+        dtype=kind,
+        extratags=[(65001, "H", 1, 3, True)],
+        **told,
+    )
+    before, predictor = (struct.pack("<HHI", tag, 3, 1) for tag in (65001, 317))  # which tifffile would not write
+    assert buffer.getvalue().count(before) == 1
+    image = read(buffer.getvalue().replace(before, predictor))
+    assert np.abs(image.samples / 65535 - samples.astype(float)).max() <= 0.5 / 65535 + np.finfo(kind).eps / 2
+
+
 def test_colours_of_which_alpha_leaves_none_are_black():
     stored = np.array([[[0, 0, 0, 0], [9, 0, 1, 1]]], np.uint16)  # the second is brighter than its alpha allows
     image = read(stored_tiff(stored, "contig", photometric="rgb", extrasamples=["assocalpha"]))
