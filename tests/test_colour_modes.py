@@ -135,6 +135,8 @@ MODES = [
      [[254, 0, 0], [0, 255, 1], [0, 0, 254]], None),
     ("Lab, TIFF", tiff(np.uint8([[[255, 0, 0], [0, 0, 0], [128, 0, 0]]]), "cielab"),
      [[255] * 3, [0] * 3, [119] * 3], None),  # L* 50.2 is 18.58% of white, (1.055 * 0.1858 ** (1 / 2.4) - 0.055) * 255
+    ("Lab, dark", tiff(np.uint8([[[10, 0, 0], [5, 0, 0]]]), "cielab"),
+     [[14] * 3, [7] * 3], None),  # L* / 903.3 is 0.00434 and 0.00217 of white, 12.92 times that under 0.0031
     ("Lab, 16", tiff(np.uint16([[[65535, 0, 0], [0, 0, 0]]]), "cielab"), [[65535] * 3, [0] * 3], np.uint16),
     ("CMYK, JPEG", saved(Pillow.new("CMYK", (1, 1), (0, 255, 255, 0)), "jpeg", quality=100), [[254, 0, 0]], None),
 ]  # fmt: skip
@@ -192,9 +194,10 @@ def test_ycbcr_of_any_subsampling_keeps_a_flat_colour(subsampling):
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("compression", ["tiff_lzw", "packbits", "tiff_adobe_deflate"])
-def test_compressed_tiffs_of_libtiff_are_read(rng, kind, compression):
+@pytest.mark.parametrize("width", [8, 9, 7])
+def test_compressed_tiffs_of_libtiff_are_read(rng, kind, compression, width):
     """LZW and PackBits as libtiff writes them, through Pillow, on the bytes of samples of any size."""
-    samples = rng.integers(0, 4, (9, 8)).astype(np.uint8)
+    samples = rng.integers(0, 4, (9, width)).astype(np.uint8)
     if kind != np.uint8:
         samples = (samples / 4).astype(kind) if kind == np.float32 else samples.astype(kind) * 300
     picture = Pillow.fromarray(samples)

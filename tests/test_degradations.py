@@ -246,6 +246,24 @@ def test_scratches_are_as_wide_and_as_deep_as_they_are_told_and_leave_the_rest_a
     torch.testing.assert_close(scratched, (grey + added).clamp(0, 1))
 
 
+def test_every_scratch_is_drawn_and_as_long_as_it_was_meant_to_be():
+    one, lengths, drawn = Scratches((1, 1), (1, 1), (0.2, 0.2), (0.5, 0.5)), [], 0
+    for seed in range(80):
+        _, middles = one.drawn((200, 200), torch.Generator().manual_seed(seed))
+        rows, columns = middles.nonzero().T
+        drawn += middles.any()
+        if middles.any() and not {0, 199} & {
+            int(rows.min()),
+            int(rows.max()),
+            int(columns.min()),
+            int(columns.max()),
+        }:  # not cut off
+            lengths.append(math.hypot(*(float(line.max() - line.min()) for line in (rows, columns))))
+    assert len(lengths) > 20
+    assert min(lengths) > 90
+    assert max(lengths) < 106  # bent by at most 0.15 of its length
+
+
 @pytest.mark.parametrize("reach", [0.05, 0.3])
 def test_a_pieces_length_is_its_reach_on_average_and_twice_that_at_most(reach):
     holes = StrokeHoles(0.002, 0.002, strokes=1, corners=2, reach=reach)
