@@ -395,6 +395,18 @@ def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path)
         list(runs("denoise").try_out(silent, path, "median", True, 25, 100, "Gaussian", 25, 0))
 
 
+def test_what_is_found_by_itself_hides_its_control_until_it_is_set():
+    shown = {block.elem_id: block for block in built().blocks.values() if getattr(block, "elem_id", None)}
+    kinds = [
+        (kind.name, setting.name) for kind in tasks.every().values() for setting in kind.settings if setting.automatic
+    ]
+    drawn = [(task, name) for task, name in kinds if f"{task}-auto" in shown]
+    assert drawn
+    for task, name in drawn:
+        assert shown[f"{task}-auto"].value is True
+        assert shown[f"{task}-{name}"].visible is False
+
+
 def test_the_last_picture_stays_at_hand_if_it_is_no_large_one(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "_at_hand", None)
     paths = [str(tmp_path / name) for name in ("photo.png", "other.png")]
