@@ -398,7 +398,7 @@ def test_a_trial_on_a_noisy_picture_warns_that_its_scores_mislead(rng, tmp_path)
 def test_what_is_found_by_itself_hides_its_control_until_it_is_set():
     shown = {block.elem_id: block for block in built().blocks.values() if getattr(block, "elem_id", None)}
     kinds = [
-        (kind.name, setting.name) for kind in tasks.every().values() for setting in kind.settings if setting.automatic
+        (kind.name, setting.public) for kind in tasks.every().values() for setting in kind.settings if setting.automatic
     ]
     drawn = [(task, name) for task, name in kinds if f"{task}-auto" in shown]
     assert drawn
