@@ -21,11 +21,12 @@ from torch import Generator, Tensor
 
 from restoration import tasks
 from restoration.bakeoff import around, patch
-from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise, StrokeHoles
+from restoration.degradations import Degradation, GaussianNoise, PoissonNoise, SaltAndPepperNoise
 from restoration.files import read, write
 from restoration.image import Image, enlarged, fitted, from_tensor, reduced
 from restoration.inpainting import mask_from
 from restoration.orders import Order
+from restoration.random_holes import StrokeHoles
 from restoration.resampling import NEAREST, enlarge
 from restoration.running import finish
 

@@ -9,11 +9,12 @@ from skimage import data
 
 from restoration import deep_image_prior, denoising, inpainting, precision, running, upscaling
 from restoration.deep_image_prior import Attempt, Hourglass, _seconds_per_pixel_and_step
-from restoration.degradations import GaussianNoise, PixelHoles
+from restoration.degradations import GaussianNoise
 from restoration.image import Image
 from restoration.inpainting import Mask
 from restoration.metrics import psnr
 from restoration.orders import Order
+from restoration.random_holes import PixelHoles
 from restoration.resampling import enlarge, resample
 
 FAST = {"steps": 120, "width": 16}

@@ -19,12 +19,12 @@ from restoration.degradations import (
     SaltAndPepperNoise,
     Scratches,
     SpeckleNoise,
-    StrokeHoles,
     UniformNoise,
     encoded_light,
     linear_light,
 )
 from restoration.photo_damage import PhotoDamage
+from restoration.random_holes import StrokeHoles
 from restoration.resampling import resample
 
 ALL = [

@@ -8,10 +8,10 @@ import torch
 
 import restoration
 from restoration.classical import diffusion
-from restoration.degradations import BoxHoles, PixelHoles, StrokeHoles
 from restoration.models import deepfill
 from restoration.models.deepfill import ContextualAttention, DeepFill
 from restoration.models.fourier_fill import Enlarge, FourierFill, SpectralTransform
+from restoration.random_holes import BoxHoles, PixelHoles, StrokeHoles
 from train import inpaint
 from train.critics import PatchCritic, around, gradient_penalty, off_grid
 from train.losses import discounted_l1

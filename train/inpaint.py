@@ -14,9 +14,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from restoration.degradations import Holes
 from restoration.files import write_grid
 from restoration.metrics import Lpips
+from restoration.random_holes import Holes
 from restoration.restorer import Inpainter
 from train.arguments import changed, command, run_arguments
 from train.critics import PatchCritic, WassersteinCritics, off_grid

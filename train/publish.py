@@ -21,9 +21,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 import restoration
 from restoration import gallery
 from restoration.card import SPACE, edited, signed
-from restoration.degradations import StrokeHoles
 from restoration.files import encode, read
 from restoration.image import from_tensor
+from restoration.random_holes import StrokeHoles
 from restoration.resampling import NEAREST, enlarge
 from restoration.restorer import Restorer
 from restoration.running import with_channels

@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from restoration.catalog import Method
-from restoration.degradations import (
-    Holes,
-    PixelHoles,
-)
 from restoration.files import read
 from restoration.folders import is_picture, pictures_in
 from restoration.image import Image, ImageError
 from restoration.inpainting import mask_from
 from restoration.metrics import Lpips, psnr, ssim
+from restoration.random_holes import Holes, PixelHoles
 from restoration.texture import copy_texture
 from train.benchmarks._sets import (
     Benchmark,

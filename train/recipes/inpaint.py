@@ -7,14 +7,10 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from restoration.degradations import (
-    BoxHoles,
-    Holes,
-    StrokeHoles,
-)
 from restoration.metrics import Lpips
 from restoration.models.deepfill import DeepFill
 from restoration.models.fourier_fill import FourierFill
+from restoration.random_holes import BoxHoles, Holes, StrokeHoles
 from restoration.restorer import Inpainter
 from train.losses import LossName
 from train.recipes._recipe import Recipe
