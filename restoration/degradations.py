@@ -178,6 +178,43 @@ class CameraNoise:
         return (self.shot * light.clamp(min=0) + self.read).sqrt() * draw
 
 
+@dataclass(frozen=True)
+class FilmGrain:
+    """Grain of film or of a print that was scanned: coarse, alike in all channels, strongest half-way to white.
+
+    Where a share p of a film is covered by grains that lie anywhere, what a scanner sees of it has a variance in
+    proportion to p (1 - p) (Newson, Delon, Galerne, "A Stochastic Film Grain Model for Resolution-Independent
+    Rendering", Computer Graphics Forum 2017).
+    Differs from the paper: Gaussian noise, blurred to the size of the grains, instead of grains that are drawn.
+
+    Args:
+        sigma: standard deviation at 0.5, on the [0, 1] scale.
+        size: of the grains, as the standard deviation of a Gaussian in pixels; 0 is white noise.
+        colour: share of the variance that each channel has of its own, as layers of colour film do; 0 to 1.
+
+    Every number may be a (B, 1, 1, 1) tensor, one for each image.
+    """
+
+    sigma: float | Tensor
+    size: float | Tensor = 0.8
+    colour: float | Tensor = 0.0
+
+    def __post_init__(self):
+        _check_level("sigma", self.sigma)
+        _check_level("size", self.size)
+        _check_level("colour", self.colour, highest=1)
+
+    def __call__(self, clean: Tensor, generator: Generator) -> Tensor:
+        shape = (len(clean), 1 + clean.shape[1], *clean.shape[-2:])
+        draw = torch.randn(shape, generator=generator, device=clean.device, dtype=clean.dtype)
+        grains = _blurred(draw, self.size)
+        colour = torch.as_tensor(self.colour).to(clean)
+        grains = (1 - colour).sqrt() * grains[:, :1] + colour.sqrt() * grains[:, 1:]
+        grains = grains / grains.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-12)
+        strength = 2 * (clean * (1 - clean)).clamp(min=0).sqrt()
+        return clean + self.sigma * strength * grains
+
+
 def _demosaiced(values: Tensor, generator: Generator) -> Tensor:
     """Values (B, 3, H, W) seen through a Bayer grid in a phase that is drawn, the gaps filled bilinearly."""
     count, _, height, width = values.shape

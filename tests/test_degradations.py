@@ -12,6 +12,7 @@ from restoration.degradations import (
     CameraNoise,
     Chain,
     Downscale,
+    FilmGrain,
     GaussianNoise,
     Jpeg,
     PoissonNoise,
@@ -34,6 +35,7 @@ ALL = [
     SaltAndPepperNoise(0.2),
     SpeckleNoise(0.1),
     CameraNoise(1e-3, 1e-5, smoothing=0.5, colour_smoothing=1.0),
+    FilmGrain(0.05, 1.0, 0.3),
     Chain((Blur(1.0), GaussianNoise(0.1), Jpeg(60))),
     PhotoDamage(4),
 ]
@@ -96,9 +98,28 @@ def test_speckle_grows_with_brightness():
     assert SpeckleNoise(0.1)(grey(0.8), seeded()).std().item() == pytest.approx(0.08, rel=0.02)
 
 
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("size", [0.0, 0.8, 1.5])
+def test_film_grain_is_as_coarse_as_its_size_and_fades_towards_black_and_white(level, size):
+    noise = (FilmGrain(0.1, size)(grey(level), seeded()) - level)[0]
+    assert noise.std().item() == pytest.approx(0.1 * 2 * (level * (1 - level)) ** 0.5, rel=0.02)
+    assert torch.equal(noise[0], noise[1])
+    together = (noise[0, :, 1:] * noise[0, :, :-1]).mean() / noise[0].square().mean()
+    # A Gaussian's correlation with itself a pixel further on.
+    assert together.item() == pytest.approx(math.exp(-1 / (4 * size**2)) if size else 0, abs=0.03)
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.3, 1.0])
+def test_a_share_of_film_grain_is_each_channels_own(colour):
+    noise = (FilmGrain(0.1, 0.8, colour)(grey(), seeded()) - 0.5)[0]
+    assert torch.corrcoef(noise.flatten(1))[0, 2].item() == pytest.approx(1 - colour, abs=0.03)
+    assert noise.std().item() == pytest.approx(0.1, rel=0.02)
+
+
 @pytest.mark.parametrize("make", [
     lambda: GaussianNoise(-0.1), lambda: UniformNoise(-1), lambda: PoissonNoise(0), lambda: SaltAndPepperNoise(1.1),
-    lambda: SpeckleNoise(float("nan")),
+    lambda: SpeckleNoise(float("nan")), lambda: FilmGrain(-0.1), lambda: FilmGrain(0.1, -1),
+    lambda: FilmGrain(0.1, colour=1.1),
 ])  # fmt: skip
 def test_impossible_levels_are_refused(make):
     with pytest.raises(ValueError, match="must"):
