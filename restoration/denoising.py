@@ -13,7 +13,9 @@ from restoration import catalog
 from restoration.catalog import Method
 from restoration.classical import estimate_sigma
 from restoration.degradations import (
+    CameraNoise,
     Degradation,
+    FilmGrain,
     GaussianNoise,
     PoissonNoise,
     SaltAndPepperNoise,
@@ -202,10 +204,22 @@ def denoise(image: Image, model: str = "", sigma: float | None = None, *, tile: 
     return (yield from restored(image, method, level, found=lambda _: found, tile=tile))
 
 
+def _camera_noise(level: float) -> CameraNoise:
+    """A camera's noise whose standard deviation half-way to white is a level in 8-bit units."""
+    flat, shot = torch.full((1, 3, 128, 128), 0.5), 10 * (level / 255) ** 2
+    for _ in range(5):  # nearly in proportion to the root of `shot`
+        noise = CameraNoise(shot, 0, smoothing=0.5, colour_smoothing=1.0)
+        shot *= (level / 255 / float((noise(flat, torch.Generator().manual_seed(0)) - flat).std())) ** 2
+    return noise
+
+
 # Kinds of noise by the name that people see, made from a level of 1 to 100.  The level is the standard deviation in
-# 8-bit units (for Poisson noise, at white), for salt and pepper the percentage of pixels hit.
+# 8-bit units (for Poisson noise, at white; for a camera's and film grain, half-way to it), for salt and pepper the
+# percentage of pixels hit.
 NOISES: dict[str, Callable[[float], Degradation]] = {
     "Gaussian": lambda level: GaussianNoise(level / 255),
+    "Camera": _camera_noise,
+    "Film grain": lambda level: FilmGrain(level / 255),
     "Uniform": lambda level: UniformNoise(level / 255 * 3**0.5),
     "Poisson": lambda level: PoissonNoise((255 / level) ** 2),
     "Salt and pepper": lambda level: SaltAndPepperNoise(level / 100),

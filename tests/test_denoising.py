@@ -134,6 +134,15 @@ def test_a_trial_scores_what_is_shown(photo, kind):
     np.testing.assert_array_equal(again.damaged.samples, trial.damaged.samples)
 
 
+@pytest.mark.parametrize("level", [1, 12, 40, 100])
+@pytest.mark.parametrize(("kind", "at"), [("Gaussian", 0.5), ("Camera", 0.5), ("Film grain", 0.5), ("Uniform", 0.5),
+                                          ("Poisson", 1.0), ("Speckle", 1.0)])  # fmt: skip
+def test_the_level_of_a_kind_of_noise_is_its_deviation(kind, at, level):
+    flat = torch.full((1, 3, 256, 256), at)
+    noise = denoising.NOISES[kind](level)(flat, torch.Generator().manual_seed(0)) - flat
+    assert 255 * noise.std().item() == pytest.approx(level, rel=0.04)
+
+
 def test_noise_beyond_the_highest_level_is_tried_at_that_level(photo):
     trial = running.finish(noise_trial(photo, "Salt and pepper", 100))
     assert float((trial.damaged.tensor() - photo.tensor()).std()) > denoising.MAX_SIGMA_255 / 255
