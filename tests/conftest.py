@@ -239,56 +239,48 @@ def reached(address: str, process: Copied | subprocess.Popen, log: Path) -> str:
 
 
 @contextmanager
-def serving(
-    folder: Path, scratch: Path, settings: dict[str, str], *, arguments: tuple[str, ...] = (), traceless: bool = True
-) -> Iterator[str]:
-    """The page of a folder, served on loopback in a process of its own; gives its address.
-
-    Args:
-        arguments: of the command.
-        traceless: whether its log must be without a traceback in the end.
-    """
-    port = free_port()
-    settings = {
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(scratch / "uploads"),
-        "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
-        **settings,
-    }
-    log = scratch / "server.txt"
-    with begun(("app.py", *arguments), settings, folder, log) as process:
-        try:
-            yield reached(f"http://127.0.0.1:{port}", process, log)
-        finally:
-            process.terminate()
-    assert not traceless or "Traceback" not in log.read_text(), log.read_text()
-
-
-@contextmanager
 def running(
-    scratch: Path, settings: dict[str, str], command: tuple[str, ...] = ("app.py",)
+    scratch: Path, settings: dict[str, str], command: tuple[str, ...] = ("app.py",), folder: Path = CHECKOUT
 ) -> Iterator[tuple[str, Copied | subprocess.Popen]]:
     """A server in a process of its own, which is killed in the end; gives its address too.
 
     Args:
-        command: what Python runs.
+        scratch: where its records, its log and what it keeps for a while lie.
+        command: what Python runs, in the folder.
     """
     port = free_port()
     settings = {
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "GRADIO_SERVER_PORT": str(port),
-        "HF_HUB_OFFLINE": "1",
         "RESTORATION_RECORDS": str(scratch / "records.sqlite"),
         "TMPDIR": str(scratch),
         **settings,
     }
     log = scratch / f"server-{port}.txt"
-    with begun(command, settings, CHECKOUT, log) as server:
+    with begun(command, settings, folder, log) as server:
         try:
             yield reached(f"http://127.0.0.1:{port}", server, log), server
         finally:
             server.kill()
+
+
+@contextmanager
+def serving(
+    folder: Path, scratch: Path, settings: dict[str, str], *, arguments: tuple[str, ...] = (), traceless: bool = True
+) -> Iterator[str]:
+    """The page of a folder, served on loopback in a process of its own until it is told to end; gives its address.
+
+    Args:
+        arguments: of the command.
+        traceless: whether its log must be without a traceback in the end.
+    """
+    settings = {"GRADIO_TEMP_DIR": str(scratch / "uploads"), **settings}
+    with running(scratch, settings, ("app.py", *arguments), folder) as (address, server):
+        yield address
+        server.terminate()
+        server.wait()
+    logs = "".join(log.read_text() for log in scratch.glob("server-*.txt"))
+    assert not traceless or "Traceback" not in logs, logs
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:

@@ -261,7 +261,7 @@ def restored_from_the_hub(scratch: Path) -> None:
     hubs.ROUTES = [(pattern.replace("model|space", "dataset"), method) for pattern, method in hubs.ROUTES]
     hub = hubs.Hub()
     settings = {"HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_secret", "RESTORATION_RECORDS_REPO": "me/runs"}
-    settings |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    settings |= {"HF_HUB_DISABLE_XET": "1"}
     with running(scratch, settings, command=("-c", HUB)) as (address, process):
         page = Page(address, process)
         for number in range(5):
@@ -299,6 +299,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         settings = {**free, "RESTORATION_UNHEARD": "10", "GRADIO_TEMP_DIR": str(scratch / "uploads")}
+        settings |= {"HF_HUB_OFFLINE": "1"}
         with running(scratch, settings) as (address, process):
             page = Page(address, process)
             memory(page, arguments.runs)

@@ -127,7 +127,7 @@ def test_everything_of_a_visitor_goes_also_what_a_killed_server_left(tmp_path, p
     write(photo, tmp_path / "visitor.png")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    settings = {"GRADIO_TEMP_DIR": str(scratch / "uploads")} if given else {"GRADIO_TEMP_DIR": ""}
+    settings = {"HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(scratch / "uploads") if given else ""}
 
     def of_visitor() -> list[Path]:
         walked = os.walk(scratch)  # which passes over what goes meanwhile

@@ -22,7 +22,7 @@ from tests.conftest import running
 @pytest.mark.parametrize("asked", ["program", "page"])
 def test_a_run_that_was_answered_is_on_record_though_the_server_is_killed_at_once(tmp_path, photo, asked):
     write(photo, tmp_path / "photo.png")
-    with running(tmp_path, {"GRADIO_TEMP_DIR": str(tmp_path / "uploads")}) as (address, server):
+    with running(tmp_path, {"HF_HUB_OFFLINE": "1", "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}) as (address, server):
         if asked == "program":
             client = Client(address, verbose=False, download_files=False, analytics_enabled=False)
             client.submit(handle_file(tmp_path / "photo.png"), "median", api_name="/denoise").result()
