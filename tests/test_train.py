@@ -39,7 +39,7 @@ from train.optimizers import Ema, Optimizers, learning_rate_factor, revive, step
 from train.precision import PRECISIONS
 from train.recipes.artifacts import RECIPES as ARTIFACTS
 from train.recipes.denoise import RECIPES as DENOISE
-from train.recipes.denoise import DenoiseRecipe, RandomNoise
+from train.recipes.denoise import DenoiseRecipe, PhotoNoise, RandomNoise
 from train.recipes.esrgan import RECIPES as ESRGAN
 from train.recipes.inpaint import RECIPES as INPAINT
 from train.recipes.upscale import RECIPES as UPSCALE
@@ -130,6 +130,20 @@ def test_random_noise_tells_the_level_it_drew():
     assert torch.allclose(noisy.std((1, 2, 3)), sigma.flatten(), rtol=0.06)
     bounded = noisy.abs().amax((1, 2, 3)) <= sigma.flatten() * 3**0.5 + 1e-6
     assert 20 < bounded.sum() < 44  # about half is uniform
+
+
+def test_photo_noise_is_white_of_film_of_a_camera_or_none_in_the_shares_asked_for():
+    clean = torch.full((600, 3, 16, 16), 0.5)
+    noise = PhotoNoise(white_share=0.2, film_share=0.3, clean_share=0.1, jpeg_share=0, grey_share=0)
+    _, noisy, sigma, white = noise(clean, torch.Generator().manual_seed(0))
+    added = noisy - clean
+    level = added.std((1, 2, 3))
+    alike = (added - added[:, :1]).abs().amax((1, 2, 3)) == 0  # grain of film without colours, or no noise
+    assert white.float().mean() == pytest.approx(0.2, abs=0.04)
+    assert (alike & (level > 0)).float().mean() == pytest.approx(0.15, abs=0.04)  # half of that of film
+    assert (level == 0).float().mean() == pytest.approx(0.1, abs=0.03)
+    assert not (alike & white.flatten()).any() and level[alike].max() < 25 / 255
+    assert torch.corrcoef(torch.stack([sigma.mean((1, 2, 3)), level]))[0, 1] > 0.98
 
 
 def test_told_too_much_an_image_shall_look_as_a_noisier_one_does():

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from restoration.degradations import (
     CameraNoise,
     Degradation,
+    FilmGrain,
     GaussianNoise,
     Jpeg,
     Rounding,
@@ -81,7 +82,10 @@ class PhotoNoise:
 
     Args:
         white_share: probability of white Gaussian noise instead, of a standard deviation from 0 to `white_sigma`.
+        film_share: probability of the grain of film instead, of a standard deviation from 0 to `film_sigma`, half of
+            the time without colours.
         clean_share: probability of no noise at all.
+        grain_size: range of `FilmGrain`'s `size`.
         shot, read: ranges of `CameraNoise`'s, logarithmically uniform.
         smoothing, colour_smoothing: ranges of `CameraNoise`'s.
         jpeg_share: probability that a noisy image is saved as JPEG of a quality in `qualities`, in half of the cases
@@ -91,6 +95,9 @@ class PhotoNoise:
 
     white_share: float = 0.27
     white_sigma: float = 55 / 255
+    film_share: float = 0.0
+    film_sigma: float = 24 / 255
+    grain_size: tuple[float, float] = (0.2, 1.6)
     clean_share: float = 0.08
     shot: tuple[float, float] = (6e-5, 1e-2)
     read: tuple[float, float] = (5e-7, 2e-4)
@@ -117,7 +124,12 @@ class PhotoNoise:
         )(clean, generator)
         white = GaussianNoise(drawn(0, self.white_sigma))(clean, generator)
         kind = drawn()
-        noisy = torch.where(kind < self.white_share, white, Rounding()(camera))
+        is_white, is_film = kind < self.white_share, kind < self.white_share + self.film_share
+        noisy = torch.where(is_white, white, Rounding()(camera))
+        if self.film_share:
+            colour = drawn(-1, 1).clamp(min=0)
+            film = FilmGrain(drawn(0, self.film_sigma), drawn(*self.grain_size), colour)(clean, generator)
+            noisy = torch.where(is_film & ~is_white, Rounding()(film), noisy)
         grey = drawn() < self.grey_share
         clean, noisy = (torch.where(grey, image[:, :1], image) for image in (clean, noisy))
         saved = drawn() < self.jpeg_share
@@ -126,7 +138,7 @@ class PhotoNoise:
                 jpeg = Jpeg(round(float(quality)), "4:2:0" if half else "4:4:4")
                 noisy[index : index + 1] = jpeg(noisy[index : index + 1])
         noisy = torch.where(kind > 1 - self.clean_share, clean, noisy)
-        return Noisy(clean, noisy, level_around(noisy - clean), kind < self.white_share)
+        return Noisy(clean, noisy, level_around(noisy - clean), is_white)
 
 
 LEVEL_CELL = 4  # a level is known for squares of so many pixels a side
@@ -219,10 +231,11 @@ RECIPES: dict[str, DenoiseRecipe] = {
     "drunet-photo": DenoiseRecipe(
         build=lambda: PhotoDRUNet(channels=3, widths=(32, 64, 128), blocks=2, unshuffle=2),
         learning_rate=2e-3,
-        noise=PhotoNoise(white_share=0.4),
+        noise=PhotoNoise(white_share=0.38, film_share=0.12),
         scored=(
             CameraNoise(1e-3, 1e-5, smoothing=0.7, colour_smoothing=2.0),
             CameraNoise(8e-3, 1e-4, smoothing=0.4, colour_smoothing=1.5),
+            FilmGrain(10 / 255, 0.9),
             GaussianNoise(25 / 255),
         ),
         blind_share=0.4,
