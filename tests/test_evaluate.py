@@ -251,6 +251,18 @@ def test_a_default_that_is_worse_on_real_photos_is_not_replaced(tmp_path, monkey
     assert "worse than the default" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("images", "scored", "to_beat"), [
+    (3, [{"sigma": 0.1}], 40.0),  # as it was scored when it was bundled, which was more
+    (3, [{"sigma": 0.1}, {"sigma": 0.2}], 30.0), (4, [{"sigma": 0.1}], 30.0),
+])  # fmt: skip
+def test_a_score_on_record_counts_where_it_is_of_as_many_images_with_equal_damage(monkeypatch, images, scored, to_beat):
+    record = {"recipe": {"scored": [{"sigma": 0.1}]}, "ratchet": {"score": 40.0, "images": 3}}
+    monkeypatch.setattr(ratchet, "_record", lambda name: record)
+    assert ratchet.standing("drunet-photo", lambda *_: 30.0, images * [None], scored) == to_beat
+    del record["recipe"]["scored"]  # not known
+    assert ratchet.standing("drunet-photo", lambda *_: 30.0, 3 * [None], scored) == 40.0
+
+
 def test_a_card_reports_its_models_sets_the_telling_one_first():
     scored = ["CBSD68 σ15", "CBSD68 σ25, JPEG 90", "CBSD68 σ25", "X-ray Gaussian 0.1", "PolyU"]
     assert benchmarks.every()["denoise"].at_home("drunet-photo", scored)[0] == "PolyU"

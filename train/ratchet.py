@@ -45,7 +45,7 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
         raise SystemExit("error: the training data holds no held-out image")
     quality, unit = judge(name, lpips)
     score = quality(new, images)
-    old_score = standing(name, quality, images)
+    old_score = standing(name, quality, images, run["recipe"].get("scored"))
     beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} {unit}"
     print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
     if old_score is not None and score <= old_score:
@@ -106,15 +106,22 @@ def on_photos(model: Restorer, data: Path, count: int = 20) -> float:
     return sum(scores) / len(scores)
 
 
-def standing(name: str, quality: Callable[[Restorer, list[Tensor]], float], images: list[Tensor]) -> float | None:
-    """The score to beat: of the bundled checkpoint, or when it was bundled, if that is higher and of as many images.
+def standing(
+    name: str, quality: Callable[[Restorer, list[Tensor]], float], images: list[Tensor], scored: object
+) -> float | None:
+    """The score to beat: of the bundled checkpoint, or when it was bundled, if that is higher and comparable.
 
     An architecture that has changed since may get less out of the old weights than they were worth, or not take them.
+
+    Args:
+        scored: what the images are damaged by, as a record has it; scores of other damages or of another number of
+            images are not comparable.
     """
     if not (bundled() / name / "model.safetensors").exists():
         return None
-    ratchet = _record(name).get("ratchet", {})
-    scores = [ratchet["score"]] if ratchet.get("images") == len(images) else []
+    record = _record(name)
+    ratchet, damages = record.get("ratchet", {}), record.get("recipe", {}).get("scored", scored)
+    scores = [ratchet["score"]] if ratchet.get("images") == len(images) and damages == scored else []
     try:
         scores.append(quality(restoration.load(name), images))
     except ValueError:
