@@ -45,7 +45,7 @@ def promote(candidate: Path, train_data: list[str], lpips: Lpips | None, rivals:
         raise SystemExit("error: the training data holds no held-out image")
     quality, unit = judge(name, lpips)
     score = quality(new, images)
-    old_score = standing(name, quality, images, run["recipe"].get("scored"))
+    old_score = standing(name, quality, images, run.get("recipe", {}).get("scored"))
     beside = "nothing bundled yet" if old_score is None else f"bundled {old_score:.3f} {unit}"
     print(f"{name} on {len(images)} held-out images: new {score:.3f} {unit}, {beside}")
     if old_score is not None and score <= old_score:
