@@ -5,11 +5,12 @@ import pytest
 import torch
 from skimage import data
 
-from restoration.degradations import CameraNoise, Jpeg
+from restoration.degradations import CameraNoise, FilmGrain, Jpeg
 from restoration.diagnosis import Finding, diagnosed
 from restoration.grain import LEAST, LEAST_CONTRAST, measured_grain, signs_of
 from restoration.image import Image, from_tensor
-from train.grain import fitted, moved, variants
+from restoration.jpeg import brightness
+from train.grain import fitted, moved, pictures, variants
 
 NONE = torch.zeros(0, 1)  # traits
 
@@ -82,6 +83,17 @@ def test_photos_are_not_grainy_and_the_noise_of_a_camera_in_them_is_found(name):
         assert grain_of(worn).advised
 
 
+@pytest.mark.parametrize("tint", [(1, 1, 1), (1, 0.92, 0.76)], ids=["grey", "brown"])
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "rocket"])
+def test_the_grain_of_an_old_print_is_found_and_prints_without_it_are_not_grainy(name, tint):
+    photo = brightness(torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None] / 255)
+    print_ = photo * torch.tensor(tint).view(1, 3, 1, 1)
+    worn = FilmGrain(12 / 255, 1.1)(print_, torch.Generator().manual_seed(0)).clamp(0, 1)
+    assert not grain_of(from_tensor(print_)).advised
+    assert grain_of(from_tensor(worn)).advised
+    assert grain_of(from_tensor(Jpeg(90)(worn))).advised
+
+
 def test_what_can_be_parted_is_parted_whatever_its_units_and_the_threshold_moves(rng):
     grainy = np.arange(400) % 2 == 0
     signs = rng.normal(size=(400, 3)) + np.where(grainy, 3.0, 0.0)[:, None] * (1.0, 0.0, -1.0)
@@ -92,6 +104,22 @@ def test_what_can_be_parted_is_parted_whatever_its_units_and_the_threshold_moves
         first, second, third = ((fit.scores((signs + step) * units) - scores).mean() for step in np.eye(3) / 2)
         assert first > 1 and third < -1 and abs(second) < 0.5
         np.testing.assert_allclose(moved(fit, -1.5).scores(signs * units), scores - 1.5, rtol=1e-5, atol=1e-5)
+
+
+def test_of_every_second_photo_there_is_an_old_print_without_colours_of_its_own():
+    photo = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    prints, tints = 0, set()
+    for seed in range(60):
+        (_, first), (_, second), *_ = pictures(photo, torch.Generator().manual_seed(seed), False)
+        assert torch.equal(first, photo)
+        if not torch.equal(second, photo):
+            prints += 1
+            shares = second / brightness(photo)
+            torch.testing.assert_close(shares, shares[..., :1, :1].expand_as(shares))
+            red, green, blue = shares[0, :, 0, 0].tolist()
+            assert pytest.approx(red) == 1 and red >= green >= blue > 0.74
+            tints.add("grey" if blue == red else "brown")
+    assert 20 <= prints <= 40 and tints == {"grey", "brown"}
 
 
 def test_variants_of_a_photo_are_of_both_kinds_and_know_their_noise():

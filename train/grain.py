@@ -2,10 +2,11 @@
 
     python -m train.grain --data FOLDER... [--write]
 
-Middles of the photos, and what is as smooth as a photo out of focus or a gradient, are saved as they are, and with a
-camera's noise or white noise, as PNG and as JPEG; a logistic regression on the signs of `restoration.grain` tells them
-apart, for JPEGs that lost little and for those that lost more.  Printed is what it finds in photos that it was not
-fitted on.  It goes with the default denoiser, whose estimator gives the signs: after another is bundled, write it anew.
+Middles of the photos, some of them without colours or in brown, and what is as smooth as a photo out of focus or a
+gradient, are saved as they are, and with a camera's noise, white noise or the grain of film, as PNG and as JPEG; a
+logistic regression on the signs of `restoration.grain` tells them apart, for JPEGs that lost little and for those that
+lost more.  Printed is what it finds in photos that it was not fitted on.  It goes with the default denoiser, whose
+estimator gives the signs: after another is bundled, write it anew.
 """
 
 import argparse
@@ -17,10 +18,11 @@ import torch
 from torch import Generator, Tensor, rand
 from torch.nn import functional as F
 
-from restoration.degradations import CameraNoise, Degradation, GaussianNoise, Jpeg
+from restoration.degradations import CameraNoise, Degradation, FilmGrain, GaussianNoise, Jpeg
 from restoration.diagnosis import SLIGHT_BELOW
 from restoration.grain import WEIGHTS, Judge, measured_grain
 from restoration.image import from_tensor
+from restoration.jpeg import brightness
 from restoration.regression import Regression
 from train.data import centre_crop, samples
 from train.scratches import regression, stored
@@ -35,14 +37,24 @@ BINS = ((2.5, 4), (4, 6), (6, 9), (9, 30))
 
 
 def pictures(photo: Tensor, generator: Generator, waves: bool) -> Iterator[tuple[bool, Tensor]]:
-    """Clean pictures (1, 3, H, W), and whether they are the photo: twice; out of focus; perhaps waves of colour."""
+    """Clean pictures (1, 3, H, W), and whether they are the photo: twice; out of focus; perhaps waves of colour.
+
+    Of every second photo the second time is that of an old print.
+    """
     yield True, photo
-    yield True, photo
+    yield True, printed(photo, generator) if float(torch.rand((), generator=generator)) < 0.5 else photo
     blocks = 2 ** int(torch.randint(1, 6, (1,), generator=generator))
     coarse = F.avg_pool2d(photo, blocks)
     yield False, F.interpolate(coarse, photo.shape[-2:], mode="bicubic").clamp(0, 1)
     if waves:
         yield False, slow_waves(photo.shape[-2:], generator)
+
+
+def printed(photo: Tensor, generator: Generator) -> Tensor:
+    """A photo (1, 3, H, W) as one without colours, and perhaps as a brown one."""
+    green, blue = (0.75 + 0.25 * torch.rand(2, generator=generator)).sort(descending=True).values.tolist()
+    tint = photo.new_tensor([1, green, blue]) if float(torch.rand((), generator=generator)) < 0.5 else photo.new_ones(3)
+    return brightness(photo) * tint.view(1, 3, 1, 1)
 
 
 def slow_waves(size: tuple[int, int], generator: Generator) -> Tensor:
@@ -58,7 +70,7 @@ def slow_waves(size: tuple[int, int], generator: Generator) -> Tensor:
 def variants(clean: Tensor, generator: Generator) -> Iterator[tuple[str, float, Tensor]]:
     """Of a photo (1, 3, H, W) pictures of a kind with their level of noise of 255, 0 for none."""
     for kind, qualities in {"slight": (SLIGHT_BELOW, 99), "lossy": (15, SLIGHT_BELOW)}.items():
-        shot, smooth, white, *jpegs = rand(6, generator=generator).tolist()
+        shot, smooth, white, coarse, colour, *jpegs = rand(9, generator=generator).tolist()
         smooth *= 1.4  # deviation in pixels
         noises: dict[str, Degradation | None] = {
             "none": None,
@@ -66,6 +78,7 @@ def variants(clean: Tensor, generator: Generator) -> Iterator[tuple[str, float, 
                 10 ** (1.4 * shot - 3.6), 1e-5, smoothing=1.4 * smooth, colour_smoothing=1.4 * smooth + 0.5
             ),
             "white": GaussianNoise((4 + 21 * white) / 255),
+            "film": FilmGrain((4 + 16 * white) / 255, 0.4 + coarse, max(0, 2 * colour - 1)),
         }
         for (name, noise), chosen in zip(noises.items(), jpegs, strict=True):
             noisy = noise(clean, generator).clamp(0, 1) if noise else clean
@@ -73,7 +86,7 @@ def variants(clean: Tensor, generator: Generator) -> Iterator[tuple[str, float, 
             quality = round(qualities[0] + chosen * (qualities[1] - qualities[0] - 1))
             if kind == "slight":
                 yield f"{kind} {name}", level, noisy
-            if name != "camera" or quality >= 45:
+            if name in ("none", "white") or quality >= 45:
                 yield f"{kind} {name} JPEG", level, Jpeg(quality)(noisy)
 
 
