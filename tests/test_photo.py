@@ -1,6 +1,7 @@
 """Photo: what is found in a picture, the steps that follow, and the receipt that repeats them."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,3 +227,14 @@ def test_the_benchmark_judges_the_chain_by_its_margins(gain, is_as_good, is_bett
     assert benchmark.as_good(chain, best) is is_as_good
     assert benchmark.better(chain, best) is is_better
     assert not benchmark.better(replace(chain, lpips=0.211), best)
+
+
+def test_the_benchmark_prints_photos_and_finds_their_grain(tmp_path):
+    files = [tmp_path / f"{name}.png" for name in ("astronaut", "chelsea")]
+    for file in files:
+        write(Image(getattr(data, file.stem)()), file)
+    found = re.fullmatch(
+        r"old prints: ([\d.]+) to ([\d.]+) dB in the mean, 2 of 2 denoised", benchmark.old_prints(files)
+    )
+    before, after = map(float, found.groups())
+    assert 24 < before < 30 and after > before + 1.5

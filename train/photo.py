@@ -1,17 +1,18 @@
 """What one click is worth: pictures damaged from a seed, restored by the chain and by every tab alone.
 
-    python -m train.photo --data FOLDER
+    python -m train.photo --data FOLDER [--only damaged|grainy|clean]
     python -m train.photo --data FOLDER --order      # denoising first, or JPEG artifacts
 
 Printed are the pictures with one damage on which the chain is within 0.1 dB of the best tab, those with several on
 which it is 0.2 dB better at no more than 0.01 of LPIPS, what is won on photos with a camera's own noise, whose truth is
-the mean of many shots, and the clean ones, half of them JPEGs, that are left alone.
+the mean of many shots, and on old prints with the grain of film, and the clean ones, half of them JPEGs, that are left
+alone.
 Pictures are crops of 256 x 256; those that were reduced are enlarged again, bicubically by tabs that do not enlarge.
 """
 
 import argparse
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from restoration import memory
-from restoration.degradations import Downscale, GaussianNoise, Jpeg
+from restoration.degradations import Downscale, FilmGrain, GaussianNoise, Jpeg
 from restoration.diagnosis import diagnosed
 from restoration.files import read
 from restoration.image import Image, enlarged, from_tensor
@@ -27,11 +28,13 @@ from restoration.metrics import Lpips, psnr
 from restoration.orders import Order
 from restoration.running import finish
 from restoration.tasks.photo import BEFORE_ENLARGING
+from train.grain import printed
 
 SIDE = 256
 ONE = (*7 * ("noise",), *8 * ("jpeg",), *5 * ("small",))
 SEVERAL = (*13 * ("noise jpeg",), *3 * ("noise small",), *4 * ("noise jpeg small",))
 TABS = ("denoise", "artifacts", "upscale")
+PARTS = ("damaged", "grainy", "clean")
 AS_GOOD, BETTER, LPIPS_LOSS = 0.1, 0.2, 0.01
 
 
@@ -82,27 +85,41 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m train.photo", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds test/, train/ and backbones/")
     parser.add_argument("--order", action="store_true", help="only which of the first two steps is to be first")
-    parser.add_argument("--clean-only", action="store_true", help="only what is proposed for clean pictures")
+    parser.add_argument("--only", choices=PARTS, help="only one of the parts")
     arguments = parser.parse_args(argv)
     memory.keep()
     photos = sorted((arguments.data / "test" / "BSD100").glob("*"))
     if arguments.order:
         return compare_orders(photos[: len(SEVERAL)])
-    if not arguments.clean_only:
-        lpips = Lpips(arguments.data / "backbones")
-        for title, kinds, good in (("one damage", ONE, as_good), ("two or three damages", SEVERAL, better)):
-            passed = 0
-            for number, (clean, kind) in enumerate(zip(crops(photos[: len(kinds)]), kinds, strict=True)):
-                chain, alone, steps = compared(clean, damaged(clean, kind, number), lpips)
-                best = max(alone, key=lambda tab: alone[tab].psnr)
-                passed += good(chain, alone[best])
-                scores = f"{chain.psnr:.2f} dB, LPIPS {chain.lpips:.3f}; {best} {alone[best].psnr:.2f}, "
-                scores += f"{alone[best].lpips:.3f}{'' if good(chain, alone[best]) else '  <-'}"
-                print(f"{kind:<16} {scores}  ({steps})", flush=True)
-            print(f"{title}: {passed} of {len(kinds)}", flush=True)
+    chosen = (arguments.only,) if arguments.only else PARTS
+    if "damaged" in chosen:
+        compare_tabs(photos, Lpips(arguments.data / "backbones"))
+    if "grainy" in chosen:
         print(real_noise(sorted((arguments.data / "test" / "PolyU").glob("*_real.*"))), flush=True)
-    others = [file for part in ("c/clic2025_*", "d/*czero_*") for file in sorted((arguments.data / "train").glob(part))]
-    left_alone, pictures = 0, [*photos[50:80], *others[::2][:20]]
+        print(old_prints(photos[20:60]), flush=True)
+    if "clean" in chosen:
+        folders = ("c/clic2025_*", "d/*czero_*")
+        others = [file for part in folders for file in sorted((arguments.data / "train").glob(part))]
+        look_at_clean([*photos[50:80], *others[::2][:20]])
+
+
+def compare_tabs(photos: list[Path], lpips: Lpips) -> None:
+    """Print what the chain makes of damaged photos, beside the best of the tabs."""
+    for title, kinds, good in (("one damage", ONE, as_good), ("two or three damages", SEVERAL, better)):
+        passed = 0
+        for number, (clean, kind) in enumerate(zip(crops(photos[: len(kinds)]), kinds, strict=True)):
+            chain, alone, steps = compared(clean, damaged(clean, kind, number), lpips)
+            best = max(alone, key=lambda tab: alone[tab].psnr)
+            passed += good(chain, alone[best])
+            scores = f"{chain.psnr:.2f} dB, LPIPS {chain.lpips:.3f}; {best} {alone[best].psnr:.2f}, "
+            scores += f"{alone[best].lpips:.3f}{'' if good(chain, alone[best]) else '  <-'}"
+            print(f"{kind:<16} {scores}  ({steps})", flush=True)
+        print(f"{title}: {passed} of {len(kinds)}", flush=True)
+
+
+def look_at_clean(pictures: list[Path]) -> None:
+    """Print what is proposed for clean pictures, half of them JPEGs."""
+    left_alone = 0
     for number, clean in enumerate(crops(pictures)):
         image = from_tensor(Jpeg(92 + number // 2 % 7)(clean) if number % 2 else clean)
         wrong = [finding.words for finding in diagnosed(image) if finding.advised]
@@ -114,15 +131,34 @@ def main(argv: list[str] | None = None) -> None:
 
 def real_noise(files: list[Path]) -> str:
     """What the chain makes of photos with a camera's noise, each beside the mean of many shots of the same."""
+    pairs = ((read(file.with_name(file.name.replace("_real", "_mean"))).tensor(), read(file)) for file in files)
+    return f"photos with a camera's noise: {one_click(pairs)}"
+
+
+def old_prints(photos: list[Path]) -> str:
+    """What the chain makes of photos printed in grey or brown, with the grain of film, scanned and saved as JPEG."""
+
+    def pairs() -> Iterator[tuple[Tensor, Image]]:
+        for seed, photo in enumerate(crops(photos)):
+            generator = Generator().manual_seed(seed)
+            clean = printed(photo, generator)
+            strength, size, quality = torch.rand(3, generator=generator).tolist()
+            grainy = FilmGrain((8 + 8 * strength) / 255, 0.6 + 0.8 * size)(clean, generator).clamp(0, 1)
+            yield clean, from_tensor(Jpeg(round(85 + 10 * quality))(grainy), f"{seed:03}")
+
+    return f"old prints: {one_click(pairs())}"
+
+
+def one_click(pairs: Iterable[tuple[Tensor, Image]]) -> str:
+    """What the chain makes of pictures, beside their truths (1, 3, H, W)."""
     before, after, denoised = [], [], 0
-    for file in files:
-        mean, image = read(file.with_name(file.name.replace("_real", "_mean"))).tensor(), read(file)
+    for truth, image in pairs:
         done = finish(Order("photo").run(image))
-        before.append(float(psnr(image.tensor(), mean)))
-        after.append(float(psnr(done.picture.tensor(), mean)))
+        before.append(float(psnr(image.tensor(), truth)))
+        after.append(float(psnr(done.picture.tensor(), truth)))
         denoised += "denoise" in {order.task for order in done.found.steps}
     means = f"{statistics.fmean(before):.2f} to {statistics.fmean(after):.2f} dB in the mean"
-    return f"photos with a camera's noise: {means}, {denoised} of {len(files)} denoised"
+    return f"{means}, {denoised} of {len(before)} denoised"
 
 
 def compare_orders(photos: list[Path]) -> None:
