@@ -124,12 +124,11 @@ class PhotoNoise:
         )(clean, generator)
         white = GaussianNoise(drawn(0, self.white_sigma))(clean, generator)
         kind = drawn()
-        is_white, is_film = kind < self.white_share, kind < self.white_share + self.film_share
-        noisy = torch.where(is_white, white, Rounding()(camera))
-        if self.film_share:
-            colour = drawn(-1, 1).clamp(min=0)
-            film = FilmGrain(drawn(0, self.film_sigma), drawn(*self.grain_size), colour)(clean, generator)
-            noisy = torch.where(is_film & ~is_white, Rounding()(film), noisy)
+        is_white = kind < self.white_share
+        colour = drawn(-1, 1).clamp(min=0)
+        film = FilmGrain(drawn(0, self.film_sigma), drawn(*self.grain_size), colour)(clean, generator)
+        of_files = Rounding()(torch.where(kind < self.white_share + self.film_share, film, camera))
+        noisy = torch.where(is_white, white, of_files)
         grey = drawn() < self.grey_share
         clean, noisy = (torch.where(grey, image[:, :1], image) for image in (clean, noisy))
         saved = drawn() < self.jpeg_share
