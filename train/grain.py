@@ -39,7 +39,7 @@ BINS = ((2.5, 4), (4, 6), (6, 9), (9, 30))
 def pictures(photo: Tensor, generator: Generator, waves: bool) -> Iterator[tuple[bool, Tensor]]:
     """Clean pictures (1, 3, H, W), and whether they are the photo: twice; out of focus; perhaps waves of colour.
 
-    Of every second photo the second time is that of an old print.
+    The second time it is, in half of the cases, that of an old print.
     """
     yield True, photo
     yield True, printed(photo, generator) if float(torch.rand((), generator=generator)) < 0.5 else photo
