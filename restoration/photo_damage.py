@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from restoration.degradations import CameraNoise, Downscale, GaussianNoise, Jpeg, Rounding
+from restoration.degradations import CameraNoise, Downscale, FilmGrain, GaussianNoise, Jpeg, Rounding
 from restoration.resampling import BICUBIC, BILINEAR, NEAREST, Kernel, resample
 
 # widened when reducing: the first is the mean of an area; what most programs do stands twice
@@ -36,6 +36,7 @@ class PhotoDamage:
         qualities: range of JPEG's.
         fine_share: probability that a JPEG's quality is drawn from its range's `FINE` on, where most that people
             bring lie and a picture gains most from being cleaned with care.
+        film_share: probability that what would have no noise has the grain of film, as old prints do.
     """
 
     scale: int
@@ -46,6 +47,7 @@ class PhotoDamage:
     zoom: tuple[float, float] = (0.75, 1.4)
     qualities: tuple[int, int] = (30, 95)
     fine_share: float = 0.0
+    film_share: float = 0.0
 
     def __post_init__(self):
         if self.scale < 2:
@@ -110,9 +112,13 @@ class PhotoDamage:
         white = GaussianNoise(drawn(0, 12 / 255))(image, generator)
         kind, saved, half = drawn(), drawn(), drawn()
         worn = torch.where(kind < 0.33, camera, torch.where(kind < 0.53, white, image))
+        if self.film_share:  # asked, as below, so that test sets made without it stay as they are
+            colour = drawn(-1, 1).clamp(min=0)
+            film = FilmGrain(drawn(0, 20 / 255), drawn(0.2, 1.6), colour)(image, generator)
+            worn = torch.where((kind >= 0.53) & (drawn() < self.film_share), film, worn)
         worn = Rounding()(worn)
         least, most = self.qualities
-        if self.fine_share:  # asked, so that test sets made without it stay as they are
+        if self.fine_share:
             least = torch.where(drawn() < self.fine_share, least + FINE * (most - least), least)
         qualities = (least + (most - least) * drawn()).round().int().flatten().tolist()
         for index, quality in enumerate(qualities):

@@ -256,6 +256,19 @@ def test_fine_jpegs_are_drawn_from_the_upper_quarter_of_the_range_and_nothing_el
         assert torch.equal(small, PhotoDamage(2, plain_share=0, twice_share=0)(clean, seeded()))
 
 
+def test_film_grain_comes_upon_those_photos_alone_that_have_no_other_noise():
+    grey = torch.full((64, 3, 32, 32), 0.5)
+    without, half, always = (
+        PhotoDamage(2, plain_share=0, twice_share=0, qualities=(95, 95), film_share=share)(grey, seeded())
+        for share in (0.0, 0.5, 1.0)
+    )
+    calm = (without.std(dim=(1, 2, 3)) < 1e-3).flatten()
+    assert 20 < calm.sum() < 40  # 47 % in the mean
+    assert torch.equal(without[~calm], always[~calm])
+    assert (always[calm].std(dim=(1, 2, 3)) > 1e-3).all()
+    assert 0.25 < (half[calm].std(dim=(1, 2, 3)) > 1e-3).float().mean() < 0.75
+
+
 def test_scratches_are_as_wide_and_as_deep_as_they_are_told_and_leave_the_rest_alone():
     lines = Scratches((2, 2), (3, 3), (0.2, 0.3), (0.8, 0.9))
     added, middles = lines.drawn((90, 120), torch.Generator().manual_seed(1))
