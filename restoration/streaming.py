@@ -32,6 +32,7 @@ class Rows:
         needs: the rows of every input that some rows are made of; may go beyond the input's.
         make: some rows, of those of the inputs that there are.
         kind: the type of its values, roughly: half the bits or all of them.
+        fill: writes what `make` gives into a place of the same shape, where that can be done without a copy.
     """
 
     device = torch.device("cpu")
@@ -43,8 +44,9 @@ class Rows:
         needs: Callable[[int, int], Span],
         make: Callable[[list[Tensor], int, int], Tensor],
         kind: torch.dtype = torch.float32,
+        fill: Callable[[list[Tensor], Tensor], object] | None = None,
     ):
-        self.kind = kind
+        self.kind, self.fill = kind, fill
         self.shape, self.inputs, self.needs, self.make = torch.Size(shape), inputs, needs, make
         self.half = torch.is_autocast_enabled("cpu")
         self.users: list[Rows] = []
@@ -69,13 +71,24 @@ class Rows:
         if end > self.end:
             parts = [each.rows(*self.needs(self.end, end)) for each in self.inputs]
             with torch.autocast("cpu", enabled=self.half and torch.is_autocast_enabled("cpu")):
-                new = self.make(parts, self.end, end)
+                new = self._joined(parts, end)
             del parts
-            if self.kept is not None:
-                new = torch.cat([self.kept, new], dim=-2)
             self.kept, self.first, self.end = new, end - new.shape[-2], end
         for each in self.inputs:
             each.let_go()
+
+    def _joined(self, parts: list[Tensor], end: int) -> Tensor:
+        """The rows that are kept and those up to one, made of those of the inputs."""
+        if self.kept is None:
+            return self.make(parts, self.end, end)
+        if self.fill is None or self.kept.dim() != 4:
+            return torch.cat([self.kept, self.make(parts, self.end, end)], dim=-2)
+        *outer, already, width = self.kept.shape
+        shape = (*outer, already + end - self.end, width)
+        whole = torch.empty(shape, dtype=self.kept.dtype, memory_format=torch.channels_last)
+        whole[..., :already, :] = self.kept
+        self.fill(parts, whole[..., already:, :])
+        return whole
 
     def let_go(self) -> None:
         """Drop the rows that nobody will ask for again."""
@@ -104,7 +117,7 @@ class Rows:
         if function not in _ROWWISE:
             raise UnsupportedError(getattr(function, "__name__", str(function)))
         kwargs.pop("inplace", None)
-        return rowwise(partial(function, **kwargs), *args)
+        return rowwise(partial(function, **kwargs) if kwargs else function, *args)
 
     def __add__(self, other):
         return rowwise(torch.add, self, other)
@@ -172,18 +185,20 @@ def _same(first: int, end: int) -> Span:
     return first, end
 
 
-def rowwise(function: Callable[..., Tensor], *values: object) -> Rows:
+def rowwise(function: Callable[..., Tensor], *values: object, into: Callable[..., Tensor] | None = None) -> Rows:
     """What a function gives that treats every row, and within one every pixel, by itself.
 
     Args:
         values: its arguments, of which some are `Rows`, or lists of them.
+        into: the same function with an `out`, if it has one.
     """
     inputs = [part for value in values for part in (value if isinstance(value, list | tuple) else [value])]
     inputs = [part for part in inputs if isinstance(part, Rows)]
     if len({each.shape[-2:] for each in inputs}) != 1:
         raise UnsupportedError("sizes that differ")
+    into = into or _INTO.get(function)
 
-    def made(parts: Sequence[Tensor]) -> Tensor:
+    def made(parts: Sequence[Tensor], function: Callable[..., Tensor] = function) -> Tensor:
         found = iter(parts)
 
         def real(value: object) -> object:
@@ -200,6 +215,7 @@ def rowwise(function: Callable[..., Tensor], *values: object) -> Rows:
         _same,
         lambda parts, first, end: made(parts),
         sample.dtype,
+        into and (lambda parts, place: made(parts, partial(into, out=place))),
     )
 
 
@@ -209,10 +225,21 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
+def _in_the_kind_of_the_moment(*weights: Tensor | None) -> Callable[[], Sequence[Tensor | None]]:
+    """A layer's weights as autocast would have them, which are brought to it once and not for every strip."""
+
+    @lru_cache
+    def brought(kind: torch.dtype) -> Sequence[Tensor | None]:
+        return [each if each is None else each.to(kind) for each in weights]
+
+    return lambda: brought(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else weights
+
+
 def _convolved(x: Rows, weight: Tensor, bias=None, stride=1, padding=0, dilation=1, groups=1) -> Rows:
     (step, across), (above, beside), (apart, wide) = _pair(stride), _pair(padding), _pair(dilation)
     reach = apart * (weight.shape[2] - 1) + 1
     width = (x.shape[-1] + 2 * beside - wide * (weight.shape[3] - 1) - 1) // across + 1
+    weights = _in_the_kind_of_the_moment(weight, bias)
 
     def needs(first: int, end: int) -> Span:
         return first * step - above, (end - 1) * step - above + reach
@@ -221,7 +248,7 @@ def _convolved(x: Rows, weight: Tensor, bias=None, stride=1, padding=0, dilation
         start, stop = needs(first, end)
         outside = max(0, -start), max(0, stop - x.height)
         part = F.pad(parts[0], (0, 0, *outside)) if any(outside) else parts[0]
-        return F.conv2d(part, weight, bias, (step, across), (0, beside), (apart, wide), groups)
+        return F.conv2d(part, *weights(), (step, across), (0, beside), (apart, wide), groups)
 
     height = (x.height + 2 * above - reach) // step + 1
     return Rows((x.shape[0], weight.shape[0], height, width), [x], needs, make)
@@ -230,7 +257,7 @@ def _convolved(x: Rows, weight: Tensor, bias=None, stride=1, padding=0, dilation
 def _grown(x: Rows, weight: Tensor, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1) -> Rows:
     """A transposed convolution."""
     (step, across), (above, beside), (more, wide) = _pair(stride), _pair(padding), _pair(output_padding)
-    reach = weight.shape[2]
+    reach, weights = weight.shape[2], _in_the_kind_of_the_moment(weight, bias)
     if _pair(dilation) != (1, 1) or more > above:
         raise UnsupportedError("a transposed convolution")
 
@@ -239,7 +266,7 @@ def _grown(x: Rows, weight: Tensor, bias=None, stride=1, padding=0, output_paddi
 
     def make(parts: list[Tensor], first: int, end: int) -> Tensor:
         top = max(0, needs(first, end)[0]) * step - above
-        rows = F.conv_transpose2d(parts[0], weight, bias, (step, across), (0, beside), (0, wide), groups)
+        rows = F.conv_transpose2d(parts[0], *weights(), (step, across), (0, beside), (0, wide), groups)
         return rows[..., first - top : end - top, :]
 
     height = (x.height - 1) * step - 2 * above + reach + more
@@ -291,11 +318,11 @@ def _bent(x: Rows, weight: Tensor) -> Rows:
         return rowwise(F.prelu, x, weight)
     slopes = weight.view(-1, 1, 1)
 
-    def larger(part: Tensor) -> Tensor:
-        steep = part * slopes.to(part.dtype)
+    def larger(part: Tensor, out: Tensor | None = None) -> Tensor:
+        steep = torch.mul(part, slopes.to(part.dtype), out=out)
         return torch.maximum(part, steep, out=steep)
 
-    return rowwise(larger, x)
+    return rowwise(larger, x, into=larger)
 
 
 _SPECIAL = {
@@ -309,6 +336,7 @@ _SPECIAL = {
     torch.max_pool2d: partial(_pooled, F.max_pool2d),
     F.avg_pool2d: partial(_pooled, F.avg_pool2d),
 }
+_INTO = {torch.add: torch.add, **dict.fromkeys((torch.relu, F.relu), partial(torch.clamp_min, min=0))}
 _ROWWISE = {
     torch.cat, torch.stack, torch.where, torch.relu, torch.sigmoid, torch.tanh, F.relu, F.leaky_relu, F.softplus,
 }  # fmt: skip
