@@ -290,10 +290,13 @@ def test_a_forged_address_is_not_believed_where_no_proxy_is(direct):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nX-A: b"])
-def test_a_connection_on_which_no_request_begins_is_given_up(direct, sent):
-    for before in (b"", b"GET /config HTTP/1.1\r\nHost: here\r\n\r\n"):
-        with socket.create_connection(urlsplit(direct).netloc.split(":"), timeout=60) as visitor:
-            visitor.sendall(before + sent)
-            with visitor.makefile("rb") as file:
-                assert file.read().startswith(b"HTTP/1.1 200" if before else b"")
+def test_a_connection_on_which_no_request_begins_is_given_up(direct):
+    with ExitStack() as open_ones:
+        waiting = []
+        for before in (b"", b"GET /config HTTP/1.1\r\nHost: here\r\n\r\n"):
+            for sent in (b"", b"GET / HT", b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nX-A: b"):
+                connection = socket.create_connection(urlsplit(direct).netloc.split(":"), timeout=60)
+                open_ones.enter_context(connection).sendall(before + sent)
+                waiting.append((before, sent, open_ones.enter_context(connection.makefile("rb"))))
+        for before, sent, file in waiting:
+            assert file.read().startswith(b"HTTP/1.1 200" if before else b""), sent

@@ -5,6 +5,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -232,13 +233,17 @@ def test_just_what_is_allowed_is_taken(page):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("sent", [b"", b"--x\r\n", b"--x\r\nContent-Disposition: form-data; name=\"files\"; "
-                                  b"filename=\"a.png\"\r\n\r\nabc"])  # fmt: skip
-def test_an_upload_of_which_nothing_more_comes_is_given_up(page, sent):
-    with socket.create_connection((page.base_url.host, page.base_url.port), timeout=60) as visitor:
-        visitor.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nConnection: close\r\n")
-        visitor.sendall(b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n" + sent)
-        with visitor.makefile("rb") as file:
+def test_an_upload_of_which_nothing_more_comes_is_given_up(page):
+    half = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nabc'
+    with ExitStack() as open_ones:
+        waiting = []
+        for sent in (b"", b"--x\r\n", half):
+            connection = socket.create_connection((page.base_url.host, page.base_url.port), timeout=60)
+            open_ones.enter_context(connection)
+            connection.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: here\r\nConnection: close\r\n")
+            connection.sendall(b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n" + sent)
+            waiting.append((sent, open_ones.enter_context(connection.makefile("rb"))))
+        for sent, file in waiting:
             answer = file.read()
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b"Nothing more came of this request" in answer
+            assert answer.startswith(b"HTTP/1.1 408 "), sent
+            assert b"Nothing more came of this request" in answer, sent
