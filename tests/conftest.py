@@ -95,6 +95,12 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores, as many tests wait for a server or for time to pass; two more are slower."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Give each file to one worker, so that what its tests share, a server for instance, is made once."""
     from xdist.scheduler import LoadFileScheduling
