@@ -105,7 +105,11 @@ gradio-app, .gradio-container { min-height: 100vh; width: 100% !important; }
   font-size: 0.7rem; line-height: 1.2; padding: 0.05rem 0.3rem; bottom: 0; left: 0; right: 0; max-width: 100%;
   white-space: normal; overflow-wrap: anywhere; text-align: center; border-radius: 0;
 }
-@media (max-width: 480px) { .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; } }
+@media (max-width: 480px) {
+  .tab-container button { padding: 0 0.25rem !important; font-size: 0.85rem !important; }
+  .onward { row-gap: 0; }
+  .onward > .block, .onward > .line { flex-basis: 100% !important; }
+}
 """
 TITLE = "Image restoration"
 INTRO = f"""# {TITLE}
