@@ -16,6 +16,7 @@ from restoration import catalog
 from restoration.catalog import Filter, Method
 from restoration.fill_choice import AMONG, Choice, choose
 from restoration.image import Image
+from restoration.look_alikes import look_alikes
 from restoration.offset_fill import Solved, solve
 from restoration.resampling import enlarge
 from restoration.running import Job, Result, improving, infer
@@ -149,7 +150,7 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
     """Fill the holes of an image one after the other; yields progress before the first and after each, finds the mask.
 
     Every hole is cut out with its surroundings, filled at the image's own resolution and pasted back.  A hole that is
-    larger than the method handles is filled coarse to fine.
+    larger than the method handles is filled coarse to fine.  Copies are never of what looks like what is removed.
 
     Args:
         model: name of a method in `methods("inpaint")`; the default for none.
@@ -213,7 +214,7 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
             if coarse and not texture:
                 notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         else:
-            others = missing[cut] & ~own | avoided[cut]
+            others = _not_copied(image, cut, own, missing, avoided)
             filling = steps(painting.tensor(cut), _marks(own), _marks(others), variant, solved)
             solved = None
             copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
@@ -237,6 +238,19 @@ def _grouped(missing: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]
     return groups, ndimage.find_objects(groups, count)
 
 
+def _not_copied(
+    image: Image, cut: tuple[slice, slice], own: np.ndarray, missing: np.ndarray, avoided: np.ndarray
+) -> np.ndarray:
+    """What in the window `cut` is not copied into a hole (h, w) of it besides the hole itself, bool (h, w).
+
+    Other holes, what is avoided, and what looks like what is removed, unless that is transparent and nobody knows it.
+    """
+    others = missing[cut] & ~own | avoided[cut]
+    if image.alpha is not None and not image.alpha[cut][own].any():
+        return others
+    return others | look_alikes(image.samples[cut], own, ~(own | others))
+
+
 def _choice(
     image: Image,
     missing: np.ndarray,
@@ -250,7 +264,7 @@ def _choice(
     def coarse() -> Generator[None, None, Solved]:
         cut = _surroundings(boxes[0], missing.shape, COPIED_FROM, 1)
         own = (groups[cut] == 1) & missing[cut]
-        others = missing[cut] & ~own | avoided[cut]
+        others = _not_copied(image, cut, own, missing, avoided)
         return (yield from solve(image.tensor(cut), _marks(own), _marks(others), variant))
 
     return (yield from choose(missing, coarse))
