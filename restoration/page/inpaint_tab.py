@@ -67,6 +67,11 @@ class HoleRuns(Runs):
         *values, now, earlier = values
         yield from super().bake(event, shown_now(path, now, earlier) or path, model, *values)
 
+    def placed(self, pair, done) -> object:
+        """The comparison, its line through the middle of what was filled: beside it, only one side would be seen."""
+        columns = (done.hole.opacity > 0).sum(0).cumsum()
+        return gr.update(value=pair, slider_position=100 * float((columns < columns[-1] / 2).mean()))
+
     def besides(self, done, folder) -> tuple:
         """The buttons for that."""
         other = catalog.method(self.kind.name, other_fill(done.order.model)).title

@@ -202,7 +202,7 @@ class Turns:
         def told(progress=gr.Progress(), path=None, *values) -> Generator:
             with closing(function(progress, path, *values)) as work:
                 for outputs in work:
-                    yield *outputs, "/".join(Path(path).parts[-2:]) if isinstance(outputs[0], tuple) else gr.skip()
+                    yield *outputs, gr.skip() if outputs[0] == gr.skip() else "/".join(Path(path).parts[-2:])
 
         outputs, tab = [*self.shown.outputs, *self.more, self.of], json.dumps(self.tab)
         named = {"when": self.when, "files": self.files, "shown_on": self.shown.status}

@@ -218,13 +218,17 @@ class Runs:
             downloads = (gr.update(value=str(path), interactive=True) for path in (file, beside))
             shelf.results().put(result.run, result.light())
             yield (
-                compared(folder, result.before, after, done.picture.name),
+                self.placed(compared(folder, result.before, after, done.picture.name), done),
                 *downloads,
                 "  \n".join([self.describe(done), *left_out(format, done.picture)]),
                 gr.update(interactive=True, value=None),
                 result.run,
                 *self.besides(done, folder),
             )
+
+    def placed(self, pair: tuple[str, str], done: OrderResult) -> object:
+        """The comparison, its line where the visitor left it."""
+        return pair
 
     def besides(self, done: OrderResult, folder: str) -> tuple:
         """What the tab shows besides, with files in a folder."""
