@@ -214,8 +214,8 @@ def inpaint(image: Image, mask: Mask, model: str = "", texture: bool = True, var
             if coarse and not texture:
                 notes.append("A large hole was filled at a lower resolution first, so its middle is soft.")
         else:
-            others = _not_copied(image, cut, own, missing, avoided)
-            filling = steps(painting.tensor(cut), _marks(own), _marks(others), variant, solved)
+            others = None if solved else _marks(_not_copied(image, cut, own, missing, avoided))  # what is solved knows
+            filling = steps(painting.tensor(cut), _marks(own), others, variant, solved)
             solved = None
             copied = yield from relayed(filling, lambda _, so_far=so_far: so_far)
             filled = copied.picture
