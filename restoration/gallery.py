@@ -260,8 +260,13 @@ def pair(task: str) -> tuple[str, str] | None:
 def handle(pair: tuple[str, str]) -> float:
     """Where the handle of a slider parts what changed in two halves, in per cent of the width."""
     before, after = (read(file).tensor() for file in pair)
-    changed = (before - after).abs().mean((0, 1, 2)).cumsum(0)
-    return 100 * float((changed < changed[-1] / 2).float().mean())
+    return halved_at((before - after).abs().mean((0, 1, 2)).numpy())
+
+
+def halved_at(columns: np.ndarray) -> float:
+    """Up to where columns hold half of all that they hold (W,), in per cent of the width."""
+    along = columns.cumsum()
+    return 100 * float((along < along[-1] / 2).mean())
 
 
 def draw_pair(example: Example) -> tuple[Image, Image]:

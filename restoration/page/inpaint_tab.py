@@ -9,7 +9,7 @@ from typing import NamedTuple
 import gradio as gr
 from gradio.events import Dependency
 
-from restoration import catalog
+from restoration import catalog, gallery
 from restoration.files import write
 from restoration.fill_choice import AMONG
 from restoration.image import Image
@@ -69,8 +69,7 @@ class HoleRuns(Runs):
 
     def placed(self, pair, done) -> object:
         """The comparison, its line through the middle of what was filled: beside it, only one side would be seen."""
-        columns = (done.hole.opacity > 0).sum(0).cumsum()
-        return gr.update(value=pair, slider_position=100 * float((columns < columns[-1] / 2).mean()))
+        return gr.update(value=pair, slider_position=gallery.halved_at((done.hole.opacity > 0).sum(0)))
 
     def besides(self, done, folder) -> tuple:
         """The buttons for that."""
