@@ -72,6 +72,12 @@ def in_full(layer: nn.Module, x: Tensor) -> Tensor:
         return layer(x.float())
 
 
+def in_half(x: Tensor) -> Tensor:
+    """What a layer in fp32 gives, in half the bits where the network runs so: sums with it would be in fp32 too."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 class Restorer(nn.Module, PyTorchModelHubMixin, library_name="restoration", tags=["image-restoration"]):
     """Base of the contracts: runs `forward` on images of any size and loads weights strictly.
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from restoration import catalog, running
 from restoration.image import Image
 from restoration.orders import Order
-from restoration.restorer import Denoiser
+from restoration.restorer import Denoiser, in_full, in_half
 from restoration.running import finish, loaded
 from restoration.streaming import UnsupportedError, strips, works_in_strips
 
@@ -64,6 +64,32 @@ def test_prelu_is_pytorchs_bit_for_bit_whatever_its_slopes(slopes, half):
         parts = list(strips(model, lambda rows: image[..., rows, :], (40, 30), rows=16))
     assert torch.equal(torch.cat(parts, dim=-2), whole)
     assert 0 < whole.mean() < 1
+
+
+class Sums(Denoiser):
+    """Of what is computed in fp32 and in half the bits, either first, and of a number."""
+
+    channels, receptive_field = 3, 1
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.body = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        full = in_full(self.head, x)
+        half = self.body(in_half(full))
+        return (full + half) + (half + full) + half.float() + 0.5
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_sums_of_both_kinds_are_pytorchs_bit_for_bit(half):
+    torch.manual_seed(0)
+    model = Sums().eval()
+    image = torch.rand(1, 3, 40, 24)
+    with torch.autocast("cpu", enabled=half):
+        whole = model.restore(image)
+        parts = list(strips(model, lambda rows: image[..., rows, :], (40, 24), rows=16))
+    assert torch.equal(torch.cat(parts, dim=-2), whole)
 
 
 def test_no_row_of_the_image_is_read_twice_but_where_it_is_mirrored():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.models._blocks import ResidualBlock
-from restoration.restorer import Checkpoint, Denoiser, in_full
+from restoration.restorer import Checkpoint, Denoiser, in_full, in_half
 
 
 class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
@@ -74,7 +74,7 @@ class DRUNet(Denoiser, paper_url="https://arxiv.org/abs/2008.13751"):
     def forward(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         features = F.pixel_unshuffle(noisy, self.unshuffle)  # (B, C*u*u, H/u, W/u)
         level = sigma[..., :: self.unshuffle, :: self.unshuffle]
-        x = in_full(self.head, torch.cat([features, level], dim=1))
+        x = in_half(in_full(self.head, torch.cat([features, level], dim=1)))
         skips = []
         for down in self.down:
             skips.append(x)

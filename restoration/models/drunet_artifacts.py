@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration.models._blocks import ResidualBlock
-from restoration.restorer import ArtifactRemover, Checkpoint, in_full
+from restoration.restorer import ArtifactRemover, Checkpoint, in_full, in_half
 
 
 class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.13751"):
@@ -67,7 +67,7 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
     def forward(self, image: Tensor, quality: Tensor) -> Tensor:
         plane = torch.where(quality < 0, self.UNKNOWN_PLANE, 1 - 0.8 * quality)
         first = in_full(self.m_head, torch.cat([image, plane], dim=1))
-        second = self.m_down1(first)
+        second = self.m_down1(in_half(first))
         third = self.m_down2(second)
         fourth = self.m_down3(third)
         x = self.m_up3(self.m_body(fourth) + fourth)
