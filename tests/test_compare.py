@@ -49,7 +49,13 @@ def address(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+SCREENS = [
+    pytest.param((1280, 900), id="desktop", marks=pytest.mark.load),
+    pytest.param((390, 844), id="phone"),
+]
+
+
+@pytest.fixture(params=SCREENS)
 def page(address, request):
     (width, height), errors = request.param, []
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

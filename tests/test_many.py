@@ -213,7 +213,7 @@ SLOW_MODEL = ("--model", "non-local-means", "--workers", "2")
 @pytest.fixture
 def slow_tree(tree, photo) -> Path:
     """Pictures that take a while."""
-    large = np.tile(photo.samples, (4, 4, 1))
+    large = np.tile(photo.samples, (3, 3, 1))
     for name in (*NAMES[-8:], "b.png"):
         write(replace(photo, samples=np.roll(large, hash(name) % 90, 0)), tree / name)
     return tree

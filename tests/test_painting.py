@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from restoration.files import read, write
 from restoration.image import Image
-from tests.test_browser import CHROMIUM, SIZES, browser, choose, on, page  # noqa: F401  (fixtures)
+from tests.test_browser import CHROMIUM, browser, choose, on, page  # noqa: F401  (fixtures)
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,7 +66,7 @@ class Canvas:
             return read(answer.read()).samples[..., 0] > 127
 
 
-@pytest.mark.parametrize("page", SIZES, indirect=True)
+@on("desktop")
 def test_what_was_painted_stays_until_it_is_erased(page, tmp_path, rng):  # noqa: F811
     write(Image(rng.integers(0, 256, (200, 280, 3)).astype(np.uint8)), tmp_path / "photo.png")
     page.get_by_role("tab", name="Inpaint").click()
