@@ -1,8 +1,8 @@
 """Copies in a hole that take on the brightness of what is around them, and meet each other without steps.
 
 Pérez, Gangnet, Blake. "Poisson Image Editing", SIGGRAPH 2003.
-Differs from the paper: where the rim has an edge that the copy has not, it is not held to the rim, as the colours there
-would bleed into the hole; large holes are solved at a lower resolution.
+Differs from the paper: where the rim has an edge that the copy has not, or what the hole cut off, it is not held to the
+rim, as the colours there would bleed into the hole; large holes are solved at a lower resolution.
 """
 
 from collections.abc import Generator
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from restoration.shift_map import BAND, Labelling, Level, inside, shifted
 
@@ -18,6 +19,9 @@ EDGE = 0.3  # a step between two copies well above this is left
 FAR = 0.3  # what a rim pixel may differ from its copy for blending
 ODD = 0.06  # and so much more than its neighbours do
 AROUND = 9  # pixels along the rim that are its neighbours
+CUT = 0.12  # and more than the part of the rim does that it lies in, as what sticks out of the hole
+PART = 0.25  # of the rim, which most of what sticks out does not fill
+SOME = 1000  # pixels of the rim that tell what is usual there
 LEAST = 0.02  # weight of what is left out
 CALM = 1e-3  # weight of no change at all
 STEP = 1 << 18  # pixels that are handled between two yields
@@ -42,23 +46,14 @@ def blending(level: Level, offsets: np.ndarray, labels: np.ndarray) -> np.ndarra
     columns, values = [first, second], [weight, -weight]
     sides = [weight[:, None] * wanted]
     lines = len(first)
-    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        there = np.full((count, 2), (down, right))
-        known = level.usable_at(y, x, there)
-        nodes = np.flatnonzero(known)
-        given = shifted(pixels, y[nodes], x[nodes], there[nodes])
-        gap = given - shifted(pixels, y[nodes] + down, x[nodes] + right, own[nodes])
-        plane = np.zeros((*level.size, gap.shape[1] + 1), np.float32)
-        plane[y[nodes], x[nodes]] = np.concatenate([gap, np.ones((len(nodes), 1), np.float32)], axis=1)
-        around = ndimage.uniform_filter(plane, (AROUND, AROUND, 1), mode="constant")[y[nodes], x[nodes]]
-        usual = around[:, :-1] / np.maximum(around[:, -1:], 1e-6)
-        odd = np.abs(gap - usual).max(1) / ODD
-        weight = np.maximum(np.exp(-((np.abs(gap).max(1) / FAR) ** 4) - odd**2), LEAST)
-        rows.append(lines + np.arange(len(nodes)))
-        columns.append(nodes)
-        values.append(weight)
-        sides.append(weight[:, None] * gap)
-        lines += len(nodes)
+    nodes, gap, odd = _rim(level, y, x, own)
+    cut = np.abs(gap - _usual(gap, np.stack([y[nodes], x[nodes]], axis=1))).max(1) / CUT
+    weight = np.maximum(np.exp(-((np.abs(gap).max(1) / FAR) ** 4) - odd**2 - cut**4), LEAST)
+    rows.append(lines + np.arange(len(nodes)))
+    columns.append(nodes)
+    values.append(weight)
+    sides.append(weight[:, None] * gap)
+    lines += len(nodes)
     rows.append(lines + np.arange(count))
     columns.append(np.arange(count))
     values.append(np.full(count, CALM))
@@ -68,6 +63,32 @@ def blending(level: Level, offsets: np.ndarray, labels: np.ndarray) -> np.ndarra
     ).tocsr()
     solve = splu((system.T @ system).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     return solve.solve(system.T @ np.concatenate(sides)).astype(np.float32)
+
+
+def _rim(level: Level, y: np.ndarray, x: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Which missing pixels touch known ones, what these are more than their copies (n, C), and how odd that is."""
+    parts = []
+    for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        there = np.full((len(y), 2), (down, right))
+        nodes = np.flatnonzero(level.usable_at(y, x, there))
+        given = shifted(level.pixels, y[nodes], x[nodes], there[nodes])
+        gap = given - shifted(level.pixels, y[nodes] + down, x[nodes] + right, own[nodes])
+        plane = np.zeros((*level.size, gap.shape[1] + 1), np.float32)
+        plane[y[nodes], x[nodes]] = np.concatenate([gap, np.ones((len(nodes), 1), np.float32)], axis=1)
+        around = ndimage.uniform_filter(plane, (AROUND, AROUND, 1), mode="constant")[y[nodes], x[nodes]]
+        usual = around[:, :-1] / np.maximum(around[:, -1:], 1e-6)
+        parts.append((nodes, gap, np.abs(gap - usual).max(1) / ODD))
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _usual(gap: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Medians of values (n, C) at places (n, 2), each of the `PART` of them all that is nearest."""
+    if not len(at):
+        return gap
+    some = np.linspace(0, len(at) - 1, min(len(at), SOME)).astype(int)
+    tree = cKDTree(at[some])
+    near = tree.query(at[some], [*range(1, 1 + max(1, round(PART * len(some))))])[1]
+    return np.median(gap[some][near], axis=1)[tree.query(at)[1]]
 
 
 def finer(correction: np.ndarray, above: np.ndarray, labels: np.ndarray) -> Generator[None, None, np.ndarray]:
