@@ -19,8 +19,9 @@ EDGE = 0.3  # a step between two copies well above this is left
 FAR = 0.3  # what a rim pixel may differ from its copy for blending
 ODD = 0.06  # and so much more than its neighbours do
 AROUND = 9  # pixels along the rim that are its neighbours
-CUT = 0.12  # and more than the part of the rim does that it lies in, as what sticks out of the hole
-PART = 0.25  # of the rim, which most of what sticks out does not fill
+CUT = 0.2  # and more than the part of the rim does that it lies in, as what sticks out of the hole
+USUAL = 6.0  # times what pixels of that part differ by themselves, where that is more
+PART = 0.5  # of the rim, most of which nothing that sticks out fills
 SOME = 1000  # pixels of the rim that tell what is usual there
 LEAST = 0.02  # weight of what is left out
 CALM = 1e-3  # weight of no change at all
@@ -47,7 +48,7 @@ def blending(level: Level, offsets: np.ndarray, labels: np.ndarray) -> np.ndarra
     sides = [weight[:, None] * wanted]
     lines = len(first)
     nodes, gap, odd = _rim(level, y, x, own)
-    cut = np.abs(gap - _usual(gap, np.stack([y[nodes], x[nodes]], axis=1))).max(1) / CUT
+    cut = _sticking_out(gap, np.stack([y[nodes], x[nodes]], axis=1))
     weight = np.maximum(np.exp(-((np.abs(gap).max(1) / FAR) ** 4) - odd**2 - cut**4), LEAST)
     rows.append(lines + np.arange(len(nodes)))
     columns.append(nodes)
@@ -81,14 +82,20 @@ def _rim(level: Level, y: np.ndarray, x: np.ndarray, own: np.ndarray) -> tuple[n
     return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _usual(gap: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Medians of values (n, C) at places (n, 2), each of the `PART` of them all that is nearest."""
+def _sticking_out(gap: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """How far each of some values (n, C) at places (n, 2) is from those around, over 1 where it is none of them.
+
+    Those around are the `PART` of all that is nearest, of which medians count, as of how far they are from these.
+    """
     if not len(at):
-        return gap
+        return np.zeros(0)
     some = np.linspace(0, len(at) - 1, min(len(at), SOME)).astype(int)
     tree = cKDTree(at[some])
-    near = tree.query(at[some], [*range(1, 1 + max(1, round(PART * len(some))))])[1]
-    return np.median(gap[some][near], axis=1)[tree.query(at)[1]]
+    near = gap[some][tree.query(at[some], [*range(1, 1 + max(1, round(PART * len(some))))])[1]]  # (some, around, C)
+    middle = np.median(near, axis=1)
+    spread = np.median(np.abs(near - middle[:, None]).max(2), axis=1)
+    own = tree.query(at)[1]
+    return np.abs(gap - middle[own]).max(1) / np.maximum(CUT, USUAL * spread[own])
 
 
 def finer(correction: np.ndarray, above: np.ndarray, labels: np.ndarray) -> Generator[None, None, np.ndarray]:

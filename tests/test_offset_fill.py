@@ -58,15 +58,16 @@ def test_bars_go_on_and_cross_in_a_hole():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(120, 160), (240, 320)])
-def test_what_the_hole_cuts_off_does_not_bleed_into_it(size):
+@pytest.mark.parametrize("stub", [1, 4])
+def test_what_the_hole_cuts_off_does_not_bleed_into_it(size, stub):
     height, width = size
-    slope = torch.linspace(0.5, 0.8, height).view(1, 1, -1, 1).expand(1, 3, height, width)
+    slope = torch.linspace(0.6, 0.9, height).view(1, 1, -1, 1).expand(1, 3, height, width)
     truth = (slope + 0.01 * torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    bird, hole = torch.zeros(1, 1, *size, dtype=torch.bool), torch.zeros(1, 1, *size)
-    bird[..., height // 2 : height * 5 // 8, width * 7 // 16 : width * 9 // 16] = True
-    hole[..., height // 4 : height * 7 // 12, width * 3 // 8 : width * 5 // 8] = 1  # leaves its lower third
+    bird, hole, end = torch.zeros(1, 1, *size, dtype=torch.bool), torch.zeros(1, 1, *size), height * 7 // 12
+    bird[..., height // 2 : end + stub * height // 120, width * 7 // 16 : width * 9 // 16] = True
+    hole[..., height // 4 : end, width * 3 // 8 : width * 5 // 8] = 1
     error = offset_fill(torch.where(bird, truth - 0.4, truth), hole) - truth
-    assert (error * hole).abs().sum() / hole.expand_as(error).sum() < 0.03
+    assert (error * hole).abs().sum() / hole.expand_as(error).sum() < 0.02
 
 
 def test_equal_runs_are_equal_and_variants_differ(cat):
