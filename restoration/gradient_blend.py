@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from restoration.shift_map import BAND, Labelling, Level, inside, shifted
 
-EDGE = 0.3  # a step between two copies well above this is left
+EDGE = 0.34  # a step between two copies well above this is left
 FAR = 0.3  # what a rim pixel may differ from its copy for blending
 ODD = 0.06  # and so much more than its neighbours do
 AROUND = 9  # pixels along the rim that are its neighbours
