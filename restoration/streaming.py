@@ -80,8 +80,7 @@ def strips(
         wanted = place[first:end]  # beyond a border they go back
         least = int(wanted.min())
         part = read(slice(least, int(wanted.max()) + 1)).index_select(-2, wanted - least)
-        part = padded(part.to(kind), (left, right, 0, 0), restorer.padding)
-        return part.contiguous(memory_format=torch.channels_last)
+        return padded(part.to(kind), (left, right, 0, 0), restorer.padding)
 
     def constant(plane: Tensor) -> Rows:
         level = plane[..., :1, :1].to(kind)
