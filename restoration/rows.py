@@ -117,8 +117,7 @@ class Rows:
     def __add__(self, other):
         return rowwise(torch.add, self, other)
 
-    def __radd__(self, other):
-        return rowwise(torch.add, self, other)
+    __radd__ = __add__
 
     def __sub__(self, other):
         return rowwise(torch.sub, self, other)
@@ -129,8 +128,7 @@ class Rows:
     def __mul__(self, other):
         return rowwise(torch.mul, self, other)
 
-    def __rmul__(self, other):
-        return rowwise(torch.mul, self, other)
+    __rmul__ = __mul__
 
     def __truediv__(self, other):
         return rowwise(torch.div, self, other)
