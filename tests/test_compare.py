@@ -1,7 +1,6 @@
 """The compare slider by keyboard, its Before button and its exact pixels, in a real browser on a page of its own."""
 
 import io
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ import pytest
 from conftest import serving
 from playwright.sync_api import expect, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-expect.set_options(timeout=60_000)  # on a busy machine a page takes its time
+from tests.test_browser import CHROMIUM, on
+from tests.test_browser import SIZES as SCREENS
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,15 +48,9 @@ def address(tmp_path_factory):
         yield address
 
 
-SCREENS = [
-    pytest.param((1280, 900), id="desktop", marks=pytest.mark.load),
-    pytest.param((390, 844), id="phone"),
-]
-
-
-@pytest.fixture(params=SCREENS)
+@pytest.fixture
 def page(address, request):
-    (width, height), errors = request.param, []
+    (width, height), errors = SCREENS[request.param], []
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -110,6 +103,7 @@ def drag(page, x: float, y: float, by_x: float, by_y: float):
         page.mouse.up()
 
 
+@on("phone")
 def test_keys_move_the_line_before_is_held_and_the_dialog_shows_exact_pixels(page):
     bar, dialog = page.locator(".compare-bar"), page.get_by_role("dialog")
     handle, line = page.get_by_role("slider", name="Compare before and after"), dialog.get_by_role("slider")

@@ -70,6 +70,7 @@ def test_what_the_hole_cuts_off_does_not_bleed_into_it(size, stub):
     assert (error * hole).abs().sum() / hole.expand_as(error).sum() < 0.02
 
 
+@pytest.mark.slow
 def test_equal_runs_are_equal_and_variants_differ(cat):
     mask = torch.zeros(1, 1, 120, 144)
     mask[..., 40:70, 60:100] = 1
