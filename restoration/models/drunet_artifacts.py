@@ -4,15 +4,18 @@ Zhang, Li, Zuo, Zhang, Van Gool, Timofte. "Plug-and-Play Image Restoration with 
 arXiv:2008.13751; the given or unknown quality is as in Jiang, Zhang, Timofte, "Towards Flexible Blind JPEG Artifacts
 Removal" (FBCNN), ICCV 2021, arXiv:2109.14573.
 Differs from the papers: a quality plane takes the noise level's place, narrower, and the untrained network gives its
-input back.  The names of the weights are DRUNet's own, so programs that know it load those of two blocks or more; the
+input back.  The outermost sum is not made of features: what it brings to the result is the image itself and a layer of
+5 x 5, which are exact in half the bits and need not be kept; within a pixel of the border, which `restore` cuts off, it
+differs.  The names of the weights are DRUNet's own, so programs that know it load those of two blocks or more; the
 15 / 255 that they put on the plane means "unknown" here.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from restoration.models._blocks import ResidualBlock
-from restoration.restorer import ArtifactRemover, Checkpoint, in_full, in_half
+from restoration.restorer import ArtifactRemover, Checkpoint
 
 
 class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.13751"):
@@ -25,7 +28,8 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
     """
 
     takes_quality = True
-    multiple_of = 8
+    multiple_of = margin = 8
+    padding = "symmetric"  # which goes on with JPEG's blocks
     UNKNOWN_PLANE = 15 / 255
     checkpoints = (
         Checkpoint(
@@ -66,14 +70,22 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
 
     def forward(self, image: Tensor, quality: Tensor) -> Tensor:
         plane = torch.where(quality < 0, self.UNKNOWN_PLANE, 1 - 0.8 * quality)
-        first = in_full(self.m_head, torch.cat([image, plane], dim=1))
-        second = self.m_down1(in_half(first))
+        seen = torch.cat([image, plane], dim=1)
+        second = self.m_down1(self.m_head(seen))
         third = self.m_down2(second)
         fourth = self.m_down3(third)
         x = self.m_up3(self.m_body(fourth) + fourth)
         x = self.m_up2(x + third)
         x = self.m_up1(x + second)
-        return in_full(self.m_tail, x + first)
+        return image + (self.m_tail(x) + F.conv2d(seen, self._past(), padding=2))
+
+    def _past(self) -> Tensor:
+        """What the outermost sum brings to the result beside the image, as a kernel (C, C + 1, 5, 5)."""
+        with torch.autocast(self.m_head.weight.device.type, enabled=False):  # the identity is taken off a sum near it
+            both = F.conv_transpose2d(self.m_tail.weight, self.m_head.weight)
+        channels = range(self.channels)
+        both[channels, channels, 2, 2] -= 1
+        return both
 
 
 def _down(fine: int, coarse: int, blocks: int) -> nn.Sequential:
