@@ -4,10 +4,10 @@ Zhang, Li, Zuo, Zhang, Van Gool, Timofte. "Plug-and-Play Image Restoration with 
 arXiv:2008.13751; the given or unknown quality is as in Jiang, Zhang, Timofte, "Towards Flexible Blind JPEG Artifacts
 Removal" (FBCNN), ICCV 2021, arXiv:2109.14573.
 Differs from the papers: a quality plane takes the noise level's place, narrower, and the untrained network gives its
-input back.  The outermost sum is not made of features: what it brings to the result is the image itself and a layer of
-5 x 5, which are exact in half the bits and need not be kept; within a pixel of the border, which `restore` cuts off, it
-differs.  The names of the weights are DRUNet's own, so programs that know it load those of two blocks or more; the
-15 / 255 that they put on the plane means "unknown" here.
+input back.  In half the bits the outermost sum is not made of features: what it brings to the result is the image
+itself, which stays exact so, and a layer of 5 x 5; that differs within a pixel of the border, which `restore` cuts off.
+The names of the weights are DRUNet's own, so programs that know it load those of two blocks or more; the 15 / 255 that
+they put on the plane means "unknown" here.
 """
 
 import torch
@@ -71,12 +71,15 @@ class DRUNetArtifacts(ArtifactRemover, paper_url="https://arxiv.org/abs/2008.137
     def forward(self, image: Tensor, quality: Tensor) -> Tensor:
         plane = torch.where(quality < 0, self.UNKNOWN_PLANE, 1 - 0.8 * quality)
         seen = torch.cat([image, plane], dim=1)
-        second = self.m_down1(self.m_head(seen))
+        first = self.m_head(seen)
+        second = self.m_down1(first)
         third = self.m_down2(second)
         fourth = self.m_down3(third)
         x = self.m_up3(self.m_body(fourth) + fourth)
         x = self.m_up2(x + third)
         x = self.m_up1(x + second)
+        if not torch.is_autocast_enabled(image.device.type):
+            return self.m_tail(x + first)
         return image + (self.m_tail(x) + F.conv2d(seen, self._past(), padding=2))
 
     def _past(self) -> Tensor:
