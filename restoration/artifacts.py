@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import Tensor
+
 from restoration import catalog
 from restoration.image import Image
 from restoration.jpeg import estimated_quality
+from restoration.resized_jpeg import resized_since_saved
 from restoration.running import Job, Result, restored
 
-ESTIMATION_SIDE = 1024  # the quality of a larger image is measured in its middle
+ESTIMATION_SIDE = 1024  # a larger image is measured in its middle
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen
@@ -22,36 +25,58 @@ class Quality:
     """The quality that a picture was saved with.
 
     Args:
-        value: 1 to 100; None when the picture shows no trace of JPEG.
+        value: 1 to 100; None when no quality explains the pixels.
         origin: whether the file's own tables tell it, or the pixels of a picture that was saved anew, or the visitor.
         file: what the file's own tables tell where the pixels tell of a lower quality.
+        resized: size relative to that in which the picture was saved as JPEG before, with a quality that is not known.
     """
 
     value: int | None
     origin: Origin
     file: int | None = None
+    resized: float | None = None
+
+    @property
+    def blocky(self) -> bool:
+        """Whether artifacts are likely to be seen."""
+        return self.resized is not None or (self.value is not None and self.value < BLOCKY_BELOW)
 
     def __str__(self) -> str:
         if self.value is None:
-            return "no trace of JPEG"
+            return f"JPEG, {self.history}" if self.resized else "no trace of JPEG"
         again = f" (saved again with {self.file})" if self.file else ""
-        return f"JPEG quality {self.value}" + (f", from its pixels{again}" if self.origin == "pixels" else "")
+        told = f"JPEG quality {self.value}" + (f", from its pixels{again}" if self.origin == "pixels" else "")
+        return f"{told}; as a JPEG before it was {self.history}" if self.resized else told
+
+    @property
+    def history(self) -> str:
+        """How the picture was resized, in words."""
+        return f"resized to about {100 * self.resized:.0f} %" if self.resized else ""
 
 
-def measured_quality(image: Image) -> Quality:
-    """The lowest quality that an image was saved with: of a JPEG by its tables, of all 8-bit files by their pixels."""
+def measured_quality(image: Image, side: int = ESTIMATION_SIDE) -> Quality:
+    """The lowest quality that an image was saved with: of a JPEG by its tables, of all 8-bit files by their pixels.
+
+    Args:
+        side: of the middle of a larger image whose pixels tell, in pixels.
+    """
     if image.bits != 8:
         return Quality(None, "pixels")
-    # Whole blocks from the corner, so that an uncut picture's grid stays where it is.
-    top, left = (max(0, side - ESTIMATION_SIDE) // 16 * 8 for side in (image.height, image.width))
-    rows, columns = slice(top, top + ESTIMATION_SIDE), slice(left, left + ESTIMATION_SIDE)
-    part = replace(image, samples=image.samples[rows, columns], alpha=None).bytes(image.channels)
-    seen, file = estimated_quality(part), image.jpeg_quality
+    seen, file = estimated_quality(_middle(image, side)), image.jpeg_quality
     if file is None:
-        return Quality(seen, "pixels")
-    if seen is not None and seen < file - SAVED_AGAIN:
-        return Quality(seen, "pixels", file)
-    return Quality(file, "file")
+        found = Quality(seen, "pixels")
+    elif seen is not None and seen < file - SAVED_AGAIN:
+        found = Quality(seen, "pixels", file)
+    else:
+        found = Quality(file, "file")
+    return found if found.blocky else replace(found, resized=resized_since_saved(_middle(image, ESTIMATION_SIDE)))
+
+
+def _middle(image: Image, side: int) -> Tensor:
+    """Pixels uint8 (C, h, w), whole blocks from the corner, so that an uncut picture's grid stays where it is."""
+    top, left = (max(0, length - side) // 16 * 8 for length in (image.height, image.width))
+    part = image.samples[top : top + side, left : left + side]
+    return replace(image, samples=part, alpha=None).bytes(image.channels)
 
 
 def remove_artifacts(

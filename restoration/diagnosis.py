@@ -6,8 +6,7 @@ The thresholds were set on crops of BSD100, of wallpaper photos and of CLIC, cle
 
 from dataclasses import dataclass
 
-from restoration.artifacts import BLOCKY_BELOW, measured_quality
-from restoration.bakeoff import around, patch
+from restoration.artifacts import measured_quality
 from restoration.grain import measured_grain
 from restoration.image import Image
 from restoration.inpainting import Mask
@@ -57,14 +56,15 @@ def scratches(image: Image) -> tuple[Finding, Mask]:
 
 
 def _compression(image: Image) -> Finding:
-    middle = around(image, (image.width // 2 // 16 * 16, image.height // 2 // 16 * 16), QUALITY_SIDE)
-    quality = measured_quality(patch(image, middle)).value
-    if quality is None:
-        return Finding("artifacts", "no trace of JPEG")
-    if quality >= SLIGHT_BELOW:
-        return Finding("artifacts", f"JPEG of quality {quality}: hardly anything was lost")
-    seen = "blocks can be seen" if quality < BLOCKY_BELOW else "slight blocks and ringing"
-    return Finding("artifacts", f"JPEG of quality {quality}: {seen}", True)
+    quality = measured_quality(image, QUALITY_SIDE)
+    if quality.resized:
+        return Finding("artifacts", f"saved as JPEG, then {quality.history}: what is left of its blocks", True)
+    if quality.value is None:
+        return Finding("artifacts", str(quality))
+    if quality.value >= SLIGHT_BELOW:
+        return Finding("artifacts", f"JPEG of quality {quality.value}: hardly anything was lost")
+    seen = "blocks can be seen" if quality.blocky else "slight blocks and ringing"
+    return Finding("artifacts", f"JPEG of quality {quality.value}: {seen}", True)
 
 
 def _grain(image: Image, lossy: bool) -> Finding:

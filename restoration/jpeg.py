@@ -111,9 +111,7 @@ def estimated_quality(image: Tensor) -> int | None:
         image: uint8 (C, H, W), grey or RGB.
     """
     planes = image.numpy()
-    pixels = sum(
-        np.float32(share) * plane for share, plane in zip(LUMA if len(image) == 3 else (1,), planes, strict=True)
-    )
+    pixels = luma_levels(image)
     clipped = ((planes == 0) | (planes == 255)).any(axis=0)
     if min(pixels.shape) < 24:
         return None
@@ -133,6 +131,12 @@ def estimated_quality(image: Tensor) -> int | None:
                     best, most = quality, evidence
         found.append(best)
     return min((quality for quality in found if quality), default=None)
+
+
+def luma_levels(image: Tensor) -> np.ndarray:
+    """The luma (H, W) of a uint8 image (C, H, W), grey or RGB, in levels up to 255, as JPEG has it."""
+    shares = LUMA if len(image) == 3 else (1,)
+    return sum(np.float32(share) * plane for share, plane in zip(shares, image.numpy(), strict=True))
 
 
 def _grid(pixels: np.ndarray) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from restoration.degradations import CameraNoise, Downscale, FilmGrain, GaussianNoise, Jpeg, Rounding
-from restoration.resampling import BICUBIC, BILINEAR, NEAREST, Kernel, resample
+from restoration.resampling import BICUBIC, BILINEAR, NEAREST, Kernel, resample, resized
 
 # widened when reducing: the first is the mean of an area; what most programs do stands twice
 REDUCTIONS: tuple[Kernel, ...] = (NEAREST, BILINEAR, BICUBIC, BICUBIC)
@@ -90,9 +90,7 @@ class PhotoDamage:
         draw = torch.rand(1, generator=generator, device=small.device)
         zoom = self.zoom[0] + (self.zoom[1] - self.zoom[0]) * float(draw)
         kinds = torch.randint(1, len(REDUCTIONS), (2,), generator=generator, device=small.device).tolist()
-        size = tuple(max(1, round(zoom * side)) for side in small.shape[-2:])
-        between = resample(small, size, zoom, REDUCTIONS[kinds[0]]).clamp(0, 1)
-        between = self._worn(between, generator)
+        between = self._worn(resized(small, zoom, REDUCTIONS[kinds[0]]), generator)
         return resample(between, tuple(small.shape[-2:]), 1 / zoom, REDUCTIONS[kinds[1]])
 
     def _worn(self, image: Tensor, generator: Generator) -> Tensor:

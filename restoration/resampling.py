@@ -81,6 +81,11 @@ def enlarge(image: Tensor, scale: int, kernel: Kernel = BICUBIC) -> Tensor:
     return resample(image, (scale * image.shape[-2], scale * image.shape[-1]), scale, kernel)
 
 
+def resized(image: Tensor, zoom: float, kernel: Kernel = BICUBIC) -> Tensor:
+    """The image (B, C, H, W) in [0, 1] at `zoom` times the size, of whole pixels, in [0, 1] too."""
+    return resample(image, tuple(max(1, round(zoom * side)) for side in image.shape[-2:]), zoom, kernel).clamp(0, 1)
+
+
 def resample_in_bands(
     read: Callable[[slice], Tensor], height: int, size: tuple[int, int], scale: float, kernel: Kernel = BICUBIC
 ) -> Iterator[tuple[slice, Tensor]]:

@@ -1,6 +1,6 @@
 """Removing what JPEG compression did."""
 
-from restoration.artifacts import BLOCKY_BELOW, HIGHEST, LOWEST, SOUND_FROM, measured_quality, remove_artifacts
+from restoration.artifacts import HIGHEST, LOWEST, SOUND_FROM, measured_quality, remove_artifacts
 from restoration.degradations import Jpeg
 from restoration.denoising import NOISY_ABOVE_255, measured_sigma
 from restoration.running import score
@@ -47,9 +47,11 @@ class Artifacts(Task):
 
     def facts(self, image, method):
         level, quality = 255 * measured_sigma(image), measured_quality(image)
-        if quality.value is None:
-            advice = "It shows no trace of JPEG: leave it alone, unless it was compressed and then made smaller."
-        elif quality.value < BLOCKY_BELOW:
+        if quality.resized:
+            advice = f"It was saved as a JPEG and then {quality.history}: removing what is left of that is worth a run."
+        elif quality.value is None:
+            advice = "It shows no trace of JPEG: leave it alone."
+        elif quality.blocky:
             advice = "Artifacts of this quality can be seen: removing them is worth a run."
         elif quality.value < SOUND_FROM:
             advice = "Artifacts of this quality are slight: compare closely before you keep the result."
@@ -69,7 +71,8 @@ class Artifacts(Task):
         return {"quality": quality if quality is None else min(max(quality, LOWEST), HIGHEST)}
 
     def spoilt(self, image):
-        if measured_quality(image).value is None:
+        quality = measured_quality(image)
+        if quality.value is None and not quality.resized:
             return ""
         return "This picture has JPEG artifacts of its own, so the scores mislead; choose a clean one."
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from restoration.artifacts import BLOCKY_BELOW, measured_quality
+from restoration.artifacts import measured_quality
 from restoration.denoising import MAX_SIGMA_255, NOISES, NOISY_ABOVE_255, denoise, measured_sigma
 from restoration.tasks._task import STRENGTH, Setting, Task, Test
 
@@ -52,9 +52,11 @@ class Denoise(Task):
     def facts(self, image, method):
         level, quality = 255 * measured_sigma(image), measured_quality(image)
         advice = []
-        if quality.value is not None and quality.value < BLOCKY_BELOW:
-            saved = f"It was saved as a JPEG of quality {quality.value}"
-            advice.append(f"{saved}: remove its artifacts afterwards, or, if you see no grain, instead.")
+        if quality.blocky:
+            saved = f"and then {quality.history}" if quality.resized else f"of quality {quality.value}"
+            advice.append(
+                f"It was saved as a JPEG {saved}: remove its artifacts afterwards, or, if you see no grain, instead."
+            )
         elif level < CLEAN_BELOW_255:
             advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
         return [f"measured noise level {level:.1f}", str(quality)], advice
