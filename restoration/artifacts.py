@@ -43,15 +43,15 @@ class Quality:
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"JPEG, {self.history}" if self.resized else "no trace of JPEG"
+            return f"JPEG, then {self.history}" if self.resized else "no trace of JPEG"
         again = f" (saved again with {self.file})" if self.file else ""
         told = f"JPEG quality {self.value}" + (f", from its pixels{again}" if self.origin == "pixels" else "")
-        return f"{told}; as a JPEG before it was {self.history}" if self.resized else told
+        return f"{told}, after an earlier one that was {self.history}" if self.resized else told
 
     @property
     def history(self) -> str:
         """How the picture was resized, in words."""
-        return f"resized to about {100 * self.resized:.0f} %" if self.resized else ""
+        return f"resized to about {5 * round(20 * self.resized)} %" if self.resized else ""
 
 
 def measured_quality(image: Image, side: int = ESTIMATION_SIDE) -> Quality:

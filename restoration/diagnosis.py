@@ -58,7 +58,7 @@ def scratches(image: Image) -> tuple[Finding, Mask]:
 def _compression(image: Image) -> Finding:
     quality = measured_quality(image, QUALITY_SIDE)
     if quality.resized:
-        return Finding("artifacts", f"saved as JPEG, then {quality.history}: what is left of its blocks", True)
+        return Finding("artifacts", f"saved as JPEG, then {quality.history}: blocks and ringing", True)
     if quality.value is None:
         return Finding("artifacts", str(quality))
     if quality.value >= SLIGHT_BELOW:

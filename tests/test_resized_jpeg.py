@@ -63,8 +63,8 @@ def test_it_is_told_advised_and_worth_it(clean, tmp_path):
     write(damaged, tmp_path / "a.png")
     quality = measured_quality(damaged)
     assert quality.value is None
-    assert str(quality) == "JPEG, resized to about 80 %"
-    assert "then resized to about 80 %: removing" in facts("artifacts", str(tmp_path / "a.png"))
+    assert str(quality) == "JPEG, then resized to about 80 %"
+    assert "JPEG and then resized: removing" in facts("artifacts", str(tmp_path / "a.png"))
     assert "remove its artifacts" in facts("denoise", str(tmp_path / "a.png"))
     advised = {finding.step: finding for finding in diagnosed(damaged)}["artifacts"]
     assert advised.advised
@@ -78,4 +78,4 @@ def test_a_jpeg_of_high_quality_tells_of_the_one_before(clean):
     again = measured_quality(from_tensor(Jpeg(92)(resized(Jpeg(30)(clean), 1.5))))
     assert again.value == 92
     assert again.blocky
-    assert str(again).endswith("; as a JPEG before it was resized to about 150 %")
+    assert str(again).endswith(", after an earlier one that was resized to about 150 %")
