@@ -8,10 +8,12 @@ from torch import Tensor
 from restoration import catalog
 from restoration.image import Image
 from restoration.jpeg import estimated_quality
-from restoration.resized_jpeg import resized_since_saved
+from restoration.jpeg_blocks import blocks
 from restoration.running import Job, Result, restored
 
 ESTIMATION_SIDE = 1024  # a larger image is measured in its middle
+FINE_FROM = 93  # a quality that leaves blocks under `CLEAR`
+CLEAR = 0.09  # strength of blocks that speaks of an earlier JPEG
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen
@@ -28,7 +30,8 @@ class Quality:
         value: 1 to 100; None when no quality explains the pixels.
         origin: whether the file's own tables tell it, or the pixels of a picture that was saved anew, or the visitor.
         file: what the file's own tables tell where the pixels tell of a lower quality.
-        resized: size relative to that in which the picture was saved as JPEG before, with a quality that is not known.
+        resized: size relative to that in which the picture was saved as JPEG before, with a quality that is not known;
+            1 where it was edited otherwise.
     """
 
     value: int | None
@@ -50,8 +53,10 @@ class Quality:
 
     @property
     def history(self) -> str:
-        """How the picture was resized, in words."""
-        return f"resized to about {5 * round(20 * self.resized)} %" if self.resized else ""
+        """What was done with the picture after it was saved, in words."""
+        if not self.resized:
+            return ""
+        return "edited" if self.resized == 1 else f"resized to about {5 * round(20 * self.resized)} %"
 
 
 def measured_quality(image: Image, side: int = ESTIMATION_SIDE) -> Quality:
@@ -69,7 +74,15 @@ def measured_quality(image: Image, side: int = ESTIMATION_SIDE) -> Quality:
         found = Quality(seen, "pixels", file)
     else:
         found = Quality(file, "file")
-    return found if found.blocky else replace(found, resized=resized_since_saved(_middle(image, ESTIMATION_SIDE)))
+    return found if found.blocky else replace(found, resized=_resized(image, found.value))
+
+
+def _resized(image: Image, quality: int | None) -> float | None:
+    """See `Quality`: those of another size, or clear ones, are not the blocks of the quality that is known."""
+    seen = blocks(_middle(image, ESTIMATION_SIDE))
+    if seen is None or seen.size != 1:
+        return seen and seen.size
+    return seen.size if seen.strength >= CLEAR and (quality is None or quality >= FINE_FROM) else None
 
 
 def _middle(image: Image, side: int) -> Tensor:

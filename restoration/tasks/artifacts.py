@@ -48,7 +48,8 @@ class Artifacts(Task):
     def facts(self, image, method):
         level, quality = 255 * measured_sigma(image), measured_quality(image)
         if quality.resized:
-            advice = "It was saved as a JPEG and then resized: removing what that left behind is worth a run."
+            changed = "edited" if quality.resized == 1 else "resized"
+            advice = f"It was saved as a JPEG and then {changed}: removing what that left behind is worth a run."
         elif quality.value is None:
             advice = "It shows no trace of JPEG: leave it alone."
         elif quality.blocky:

@@ -1,4 +1,4 @@
-"""Pictures that were saved as JPEG and resized since: found, with the size, and told; others are left alone."""
+"""Pictures that were saved as JPEG and resized or edited since: found and told; others are left alone."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import skimage.data
 import torch
 
 from restoration.artifacts import measured_quality, remove_artifacts
-from restoration.degradations import Jpeg
+from restoration.degradations import Blur, Jpeg
 from restoration.diagnosis import diagnosed
 from restoration.files import write
 from restoration.image import from_tensor
+from restoration.jpeg_blocks import blocks
 from restoration.metrics import psnr
 from restoration.page.before import facts
 from restoration.resampling import BILINEAR, resized
-from restoration.resized_jpeg import resized_since_saved
 from restoration.running import finish
 
 SIZES = (0.75, 0.8, 0.9, 1.2, 4 / 3, 1.6, 2.0)
@@ -34,20 +34,34 @@ def levels(image: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("start", [0, 3])
 def test_the_size_since_it_was_saved_is_found_also_in_a_part(size, start, clean):
     saved = resized(Jpeg(30)(clean), size)[..., start:, start:]
-    assert resized_since_saved(levels(saved)) == pytest.approx(size, rel=0.01)
+    assert blocks(levels(saved)).size == pytest.approx(size, rel=0.01)
 
 
 @pytest.mark.parametrize("size", [1, *SIZES, 0.6, 1.1, 1.5, 2.5])
 @pytest.mark.parametrize("kernel", [None, BILINEAR])
 def test_a_picture_that_was_only_resized_is_not_taken_for_one(size, kernel, clean):
     larger = resized(clean, size, kernel) if kernel else resized(clean, size)
-    assert resized_since_saved(levels(larger)) is None
+    assert blocks(levels(larger)) is None
 
 
 @pytest.mark.parametrize("quality", [10, 50, 90])
-def test_nor_is_a_jpeg_that_kept_its_size(quality, clean):
-    assert resized_since_saved(levels(Jpeg(quality)(clean))) is None
-    assert resized_since_saved(levels(Jpeg(quality)(clean)[..., 5:, 2:])) is None
+def test_a_jpeg_that_kept_its_size_has_blocks_of_that_size_or_none(quality, clean):
+    for saved in (Jpeg(quality)(clean), Jpeg(quality)(clean)[..., 5:, 2:]):
+        assert (blocks(levels(saved)) or (1.0,))[0] == 1
+        known = measured_quality(from_tensor(saved))
+        assert known.resized is None
+        assert known.value == quality or quality == 90
+
+
+def test_a_jpeg_that_was_sharpened_since_is_told_from_one_that_was_not(clean):
+    def sharpened(image: torch.Tensor) -> torch.Tensor:
+        return (image + 0.9 * (image - Blur(1.0)(image))).clamp(0, 1)
+
+    for again in (lambda image: image, Jpeg(96)):
+        assert measured_quality(from_tensor(again(sharpened(clean)))).resized is None
+        known = measured_quality(from_tensor(again(sharpened(Jpeg(30)(clean)))))
+        assert known.resized == 1
+        assert "edited" in str(known)
 
 
 @pytest.mark.parametrize("picture", [
@@ -55,7 +69,7 @@ def test_nor_is_a_jpeg_that_kept_its_size(quality, clean):
     np.tile(np.arange(400) // 11 % 2 * 200, (400, 1))[..., None], np.zeros((20, 900, 3)), np.ones((1, 1, 1)),
 ])  # fmt: skip
 def test_flat_small_and_striped_pictures_are_not_either(picture):
-    assert resized_since_saved(torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1)) is None
+    assert blocks(torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1)) is None
 
 
 def test_it_is_told_advised_and_worth_it(clean, tmp_path):

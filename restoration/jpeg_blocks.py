@@ -1,4 +1,4 @@
-"""By what a picture was resized since it was saved as JPEG: the blocks of 8 pixels have another size now.
+"""The blocks that are left of a JPEG when it was resized or edited since, so that no quality explains its pixels.
 
 Gallagher. "Detection of Linear and Cubic Interpolation in JPEG Compressed Images", CRV 2005: what repeats in a picture
 shows as lines in the spectrum of its second derivative.
@@ -6,6 +6,8 @@ Differs from the paper: lines of the blocks are looked for, and those of the int
 several harmonics, across as well as down.  A quality over 75 leaves them in half of the pictures, and a size under
 seven tenths in none; of pictures that were enlarged and never were a JPEG, about one in 500 is taken for one.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -17,6 +19,7 @@ BLOCK = 8
 SIZES = 0.7, 2.2  # of the picture, relative to what was saved, that are looked for
 UNCHANGED = 0.03  # so near to 1 it was not resized
 FEWEST = 160  # pixels along a side in which lines stand out
+MEASURED = 384  # and in which they are as strong as in all of a picture
 EDGE = 12  # levels that a second derivative counts as, at most: blocks are seen where little else is
 NEIGHBOURS = 15  # rows or columns that tell what is usual for one
 LINES = 1 << 13  # of the spectrum
@@ -29,8 +32,22 @@ EVIDENCE = 6.0  # times what is usual; photos that were not saved as JPEG reach 
 INTERPOLATED = {6: 14.0, 7: 14.0}  # the same for sizes of blocks that enlarging by 6/5, 7/6, 7/5 or 7/4 leaves as well
 
 
-def resized_since_saved(image: Tensor) -> float | None:
-    """The size of an image relative to that in which it was saved as JPEG; None without traces of another one.
+class Blocks(NamedTuple):
+    """Blocks of JPEG.
+
+    Args:
+        size: of the picture relative to that in which it was saved, 1 where that is the same.
+        strength: by what share of the usual a picture bends more and less with them, at least.
+    """
+
+    size: float
+    strength: float
+
+
+def blocks(image: Tensor) -> Blocks | None:
+    """The blocks that can be seen in an image, rather those of another size; None without any.
+
+    In a small image only those are told.
 
     Args:
         image: uint8 (C, H, W), grey or RGB.
@@ -41,24 +58,31 @@ def resized_since_saved(image: Tensor) -> float | None:
     sizes = np.exp(np.arange(*np.log(SIZES), STEP))
     waves = np.arange(1, HARMONICS + 1)[:, None] / (BLOCK * sizes)  # cycles a pixel
     looked_at = waves < FINEST
-    spectrum = np.minimum(*(_spectrum(light, axis) for axis in (0, 1)))
-    lines = spectrum[np.minimum(np.rint(waves * LINES).astype(int), LINES // 2)]
-    evidence = np.where(looked_at, lines, np.inf).min(0)
+    at = np.minimum(np.rint(waves * LINES).astype(int), LINES // 2)
+    strengths, lines = (np.minimum(*both)[at] for both in zip(*(_spectra(light, axis) for axis in (0, 1)), strict=True))
+    evidence, strengths = (np.where(looked_at, all_of, np.inf).min(0) for all_of in (lines, strengths))
     needed = np.full(len(sizes), EVIDENCE)
     for side, more in INTERPOLATED.items():
         needed[abs(BLOCK * sizes - side) < 0.1] = more
-    evidence[(evidence < needed) | (abs(sizes - 1) < UNCHANGED)] = 0
-    if not evidence.any():
+    same = abs(sizes - 1) < UNCHANGED
+    others = np.where((evidence < needed) | same, 0, evidence)
+    if others.any():
+        likely = others >= others.max() / 3  # also of every second or third block
+        strongest = np.where(likely, np.where(looked_at, lines, 0).sum(0), 0).argmax()
+        return Blocks(float(sizes[strongest]), float(strengths[strongest]))
+    if evidence[same].max() < EVIDENCE or min(light.shape) < MEASURED:
         return None
-    likely = evidence >= evidence.max() / 3  # also of every second or third block
-    return float(sizes[np.where(likely, np.where(looked_at, lines, 0).sum(0), 0).argmax()])
+    return Blocks(1.0, float(strengths[same].max()))
 
 
-def _spectrum(light: np.ndarray, axis: int) -> np.ndarray:
-    """Power of what repeats down (0) or across (1) a plane (H, W), relative to what is usual at each frequency."""
+def _spectra(light: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """What repeats down (0) or across (1) a plane (H, W): amplitudes, and power by what is usual at each frequency."""
     bends = np.minimum(np.abs(np.diff(light, 2, axis=axis)), EDGE).mean(1 - axis)
     bends = bends / (ndimage.median_filter(bends, NEIGHBOURS, mode="reflect") + 0.05) - 1
     bends = bends.clip(-0.5, 0.5)
-    bends = (bends - bends.mean()) * np.hanning(len(bends))
-    power = np.abs(np.fft.rfft(bends, LINES)) ** 2 / ((bends**2).sum() + FLAT * len(bends))
-    return power / (1.4 * ndimage.median_filter(power, AROUND, mode="reflect") + 0.1)
+    window = np.hanning(len(bends))
+    bends = (bends - bends.mean()) * window
+    amplitudes = np.abs(np.fft.rfft(bends, LINES))
+    power = amplitudes**2 / ((bends**2).sum() + FLAT * len(bends))
+    usual = 1.4 * ndimage.median_filter(power, AROUND, mode="reflect") + 0.1
+    return 2 * amplitudes / window.sum(), power / usual
