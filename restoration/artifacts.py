@@ -13,7 +13,7 @@ from restoration.running import Job, Result, restored
 
 ESTIMATION_SIDE = 1024  # a larger image is measured in its middle
 FINE_FROM = 93  # a quality that leaves blocks under `CLEAR`
-CLEAR = 0.09  # strength of blocks that speaks of an earlier JPEG
+CLEAR = 0.14  # strength of blocks that speaks of an earlier JPEG
 SAVED_AGAIN = 8  # by so much the pixels' quality lies below the file's where it was saved before
 LOWEST, HIGHEST = 5, 95  # qualities that can be chosen
 BLOCKY_BELOW = 75  # a JPEG quality below which artifacts are likely to be seen

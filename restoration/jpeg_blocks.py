@@ -3,8 +3,8 @@
 Gallagher. "Detection of Linear and Cubic Interpolation in JPEG Compressed Images", CRV 2005: what repeats in a picture
 shows as lines in the spectrum of its second derivative.
 Differs from the paper: lines of the blocks are looked for, and those of the interpolation told from them: blocks have
-several harmonics, across as well as down.  A quality over 75 leaves them in half of the pictures, and a size under
-seven tenths in none; of pictures that were enlarged and never were a JPEG, about one in 500 is taken for one.
+several harmonics, across as well as down.  A quality over 75 leaves them in most of the pictures, and a size under
+seven tenths in none; of pictures that were enlarged and never were a JPEG, about one in 250 is taken for one.
 """
 
 from typing import NamedTuple
@@ -28,8 +28,11 @@ HARMONICS = 3
 FINEST = 0.4  # cycles a pixel, up to which harmonics outlast a change of size
 FLAT = 2e-4  # variance of bends, relative to what is usual for them, below which nothing stands out
 STEP = 0.0025  # from one size to the next, relative
-EVIDENCE = 6.0  # times what is usual; photos that were not saved as JPEG reach 3
-INTERPOLATED = {6: 14.0, 7: 14.0}  # the same for sizes of blocks that enlarging by 6/5, 7/6, 7/5 or 7/4 leaves as well
+EVIDENCE = 6.0  # times what is usual, of all harmonics in the geometric mean
+FAINT = 0.015  # strength of lines of a texture, or of nothing
+MOST = 30.0  # that a harmonic counts: interpolation leaves a single one that stands out far more
+INTERPOLATED = 6, 7, 11  # sizes of blocks that enlarging by 6/5, 7/6, 11/10 and the like leaves as well
+CERTAIN = 14.0  # what every harmonic of those must be
 
 
 class Blocks(NamedTuple):
@@ -37,7 +40,7 @@ class Blocks(NamedTuple):
 
     Args:
         size: of the picture relative to that in which it was saved, 1 where that is the same.
-        strength: by what share of the usual a picture bends more and less with them, at least.
+        strength: by what share of the usual a picture bends more and less with them, in the mean of the harmonics.
     """
 
     size: float
@@ -60,19 +63,20 @@ def blocks(image: Tensor) -> Blocks | None:
     looked_at = waves < FINEST
     at = np.minimum(np.rint(waves * LINES).astype(int), LINES // 2)
     strengths, lines = (np.minimum(*both)[at] for both in zip(*(_spectra(light, axis) for axis in (0, 1)), strict=True))
-    evidence, strengths = (np.where(looked_at, all_of, np.inf).min(0) for all_of in (lines, strengths))
-    needed = np.full(len(sizes), EVIDENCE)
-    for side, more in INTERPOLATED.items():
-        needed[abs(BLOCK * sizes - side) < 0.1] = more
-    same = abs(sizes - 1) < UNCHANGED
-    others = np.where((evidence < needed) | same, 0, evidence)
+    counted, falling = looked_at.sum(0), strengths[0] > np.where(looked_at, strengths, 0)[-1]
+    strengths = np.where(looked_at, strengths, 0).sum(0) / counted
+    evidence = np.exp(np.where(looked_at, np.log(lines.clip(1e-3, MOST)), 0).sum(0) / counted)
+    for side in INTERPOLATED:
+        evidence[(abs(BLOCK * sizes - side) < 0.2) & (np.where(looked_at, lines, np.inf).min(0) < CERTAIN)] = 0
+    evidence[~falling] = 0  # where the coarsest is fainter than the finest, it is one that interpolation leaves
+    faint = (evidence < EVIDENCE) | (strengths < FAINT)
+    others = np.where(faint | (abs(sizes - 1) < UNCHANGED), 0, evidence)
     if others.any():
         likely = others >= others.max() / 3  # also of every second or third block
         strongest = np.where(likely, np.where(looked_at, lines, 0).sum(0), 0).argmax()
         return Blocks(float(sizes[strongest]), float(strengths[strongest]))
-    if evidence[same].max() < EVIDENCE or min(light.shape) < MEASURED:
-        return None
-    return Blocks(1.0, float(strengths[same].max()))
+    own = abs(sizes - 1).argmin()
+    return Blocks(1.0, float(strengths[own])) if evidence[own] >= EVIDENCE and min(light.shape) >= MEASURED else None
 
 
 def _spectra(light: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
