@@ -239,9 +239,9 @@ def test_removers_are_validated_told_and_blind(cat):
             return super().restore(image, quality)
 
     told = []
-    recipe = dataclasses.replace(ARTIFACTS["drunet-jpeg"], scored_qualities=(10, 30))
+    recipe = dataclasses.replace(ARTIFACTS["drunet-jpeg"], scored=((10, 1.0), (30, 1.5)))
     recipe.validate(Watched(3, (4, 4, 4, 4), 1).eval(), [cat[:, :32, :32]])
-    assert told == [10, None, 30, None]
+    assert told == [10, None, None]  # what was resized has no quality to be told
 
 
 def test_damage_keeps_pictures_in_place_and_tells_the_lowest_quality(cat):
@@ -287,6 +287,21 @@ def test_the_share_that_was_saved_twice_has_the_lower_of_two_qualities(damaged_w
     once, twice = (damaged_with(5, 95, double_share=share)[2].float().mean() for share in (0, 1))
     assert once == pytest.approx(50, abs=8)
     assert twice == pytest.approx(35, abs=8)  # a third of the range, as the lower of two uniform numbers
+
+
+@pytest.mark.parametrize("size", [0.5, 0.75, 1.5, 2.0])
+def test_the_share_that_was_resized_has_blocks_of_that_size(size, cat, monkeypatch):
+    monkeypatch.setattr(RandomJpeg, "SIZES", (size, size))
+    monkeypatch.setattr(RandomJpeg, "AGAIN", 100)
+    damage = RandomJpeg(1, 1, clean_share=0, resized_share=1, full_colour_share=1)
+    side = damage.source(64)
+    clean = (cat[None, :, :side, :side] / 255).repeat(8, 1, 1, 1)
+    wanted, damaged, quality = damage(clean, torch.Generator().manual_seed(0))
+    assert wanted.shape == damaged.shape == (8, 3, 64, 64)
+    assert (quality == 1).all()
+    assert wanted.sub(damaged).mean().abs() < 0.01  # in place
+    spectrum = torch.fft.rfft(damaged.diff(dim=-1).abs().mean((0, 1, 2)), 1024).abs()
+    assert spectrum[40:].argmax().item() + 40 == pytest.approx(1024 / (8 * size), rel=0.1)
 
 
 def test_the_shares_of_full_colour_of_grey_and_of_clean_are_so(damaged_with):

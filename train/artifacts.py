@@ -30,8 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = run_arguments(__doc__.split("\n")[0], "python -m train.artifacts", RECIPES, LOSSES).parse_args(argv)
     recipe = changed(RECIPES[arguments.model], arguments)
     accelerator = prepared(recipe, arguments)
-    margin = recipe.damage.MARGIN
-    largest = max(recipe.crop, recipe.late_crop) + margin
+    largest = recipe.damage.source(max(recipe.crop, recipe.late_crop))
     channels = recipe.build().channels
     crops, validation, data = split(arguments.data, channels, largest, VALIDATION_SIDE, accelerator)
 
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     for progress in run:
         generator = run.generator()
         count, size = recipe.crops_at(progress)
-        clean, damaged, quality = recipe.damage(crops(count, size + margin, generator), generator)
+        clean, damaged, quality = recipe.damage(crops(count, recipe.damage.source(size), generator), generator)
         inputs = [damaged]
         if run.model.takes_quality:
             blind = torch.rand(quality.shape, generator=generator, device=run.device) < recipe.blind_share
@@ -56,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
 def write_samples(recipe: ArtifactsRecipe, model: ArtifactRemover, path: Path, images: list[Tensor]) -> None:
     """A picture with rows of clean, compressed and restored validation crops."""
     rows = []
-    for image, quality in zip(images[:4], cycle(recipe.scored_qualities), strict=False):
+    for image, (quality, _) in zip(images[:4], cycle(recipe.scored), strict=False):
         clean = image[None].float() / 255
         damaged = Jpeg(quality)(clean)
         rows.append([clean, damaged, model.restore(damaged)])

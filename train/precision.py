@@ -21,6 +21,7 @@ from restoration.restorer import Restorer
 from restoration.running import typical
 from train import recipes
 from train.recipes._recipe import Recipe
+from train.recipes.artifacts import RandomJpeg
 from train.state import STATE, folder_of, load_tensors
 
 Precision = Literal["bf16", "fp32"]
@@ -104,7 +105,8 @@ def damage_seconds(recipe: Recipe) -> float:
     model = recipe.build()
     margin, scale = (3, model.scale) if model.scale > 1 else (0, 1)  # see train.upscale.MARGIN
     damage = getattr(recipe, "noise", None) or getattr(recipe, "damage", None) or Downscale(scale)
-    side = (recipe.crop + 2 * margin) * scale + getattr(damage, "MARGIN", 0)
+    side = (recipe.crop + 2 * margin) * scale
+    side = damage.source(side) if isinstance(damage, RandomJpeg) else side
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand(recipe.batch, model.channels, side, side, generator=generator)
     best = float("inf")

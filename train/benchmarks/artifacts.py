@@ -3,14 +3,16 @@
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from restoration.catalog import Method
-from restoration.degradations import Jpeg
+from restoration.degradations import Jpeg, Rounding
 from restoration.metrics import Lpips, psnr, psnr_b, ssim
+from restoration.resampling import resized
 from train.benchmarks._sets import Benchmark, Line, Row, Target, TestSet, kept, listed, rounded, told_and_blind
 
 
@@ -61,6 +63,28 @@ class CompressedSet:
         return {**result, "kept": kept(pairs, given), "images": len(clean)}
 
 
+@dataclass(frozen=True)
+class ResizedSet(CompressedSet):
+    """The same of images that were resized after they had been saved, as pictures on the web are.
+
+    Args:
+        size: that they were brought to, relative to what it was, bicubic; clean images are so, too.
+        again: quality that they were saved with then, if they were.
+    """
+
+    size: float = 1.0
+    again: int | None = None
+    real: bool = field(default=True, init=False)
+
+    def images(self, data: Path) -> Iterable[Tensor]:
+        return (Rounding()(resized(image, self.size)) for image in super().images(data))
+
+    def degraded(self, clean: Tensor, index: int, data: Path) -> tuple[Tensor, ...]:
+        original = next(islice(super().images(data), index, None))
+        result = Rounding()(resized(Jpeg(self.quality)(original), self.size))
+        return (Jpeg(self.again)(result) if self.again else result,)
+
+
 def _compressed(
     name: str, folder: str, channels: int = 3, qualities: tuple[int, ...] = (10, 20, 30, 40), listed: str | None = None
 ) -> list[CompressedSet]:
@@ -74,6 +98,8 @@ SETS: tuple[TestSet, ...] = (
         CompressedSet(f"CBSD68 q{first} then q{second}", "test/BSD100", 3, second, "test/CBSD68.txt", first)
         for first, second in ((10, 75), (30, 90), (75, 30))
     ),
+    ResizedSet("CBSD68 q40 then 75 %", "test/BSD100", 3, 40, "test/CBSD68.txt", size=0.75),
+    ResizedSet("CBSD68 q50 then 150 %, q90", "test/BSD100", 3, 50, "test/CBSD68.txt", size=1.5, again=90),
 )
 
 BENCHMARK = Benchmark(
