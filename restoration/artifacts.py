@@ -58,6 +58,11 @@ class Quality:
             return ""
         return "edited" if self.resized == 1 else f"resized to about {5 * round(20 * self.resized)} %"
 
+    @property
+    def saved(self) -> str:
+        """How a picture with traces of JPEG was saved, in words that advice goes on from."""
+        return "It was saved as a JPEG " + (f"and then {self.history}" if self.resized else f"of quality {self.value}")
+
 
 def measured_quality(image: Image, side: int = ESTIMATION_SIDE) -> Quality:
     """The lowest quality that an image was saved with: of a JPEG by its tables, of all 8-bit files by their pixels.

@@ -53,10 +53,7 @@ class Denoise(Task):
         level, quality = 255 * measured_sigma(image), measured_quality(image)
         advice = []
         if quality.blocky:
-            saved = f"and then {quality.history}" if quality.resized else f"of quality {quality.value}"
-            advice.append(
-                f"It was saved as a JPEG {saved}: remove its artifacts afterwards, or, if you see no grain, instead."
-            )
+            advice.append(f"{quality.saved}: remove its artifacts afterwards, or, if you see no grain, instead.")
         elif level < CLEAN_BELOW_255:
             advice.append("This picture is nearly free of noise: leave it alone, denoising may only cost detail.")
         return [f"measured noise level {level:.1f}", str(quality)], advice

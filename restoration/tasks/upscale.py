@@ -78,8 +78,7 @@ class Upscale(Task):
         width, height = output_size(image, method.scale)
         level, quality = 255 * measured_sigma(image), measured_quality(image)
         noisy = f"The picture is noisy (measured level {level:.0f}), and noise grows with it: denoise it first."
-        saved = f"and then {quality.history}" if quality.resized else f"of quality {quality.value}"
-        blocky = f"It was saved as a JPEG {saved}, and blocks grow with it: remove its artifacts first."
+        blocky = f"{quality.saved}, and blocks grow with it: remove its artifacts first."
         size = f"**becomes {width} × {height} px** ({width * height / 1e6:.1f} megapixels)"
         found = [size, f"measured noise level {level:.1f}", str(quality)]
         advice = [noisy] if level > NOISY_ABOVE_255 else []
